@@ -1,0 +1,171 @@
+"""The error tree, and the values that name a place in a file and what is wrong there.
+
+::
+
+    OrchestratorError
+    ├── UserError               somebody can mend it in a file or a call
+    │   ├── ConfigError         a config is bad; carries all its problems
+    │   ├── ScriptError         a call script, journal or call test is bad
+    │   ├── UnknownEvent        a handler was registered for no such event (also a ValueError)
+    │   └── NotSupported        the runtime lacks a command that the config needs
+    ├── EnvironmentFailure      a file, database, server or package is not there
+    ├── ActionFailed            an action could not do its work (its step fails, the call goes on)
+    │   ├── TemplateFailed      a template read something that is not there
+    │   └── NotSent             virtual time: nothing leaves the machine (its step counts as done)
+    └── InternalError           our own bug
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "ActionFailed",
+    "ConfigError",
+    "EnvironmentFailure",
+    "Fix",
+    "InternalError",
+    "NotSent",
+    "NotSupported",
+    "OrchestratorError",
+    "Position",
+    "Problem",
+    "ProblemList",
+    "Related",
+    "ScriptError",
+    "TemplateFailed",
+    "UnknownEvent",
+    "UserError",
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a file. Lines and columns count from 1; `end_column` is exclusive."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+    end_column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A second place that explains a problem: the first definition, the skipped step."""
+
+    position: Position
+    message: str
+    source_line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A safe replacement of `old` by `new` at a position on one line."""
+
+    position: Position
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a file: a stable code, where it is, what was found and how to mend it.
+
+    `code` is a key of `orchestrator.codes.CODES`; `message` is lower-case without a final period;
+    `help` says what to do.
+    """
+
+    code: str
+    message: str
+    position: Position
+    severity: Literal["error", "warning"] = "error"
+    help: str | None = None
+    source_line: str = ""
+    related: tuple[Related, ...] = ()
+    fix: Fix | None = None
+
+    @property
+    def is_error(self) -> bool:
+        """Whether a config with this problem must not take a call."""
+        return self.severity == "error"
+
+    def __str__(self) -> str:
+        tail = f" ({self.help})" if self.help else ""
+        return f"{self.position}: {self.message} [{self.code}]{tail}"
+
+
+class OrchestratorError(Exception):
+    """The root of everything that this package raises on purpose."""
+
+
+class UserError(OrchestratorError):
+    """Something that a person can mend in a file or in a call of ours."""
+
+
+class ConfigError(UserError):
+    """A config that must not take a call; `problems` holds every reason."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)) or "the config has problems")
+
+
+class ScriptError(UserError):
+    """A call script, journal or call test that cannot be read; names file and line."""
+
+
+class UnknownEvent(UserError, ValueError):
+    """A handler was registered for an event that this scope does not have."""
+
+
+class NotSupported(UserError):
+    """The runtime cannot do what was asked; says what it can."""
+
+
+class EnvironmentFailure(OrchestratorError):
+    """Something outside the config is missing: a file, a database, a server, a package."""
+
+
+class ActionFailed(OrchestratorError):
+    """An action could not do its work.
+
+    `retryable` lets the step's `retry` try again; `detail` goes to the journal, never to a caller.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, detail: object = None) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.detail = detail
+
+
+class TemplateFailed(ActionFailed):
+    """A template or condition met a value that is missing or of the wrong type."""
+
+
+class NotSent(ActionFailed):
+    """Virtual time: the outside system was not asked. The step counts as done, with no output."""
+
+
+class InternalError(OrchestratorError):
+    """A bug of ours; please report it."""
+
+
+@dataclass(slots=True)
+class ProblemList:
+    """Collects problems while a file is read; `sorted()` puts them in reading order."""
+
+    items: list[Problem] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Add one problem, once."""
+        if problem not in self.items:
+            self.items.append(problem)
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """All problems by file, line, column and code."""
+        return tuple(sorted(self.items, key=lambda p: (p.position, p.code, p.message)))

@@ -1,0 +1,135 @@
+"""The table of events: their scope, their fields and types, and when they happen.
+
+The decorator check of the runtimes, the template checks, the documents and the editor schema all
+come from this one table.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.errors import UnknownEvent
+from orchestrator.shapes import ANY, BOOL, INT, NUMBER, TEXT, Shape, maybe, one_of, record
+
+__all__ = [
+    "EVENTS",
+    "RUNNER_EVENTS",
+    "SESSION_EVENTS",
+    "TIMED_WORDS",
+    "Event",
+    "Scope",
+    "check_event",
+    "find_event",
+    "is_custom",
+    "near_miss",
+]
+
+Scope = Literal["runner", "session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: `fields` in the order of the handler's arguments.
+
+    `extras` are fields that some runtimes add; templates may read them when guarded by `default`.
+    `is_seed` marks the seven events that every runtime must have.
+    """
+
+    name: str
+    scope: Scope
+    fields: Mapping[str, Shape]
+    when: str
+    extras: Mapping[str, Shape] = field(default_factory=dict)
+    is_seed: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """The record that `event` is in a template."""
+        optional = {name: maybe(shape) for name, shape in self.extras.items()}
+        return record({**self.fields, **optional}, is_open=self.name.startswith("custom."))
+
+
+SPEECH = TEXT.tainted("caller")
+TRANSFER_OUTCOMES = ("answered", "refused", "busy", "no_answer", "failed")
+STATES = ("idle", "listening", "thinking", "speaking", "interrupted", "held")
+
+_TABLE = (
+    Event("call_start", "runner", {}, "the call was dispatched and its bridge is connected, before the entrypoint", is_seed=True),
+    Event("call_end", "runner", {"final_state": one_of("ended", "failed")}, "the call finished, for any reason", is_seed=True),
+    Event("call_start", "session", {}, "the session loop started, before any event is processed", is_seed=True),
+    Event("user_turn", "session", {"text": SPEECH}, "the caller finished speaking and the transcription is ready",
+          extras={"language": TEXT}, is_seed=True),
+    Event("agent_turn", "session", {"text": TEXT}, "the agent's full reply was generated, after streaming",
+          extras={"interrupted": BOOL}, is_seed=True),
+    Event("interruption", "session", {}, "the caller interrupted the agent mid-utterance", extras={"heard": TEXT}, is_seed=True),
+    Event("call_end", "session", {"state": one_of("hangup", "ended", "transferred", "error", "shutdown")},
+          "the session loop exited: hang-up, `end`, a cold transfer, an error or a shutdown", is_seed=True),
+    Event("state", "session", {"state": one_of(*STATES), "who": one_of("agent", "caller")}, "the agent or the caller changed state"),
+    Event("dtmf", "session", {"digit": TEXT.tainted("caller")}, "the caller pressed a key"),
+    Event("error", "session", {"code": TEXT, "message": TEXT.tainted("remote"), "severity": one_of("warn", "error", "fatal"),
+          "source": TEXT}, "the runtime reported an error"),
+    Event("transfer", "session", {"outcome": one_of(*TRANSFER_OUTCOMES), "target": TEXT}, "a transfer was answered, refused or failed"),
+    Event("voicemail", "session", {"stage": one_of("detected", "beep")}, "an answering machine took the call"),
+    Event("metric", "session", {"name": TEXT, "value": NUMBER}, "the runtime measured something"),
+    Event("tool_call", "session", {"name": TEXT, "args": ANY.tainted("caller")}, "the agent started a tool"),
+    Event("tool_result", "session", {"name": TEXT, "result": ANY.tainted("remote"), "ok": BOOL}, "a tool of the agent finished",
+          extras={"ms": INT}),
+)  # fmt: skip
+
+EVENTS: Mapping[tuple[Scope, str], Event] = {(e.scope, e.name): e for e in _TABLE}
+RUNNER_EVENTS = tuple(e.name for e in _TABLE if e.scope == "runner")
+SESSION_EVENTS = tuple(e.name for e in _TABLE if e.scope == "session")
+
+#: Words that people write as events although they are timers, and the action that does it.
+TIMED_WORDS: Mapping[str, str] = {
+    "silence": "silence_timer", "user_silence": "silence_timer", "idle": "silence_timer",
+    "user_idle": "silence_timer", "no_input": "silence_timer", "silence_timeout": "silence_timer",
+    "elapsed": "timer", "timeout": "timer", "timer": "timer", "max_duration": "timer",
+}  # fmt: skip
+
+_CUSTOM = re.compile(r"custom\.[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+def is_custom(name: str) -> bool:
+    """Whether `name` is a well-formed event of the user's own, `custom.<name>`."""
+    return _CUSTOM.fullmatch(name) is not None
+
+
+def find_event(scope: Scope, name: str) -> Event | None:
+    """The event of this name in this scope, or None. Custom events belong to the session."""
+    if scope == "session" and is_custom(name):
+        return Event(name, "session", {}, "a hook emitted it")
+    return EVENTS.get((scope, name))
+
+
+def near_miss(word: str, names: Iterable[str]) -> str | None:
+    """The name that `word` was probably meant to be: other case or separators, or a few edits."""
+    folded = {_fold(name): name for name in names}
+    plain = _fold(word)
+    if plain in folded:
+        return folded[plain]
+    close = difflib.get_close_matches(plain, folded, n=1, cutoff=0.72)
+    return folded[close[0]] if close else None
+
+
+def _fold(word: str) -> str:
+    return word.lower().replace("-", "_").replace(" ", "_")
+
+
+def check_event(scope: Scope, name: str) -> Event:
+    """The event of this name, for registration.
+
+    Raises:
+        UnknownEvent: there is no such event in this scope; the message names the valid ones.
+    """
+    event = find_event(scope, name)
+    if event is not None:
+        return event
+    valid = RUNNER_EVENTS if scope == "runner" else (*SESSION_EVENTS, "custom.<name>")
+    other: Scope = "session" if scope == "runner" else "runner"
+    note = f"; {name!r} is an event of the {other}" if find_event(other, name) else ""
+    raise UnknownEvent(f"unknown {scope} event {name!r}{note}; valid: {', '.join(valid)}")

@@ -1,0 +1,120 @@
+"""What a value is, as data: the one vocabulary of types for event fields, options and outputs.
+
+Events declare their fields, actions their options and outputs, and templates are checked against
+both. A `Shape` says as much as is known; `ANY` says nothing. Values on a call are plain data:
+text, numbers, booleans, null, lists and records (mappings).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+__all__ = [
+    "ANY",
+    "BOOL",
+    "INT",
+    "NULL",
+    "NUMBER",
+    "TEXT",
+    "Kind",
+    "Shape",
+    "either",
+    "list_of",
+    "maybe",
+    "one_of",
+    "record",
+]
+
+Kind = Literal["any", "text", "int", "number", "bool", "null", "list", "record"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The static type of a value.
+
+    `of` is the shape of a list's items; `fields` are a record's known fields; an `is_open` record
+    may have more; `is_optional` means that the value may be null; `choices` limits a text.
+    `taint` says where text came from: `"caller"` (speech), `"remote"` (an outside answer),
+    `"secret"` (a credential) or nothing.
+    """
+
+    kind: Kind = "any"
+    of: Shape | None = None
+    fields: Mapping[str, Shape] = field(default_factory=dict)
+    is_open: bool = False
+    is_optional: bool = False
+    choices: tuple[str, ...] = ()
+    taint: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether values are known to be numbers."""
+        return self.kind in ("int", "number")
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether values are known to be neither lists nor records."""
+        return self.kind in ("text", "int", "number", "bool", "null")
+
+    def tainted(self, taint: str) -> Shape:
+        """The same shape, its text known to come from `taint`."""
+        return replace(self, taint=taint)
+
+    def __str__(self) -> str:
+        words = {"int": "a whole number", "number": "a number", "bool": "true or false",
+                 "list": "a list", "record": "a mapping", "null": "null", "any": "anything"}  # fmt: skip
+        name = "one of " + ", ".join(self.choices) if self.choices else words.get(self.kind, "text")
+        return f"{name} or null" if self.is_optional and self.kind != "null" else name
+
+
+ANY = Shape()
+TEXT = Shape("text")
+INT = Shape("int")
+NUMBER = Shape("number")
+BOOL = Shape("bool")
+NULL = Shape("null", is_optional=True)
+
+
+def list_of(item: Shape) -> Shape:
+    """A list whose items have this shape."""
+    return Shape("list", of=item)
+
+
+def record(fields: Mapping[str, Shape], *, is_open: bool = False) -> Shape:
+    """A mapping with these fields; with `is_open` it may have others."""
+    return Shape("record", fields=dict(fields), is_open=is_open)
+
+
+def maybe(shape: Shape) -> Shape:
+    """The same shape, or null."""
+    return replace(shape, is_optional=True)
+
+
+def one_of(*choices: str) -> Shape:
+    """Text out of a fixed set."""
+    return Shape("text", choices=choices)
+
+
+def either(first: Shape, second: Shape) -> Shape:
+    """The narrowest shape that holds values of both."""
+    if first == second:
+        return first
+    taint = first.taint or second.taint
+    is_optional = first.is_optional or second.is_optional
+    if first.kind == "null":
+        return replace(second, is_optional=True, taint=taint)
+    if second.kind == "null":
+        return replace(first, is_optional=True, taint=taint)
+    if first.is_number and second.is_number:
+        return Shape("number", is_optional=is_optional, taint=taint)
+    if first.kind == second.kind == "record":
+        names = {*first.fields, *second.fields}
+        merged = {n: either(first.fields.get(n, NULL), second.fields.get(n, NULL)) for n in names}
+        return Shape("record", fields=merged, is_open=first.is_open or second.is_open,
+                     is_optional=is_optional, taint=taint)  # fmt: skip
+    if first.kind == second.kind:
+        of = either(first.of or ANY, second.of or ANY) if first.kind == "list" else None
+        return Shape(first.kind, of=of, is_optional=is_optional, taint=taint)
+    return Shape("any", is_optional=is_optional, taint=taint)
