@@ -30,6 +30,18 @@ __all__ = [
 Kind = Literal["any", "text", "int", "number", "bool", "null", "list", "record"]
 
 
+_WORDS: Mapping[Kind, str] = {
+    "any": "anything",
+    "text": "text",
+    "int": "a whole number",
+    "number": "a number",
+    "bool": "true or false",
+    "null": "null",
+    "list": "a list",
+    "record": "a mapping",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """The static type of a value.
@@ -63,9 +75,7 @@ class Shape:
         return replace(self, taint=taint)
 
     def __str__(self) -> str:
-        words = {"int": "a whole number", "number": "a number", "bool": "true or false",
-                 "list": "a list", "record": "a mapping", "null": "null", "any": "anything"}  # fmt: skip
-        name = "one of " + ", ".join(self.choices) if self.choices else words.get(self.kind, "text")
+        name = "one of " + ", ".join(self.choices) if self.choices else _WORDS[self.kind]
         return f"{name} or null" if self.is_optional and self.kind != "null" else name
 
 
