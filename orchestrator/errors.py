@@ -10,6 +10,8 @@
     │   └── NotSupported        the runtime lacks a command that the config needs
     ├── EnvironmentFailure      a file, database, server or package is not there
     ├── ActionFailed            an action could not do its work (its step fails, the call goes on)
+    │   ├── CommandRefused      the runtime took a command and said no
+    │   ├── LineGone            the call is over, nothing can be said or done on it
     │   ├── TemplateFailed      a template read something that is not there
     │   └── NotSent             virtual time: nothing leaves the machine (its step counts as done)
     └── InternalError           our own bug
@@ -23,10 +25,12 @@ from typing import Literal
 
 __all__ = [
     "ActionFailed",
+    "CommandRefused",
     "ConfigError",
     "EnvironmentFailure",
     "Fix",
     "InternalError",
+    "LineGone",
     "NotSent",
     "NotSupported",
     "OrchestratorError",
@@ -141,6 +145,14 @@ class ActionFailed(OrchestratorError):
         super().__init__(message)
         self.retryable = retryable
         self.detail = detail
+
+
+class CommandRefused(ActionFailed):
+    """The runtime was asked for something (a transfer, a recording) and refused."""
+
+
+class LineGone(ActionFailed):
+    """The call is over: nothing more can be said or done on it."""
 
 
 class TemplateFailed(ActionFailed):
