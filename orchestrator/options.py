@@ -319,8 +319,9 @@ def _to_either(option: Option, value: Any) -> Any:
 
 
 _PYTHON_TYPES: Mapping[OptionKind, tuple[type, ...]] = {
-    "int": (int,), "number": (int, float), "bool": (bool,), "list": (list, tuple), "mapping": (dict,),
-    "record": (dict,), "any": (object,), "duration": (float,), "steps": (Steps,),
+    "int": (int,), "number": (int, float), "bool": (bool,), "list": (list, tuple),
+    "mapping": (dict,), "any": (object,),
+    "record": (dict,), "duration": (float,), "steps": (Steps,),
 }  # fmt: skip
 
 

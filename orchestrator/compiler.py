@@ -1,0 +1,375 @@
+"""Config + environment -> Plan: everything is decided here, nothing at call time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from orchestrator.templates import parse_condition
+
+from orchestrator.action import Action, Options, Steps
+from orchestrator.config import (
+    Condition,
+    Config,
+    ConnectionConfig,
+    HookConfig,
+    StepConfig,
+)
+from orchestrator.errors import ActionFailed, ConfigError, EnvironmentFailure, Problem
+from orchestrator.options import Option, convert, field_name
+from orchestrator.plan import (
+    ActionBody,
+    Body,
+    ChainBody,
+    Handler,
+    IfBody,
+    ParallelBody,
+    Plan,
+    SetBody,
+    Step,
+    StopBody,
+    WaitBody,
+)
+from orchestrator.values import Constant, Environment, Value
+
+__all__ = ["compile_config"]
+
+Read = Callable[[Any], Any]
+
+
+def compile_config(config: Config, variables: Mapping[str, str]) -> Plan:
+    """Bind a checked config to an environment.
+
+    Raises:
+        ConfigError: environment variables are not set, or their values do not fit.
+    """
+    return _Compiler(config, variables).plan()
+
+
+class _Compiler:
+    def __init__(self, config: Config, variables: Mapping[str, str]) -> None:
+        self.config = config
+        self.env = Environment(variables)
+        self.problems: list[Problem] = []
+        self.vars: dict[str, Any] = {}
+
+    def plan(self) -> Plan:
+        config = self.config
+        self.vars.update({name: self._constant(value) for name, value in config.vars.items()})
+        openers = {name: self._opener(c) for name, c in config.connections.items()}
+        handlers: dict[Any, list[Handler]] = {}
+        for hook in config.hooks:
+            handlers.setdefault((hook.scope, hook.event), []).append(self._handler(hook))
+        if self.problems:
+            raise ConfigError(self.problems)
+        return Plan(
+            name=config.name,
+            digest=config.digest,
+            handlers=MappingProxyType({key: tuple(items) for key, items in handlers.items()}),
+            vars=MappingProxyType(self.vars),
+            connections=MappingProxyType(openers),
+            allow=config.allow,
+            is_private=config.privacy == "redact",
+            needs=_needs(config),
+            secrets=frozenset(self.env.secrets),
+            has_ladder=any(step.word == "silence_timer" for step in config.steps()),
+        )
+
+    # --- values
+
+    def _compile(self, value: Value, *, is_secret: bool = False) -> Constant | Read:
+        try:
+            return value.compile(self.env, is_secret=is_secret)
+        except EnvironmentFailure as error:
+            self._problem("HK601", str(error), value)
+            return Constant("")
+
+    def _problem(self, code: str, message: str, value: Value) -> None:
+        document = value.place.document
+        self.problems.append(document.problem(code, message, value.place.value_position))
+
+    def _constant(self, value: Value, option: Option | None = None) -> Any:
+        compiled = self._compile(value, is_secret=option is not None and option.kind == "secret")
+        if not isinstance(compiled, Constant):
+            return None  # validation refuses templates where a constant is wanted
+        return self._converted(value, option, compiled.value) if option else compiled.value
+
+    def _converted(self, value: Value, option: Option, raw: Any) -> Any:
+        try:
+            return convert(option, raw)
+        except ActionFailed as error:
+            self._problem("HK602", str(error), value)
+            return None
+
+    def _read(self, value: Value) -> Read:
+        compiled = self._compile(value)
+        if isinstance(compiled, Constant):
+            constant = compiled.value
+            return lambda _scope: constant
+        return compiled
+
+    def _opener(self, connection: ConnectionConfig) -> Callable[[Any], Any]:
+        table = connection.type.options
+        given = {
+            field_name(name): self._constant(value, table[name])
+            for name, value in connection.options.items()
+        }
+        cls, name, allow = connection.type.cls, connection.name, self.config.allow
+        self.env.secrets.update(_secrets(given, table))
+
+        def open_connection(services: Any) -> Any:
+            return cls.open(name, cls(**given), services, allow)
+
+        return open_connection
+
+    # --- hooks and steps
+
+    def _handler(self, hook: HookConfig) -> Handler:
+        policy = None if hook.on_error == "steps" else hook.on_error
+        return Handler(
+            key=hook.key,
+            name=hook.name,
+            event=hook.event,
+            place=_place(hook),
+            steps=self._steps(hook.steps, policy, is_background=hook.background),
+            cleanup=self._steps(hook.cleanup, "continue"),
+            when=_condition(hook.when),
+            explain=_explain(hook.when),
+            when_text=hook.when.template.source if hook.when else "",
+            max_count=hook.max_count,
+            cooldown=hook.cooldown,
+            timeout=hook.timeout,
+            on_error=self._steps(hook.on_error_steps, "continue") or None,
+            background=hook.background,
+        )
+
+    def _steps(
+        self,
+        steps: tuple[StepConfig, ...],
+        policy: str | None = None,
+        *,
+        is_background: bool = False,
+    ) -> tuple[Step, ...]:
+        return tuple(self._step(step, policy, is_background) for step in steps)
+
+    def _step(self, step: StepConfig, policy: str | None, in_background: bool) -> Step:
+        is_background = step.runs_in_background and not in_background
+        return Step(
+            key=step.key,
+            word=step.word,
+            place=_place(step),
+            body=self._body(step, policy, in_background or is_background),
+            id=step.id,
+            when=_condition(step.when),
+            explain=_explain(step.when),
+            save=step.save,
+            timeout=self._timeout(step, in_background or is_background),
+            retry=step.retry or (self.config.defaults.retry if step.kind == "action" else None),
+            on_error=self._on_error(step, policy),
+            background=is_background,
+            after=step.after,
+        )
+
+    def _timeout(self, step: StepConfig, is_background: bool) -> float | None:
+        if step.timeout is not None:
+            return step.timeout
+        if step.kind not in ("action", "parallel"):
+            return None
+        return BACKGROUND_LIMIT if is_background else self.config.defaults.timeout
+
+    def _on_error(self, step: StepConfig, policy: str | None) -> tuple[Step, ...] | None:
+        if step.on_error == "steps":
+            return self._steps(step.blocks.get("on_error", ()), "continue")
+        word = step.on_error or policy or self.config.defaults.on_error
+        return () if word == "continue" else None
+
+    def _body(self, step: StepConfig, policy: str | None, in_background: bool) -> Body:
+        def block(name: str) -> tuple[Step, ...]:
+            return self._steps(step.blocks.get(name, ()), policy, is_background=in_background)
+
+        match step.kind:
+            case "if":
+                raw = step.options["if"].raw
+                condition = parse_condition(str(raw).lower() if isinstance(raw, bool) else str(raw))
+                return IfBody(condition.compile(), block("then"), block("else"))
+            case "parallel":
+                first = step.options.get("first_error")
+                late = step.options.get("late")
+                return ParallelBody(
+                    block("parallel"),
+                    first_error=first.raw if first else "cancel",
+                    keeps_late=bool(late and late.raw == "keep"),
+                )
+            case "wait":
+                return WaitBody(self._constant(step.options["wait"], _DURATION))
+            case "stop":
+                return StopBody(self._read(step.options["stop"]))
+            case "set":
+                pairs = [(name, self._read(value)) for name, value in step.options.items()]
+                return SetBody(tuple(pairs))
+            case "run":
+                return self._chain(step, policy, in_background)
+        return self._action(step, block)
+
+    def _chain(self, step: StepConfig, policy: str | None, in_background: bool) -> ChainBody:
+        name = str(step.options["run"].raw)
+        inner = tuple(_under(chained, step.key) for chained in self.config.chains[name].steps)
+        return ChainBody(name, self._steps(inner, policy, is_background=in_background))
+
+    def _action(self, step: StepConfig, block: Callable[[str], tuple[Step, ...]]) -> ActionBody:
+        assert step.action is not None  # noqa: S101 - narrows the type for the checker
+        kind, table = step.action, step.action.options
+        fixed: dict[str, Any] = {
+            n: Steps(block(n)) for n, o in table.items() if o.kind == "steps" and n in step.blocks
+        }
+        rendered: list[tuple[str, Option, Read]] = []
+        defaults = self.config.defaults.options.get(kind.name, {})
+        for name, value in {**defaults, **step.options}.items():
+            option = table[name]
+            compiled = self._compile_option(value, option)
+            if isinstance(compiled, Constant):
+                fixed[field_name(name)] = compiled.value
+            else:
+                rendered.append((field_name(name), option, compiled))
+        connection = step.options.get("connection")
+        return ActionBody(
+            name=kind.name,
+            cls=kind.cls,
+            constant=None if rendered else kind.cls(**fixed),
+            make=_maker(kind.cls, fixed, tuple(rendered)),
+            connection=str(connection.raw) if connection else None,
+            has_fixed_destination=_has_fixed_destination(step),
+        )
+
+    def _compile_option(self, value: Value, option: Option) -> Constant | Read:
+        if option.kind == "record" and isinstance(value.raw, dict):
+            return self._compile_record(value, option)
+        if option.kind == "condition":
+            return Constant(_event_condition(parse_condition(str(value.raw)).compile(), self.vars))
+        compiled = self._compile(value, is_secret=option.kind == "secret")
+        if isinstance(compiled, Constant):
+            return Constant(self._converted(value, option, compiled.value))
+        return compiled
+
+    def _compile_record(self, value: Value, option: Option) -> Constant | Read:
+        parts = {
+            field_name(name): self._compile_option(item, option.fields[name])
+            for name, item in value.items.items()
+        }
+        if all(isinstance(part, Constant) for part in parts.values()):
+            return Constant(option.type(**{k: p.value for k, p in parts.items()}))  # type: ignore[union-attr]
+        return lambda scope: option.type(
+            **{k: p.value if isinstance(p, Constant) else p(scope) for k, p in parts.items()}
+        )
+
+
+#: Seconds for a background step that does not say.
+BACKGROUND_LIMIT = 30.0
+_DURATION = Option("wait", "duration")
+
+
+def _maker(
+    cls: type[Action], fixed: Mapping[str, Any], rendered: tuple[tuple[str, Option, Read], ...]
+) -> Callable[[Any], Action]:
+    """Build the action for one run: fixed options as they are, the others rendered."""
+
+    def make(scope: Any) -> Action:
+        options = dict(fixed)
+        for name, option, read in rendered:
+            options[name] = convert(option, read(scope))
+        return cls(**options)
+
+    return make
+
+
+def _condition(condition: Condition | None) -> Read | None:
+    return condition.template.compile() if condition is not None else None
+
+
+def _explain(condition: Condition | None) -> Read | None:
+    return condition.template.compile_explain() if condition is not None else None
+
+
+def _event_condition(
+    read: Read, variables: Mapping[str, Any]
+) -> Callable[[Mapping[str, Any]], bool]:
+    """A condition that an action asks with an event's fields: it sees `event` and `vars`."""
+
+    def is_met(fields: Mapping[str, Any]) -> bool:
+        try:
+            return bool(read(_EventScope(fields, variables)))
+        except ActionFailed:
+            return False
+
+    return is_met
+
+
+class _EventScope:
+    def __init__(self, event: Mapping[str, Any], variables: Mapping[str, Any]) -> None:
+        self.event = event
+        self.vars = variables
+        self.data: dict[str, Any] = {}
+        self.steps: dict[str, Any] = {}
+        self.call = self.memory = self.now = self.error = None
+
+
+def _place(thing: StepConfig | HookConfig) -> str:
+    position = thing.place.key_position
+    return f"{position.file}:{position.line}"
+
+
+def _under(step: StepConfig, prefix: str) -> StepConfig:
+    """A chain's step as it runs under one `run`: its key names the hook that ran it."""
+    blocks = {name: tuple(_under(s, prefix) for s in steps) for name, steps in step.blocks.items()}
+    return replace(step, key=f"{prefix}/{step.key}", blocks=blocks)
+
+
+def _secrets(given: Mapping[str, Any], table: Mapping[str, Option]) -> set[str]:
+    found: set[str] = set()
+    for name, option in table.items():
+        value = given.get(field_name(name))
+        if option.accepts("secret") and isinstance(value, str) and value:
+            found.add(value)
+        elif isinstance(value, list) and option.item is not None and option.item.kind == "secret":
+            found.update(v for v in value if v)
+        elif isinstance(value, Options):
+            found |= _secrets(vars(value), option.fields)
+    return found
+
+
+def _has_fixed_destination(step: StepConfig) -> bool:
+    """Whether each number that the step dials is the config author's own word."""
+    assert step.action is not None  # noqa: S101 - narrows the type for the checker
+    for name, option in step.action.options.items():
+        value = step.options.get(name)
+        if value is None or not option.accepts("destination"):
+            continue
+        for _, template, _ in value.templates():
+            if template.calls or any(read.path[0] != "vars" for read in template.reads):
+                return False
+    return True
+
+
+def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
+    needs: dict[str, list[str]] = {}
+    for step in config.steps():
+        if step.action is None:
+            continue
+        written = {name: value.constant for name, value in step.options.items()}
+        for need in step.action.cls.needs_for(written):
+            needs.setdefault(need, []).append(_place(step))
+    for hook in config.hooks:
+        need = EVENT_NEEDS.get(hook.event)
+        if need:
+            needs.setdefault(need, []).append(_place(hook))
+    return MappingProxyType({need: tuple(dict.fromkeys(places)) for need, places in needs.items()})
+
+
+#: Events that only runtimes with a capability report.
+EVENT_NEEDS: Mapping[str, str] = MappingProxyType(
+    {"state": "state", "dtmf": "dtmf", "voicemail": "voicemail", "error": "error",
+     "metric": "metric", "tool_call": "tools", "tool_result": "tools",
+     "transfer": "transfer.outcome"}
+)  # fmt: skip

@@ -1,0 +1,49 @@
+"""Who may be dialled: numbers in E.164, and allow-lists against toll fraud.
+
+A number that the config's author wrote is trusted. One that carries text of a caller or of another
+system is dialled only when the config's `allow` (or the step's own list) names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.config import Allow
+from orchestrator.errors import ActionFailed
+
+__all__ = ["check_destination", "normalize_number"]
+
+
+def normalize_number(number: str) -> str:
+    """A number in E.164, checked with the numbering plans of libphonenumber.
+
+    Raises:
+        ActionFailed: it is not a possible international number.
+    """
+    import phonenumbers  # its metadata is large: only when something is dialled
+
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException as error:
+        raise ActionFailed(f"{number!r} is no phone number in E.164 form ({error})") from None
+    if parsed.extension or not phonenumbers.is_possible_number(parsed):
+        raise ActionFailed(f"{number!r} is no phone number in E.164 form")
+    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def check_destination(
+    number: str, allow: Allow, also: Sequence[str] = (), *, is_fixed: bool
+) -> str:
+    """The number in E.164, if it may be dialled.
+
+    `is_fixed` says that the config's author wrote it.
+
+    Raises:
+        ActionFailed: it is no number, or no allow-list has it.
+    """
+    normal = normalize_number(number)
+    if is_fixed or normal in allow.numbers or normal in also:
+        return normal
+    if any(normal.startswith(prefix) for prefix in allow.prefixes):
+        return normal
+    raise ActionFailed(f"{normal} is on no allow-list; add it to `allow: numbers` or `prefixes`")

@@ -1,0 +1,310 @@
+"""The record of one call: events in, decisions, steps, commands out, each with its time.
+
+A journal answers "why did this hook run, or not run", and is itself a call script: its `event`
+lines can be played again. Records are tuples while a call is live; they become JSON lines in the
+sink, off the call's path, with secrets (and, under `privacy: redact`, speech and numbers) masked.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.errors import EnvironmentFailure
+
+__all__ = ["DirectorySink", "Journal", "MemorySink", "Redactor", "Sink", "file_name"]
+
+Record = tuple[Any, ...]
+Line = dict[str, Any]
+
+
+class Redactor:
+    """Masks secrets always; speech, numbers and saved values when `is_private`."""
+
+    def __init__(self, secrets: Sequence[str] = (), *, is_private: bool = False) -> None:
+        self.is_private = is_private
+        kept = sorted((s for s in secrets if s), key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
+
+    def secret(self, value: Any) -> Any:
+        """The value with every secret in its texts, keys included, as `***`."""
+        if isinstance(value, str):
+            return self._secrets.sub("***", value) if self._secrets else value
+        if isinstance(value, Mapping):
+            return {self.secret(str(k)): self.secret(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.secret(item) for item in value]
+        return value
+
+    def personal(self, value: Any) -> Any:
+        """Under `privacy: redact`, texts as their length and numbers of people as their end."""
+        value = self.secret(value)
+        return _mask(value) if self.is_private else value
+
+
+def _mask(value: Any) -> Any:
+    if isinstance(value, str):
+        return f"[{len(value)} characters]"
+    if isinstance(value, Mapping):
+        return {k: _mask(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_mask(item) for item in value]
+    return "[number]" if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+# --- one encoder a kind of record: (redactor, *fields) -> line
+
+
+def _call(r: Redactor, call: Mapping[str, Any], config: Mapping[str, Any], started: str) -> Line:
+    private = {key: r.personal(call[key]) for key in ("user_number", "data") if call.get(key)}
+    return {"call": {**r.secret(call), **private}, "config": config, "started_at": started}
+
+
+#: Fields of events that are words of a fixed set or shapes of the protocol, never personal.
+_PLAIN_FIELDS = frozenset({"state", "who", "outcome", "stage", "severity", "code", "source", "name",
+                           "value", "ok", "ms", "interrupted", "language", "reason"})  # fmt: skip
+
+
+def _event(r: Redactor, name: str, fields: Mapping[str, Any], origin: str) -> Line:
+    shown = {k: r.secret(v) if k in _PLAIN_FIELDS else r.personal(v) for k, v in fields.items()}
+    return {"event": name, **shown, **({"from": origin} if origin else {})}
+
+
+def _scope(r: Redactor, scope: str, event: str, fields: Mapping[str, Any]) -> Line:
+    return {scope: event, **fields}
+
+
+def _hook(r: Redactor, handler: Any, occurrence: int) -> Line:
+    return {"hook": handler.name, "at": handler.key, "on": handler.event, "ran": True,
+            "n": occurrence}  # fmt: skip
+
+
+def _skip(r: Redactor, handler: Any, why: str, saw: Mapping[str, Any] | None) -> Line:
+    line: Line = {"hook": handler.name, "at": handler.key, "on": handler.event, "ran": False,
+                  "why": why}  # fmt: skip
+    return {**line, "saw": r.personal(_short(saw))} if saw else line
+
+
+def _hook_end(r: Redactor, handler: Any, outcome: str, detail: str) -> Line:
+    line = {"hook": handler.name, "at": handler.key, "ended": outcome}
+    return {**line, "why": r.secret(detail)} if detail else line
+
+
+def _step(
+    r: Redactor, step: Any, status: str, seconds: float, output: Any, error: str | None
+) -> Line:
+    line: Line = {"step": step.word, "at": step.key, "status": status}
+    if seconds:
+        line["ms"] = round(seconds * 1000, 1)
+    if step.id:
+        line["id"] = step.id
+    if output is not None:
+        line["output"] = r.personal(_short(output))
+    if step.save and status == "ok":
+        line["saved"] = step.save
+    if error:
+        line["error"] = r.secret(error)
+    return line
+
+
+def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line:
+    shown = {k: r.personal(v) if k in ("text", "target", "announcement", "note") else r.secret(v)
+             for k, v in fields.items()}  # fmt: skip
+    return {"do": name, **shown, **({"by": by} if by else {})}
+
+
+def _timer(r: Redactor, name: str, what: str, details: Mapping[str, Any]) -> Line:
+    return {"timer": name, "is": what, **r.secret(details)}
+
+
+def _note(r: Redactor, text: str, details: Mapping[str, Any]) -> Line:
+    return {"note": r.secret(text), **r.secret(details)}
+
+
+def _end(r: Redactor, facts: Mapping[str, Any]) -> Line:
+    return {"end": r.secret(facts)}
+
+
+def _short(value: Any, limit: int = 2000) -> Any:
+    """The value, its texts cut to a length that a person reads; digests may hold more."""
+    if isinstance(value, str):
+        return value if len(value) <= limit else f"{value[:limit]}… ({len(value)} characters)"
+    if isinstance(value, Mapping):
+        return {k: _short(v, limit) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        kept = [_short(item, limit) for item in value[:200]]
+        return kept if len(value) <= 200 else [*kept, f"… ({len(value)} items)"]
+    return value
+
+
+class Journal:
+    """Collects the records of one call and hands them to a sink. Times are seconds into the call.
+
+    Adding a record only appends a tuple; `flush` passes what is new to the sink.
+    """
+
+    __slots__ = ("_flushed", "call_id", "records", "redactor", "sink")
+
+    def __init__(self, call_id: str, sink: Sink, redactor: Redactor) -> None:
+        self.call_id = call_id
+        self.sink = sink
+        self.redactor = redactor
+        self.records: list[Record] = []
+        self._flushed = 0
+
+    def add(self, encoder: Callable[..., Line], t: float, *fields: Any) -> None:
+        """Add one record; `encoder` is one of the methods' functions below."""
+        self.records.append((encoder, t, *fields))
+
+    def call(self, call: Mapping[str, Any], config: Mapping[str, Any], started: str) -> None:
+        """The header: who calls, under which config, since when."""
+        self.add(_call, 0.0, call, config, started)
+
+    def event(self, t: float, name: str, fields: Mapping[str, Any], origin: str = "") -> None:
+        """A session event came in; `origin` is `hook` when a hook emitted it."""
+        self.add(_event, t, name, fields, origin)
+
+    def scope(self, t: float, scope: str, event: str, fields: Mapping[str, Any]) -> None:
+        """A runner event, or the start or end of the session."""
+        self.add(_scope, t, scope, event, fields)
+
+    def hook(self, t: float, handler: Any, occurrence: int) -> None:
+        """A hook begins, for the n-th time in this call."""
+        self.add(_hook, t, handler, occurrence)
+
+    def skip(self, t: float, handler: Any, why: str, saw: Mapping[str, Any] | None = None) -> None:
+        """A hook did not run, why, and which values decided it."""
+        self.add(_skip, t, handler, why, saw)
+
+    def hook_end(self, t: float, handler: Any, outcome: str, detail: str = "") -> None:
+        """A hook ended in another way than by doing all its steps."""
+        self.add(_hook_end, t, handler, outcome, detail)
+
+    def step(
+        self, t: float, step: Any, status: str, seconds: float, output: Any, error: str | None
+    ) -> None:
+        """A step is done; `seconds` is how long it took."""
+        self.add(_step, t, step, status, seconds, output, error)
+
+    def command(self, t: float, name: str, fields: Mapping[str, Any], by: str = "") -> None:
+        """A command went out to the runtime."""
+        self.add(_command, t, name, fields, by)
+
+    def timer(self, t: float, name: str, what: str, **details: Any) -> None:
+        """A timer was armed, paused, resumed, cancelled or fired."""
+        self.add(_timer, t, name, what, details)
+
+    def note(self, t: float, text: str, **details: Any) -> None:
+        """Something that a reader should know."""
+        self.add(_note, t, text, details)
+
+    def end(self, t: float, **facts: Any) -> None:
+        """The last record: how the call ended, and its counts."""
+        self.add(_end, t, facts)
+
+    def lines(self, start: int = 0) -> list[Line]:
+        """The records from `start` on as JSON-able lines."""
+        return encode(self.records[start:], self.redactor)
+
+    def flush(self) -> None:
+        """Hand what is new to the sink."""
+        new = self.records[self._flushed :]
+        if new:
+            self._flushed += len(new)
+            self.sink.put(self.call_id, new, self.redactor)
+
+
+def encode(records: Sequence[Record], redactor: Redactor) -> list[Line]:
+    """Records as JSON-able lines."""
+    lines = []
+    for encoder, t, *fields in records:
+        line = encoder(redactor, *fields)
+        lines.append(line if encoder is _call else {"t": round(t, 3), **line})
+    return lines
+
+
+class Sink(Protocol):
+    """Where journals go. `put` must not block a call."""
+
+    def put(self, call_id: str, records: Sequence[Record], redactor: Redactor) -> None:
+        """Take new records of a call."""
+        ...
+
+    def close(self) -> None:
+        """Write out what was taken."""
+        ...
+
+
+class MemorySink:
+    """Keeps nothing of its own: for embedding without a journal directory, and for tests."""
+
+    def put(self, call_id: str, records: Sequence[Record], redactor: Redactor) -> None:
+        """Drop the records; the journal still holds them while the call is live."""
+
+    def close(self) -> None:
+        """Nothing to write."""
+
+
+class DirectorySink:
+    """One file a call, `<call id>.jsonl`, written by a thread of its own in batches.
+
+    A full or vanished disk is counted in `failures` and never reaches a call.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentFailure(f"cannot make the journal directory: {error}") from error
+        self.directory = directory
+        self.failures = 0
+        self.last_failure = ""
+        self._started: set[str] = set()
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+
+    def put(self, call_id: str, records: Sequence[Record], redactor: Redactor) -> None:
+        """Queue the records; returns at once."""
+        self._queue.put((call_id, records, redactor))
+
+    def close(self) -> None:
+        """Write out all that was put, and stop the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                self._write(*item)
+            except OSError as error:
+                self.failures += 1
+                self.last_failure = str(error)
+
+    def _write(self, call_id: str, records: Sequence[Record], redactor: Redactor) -> None:
+        mode = "a" if call_id in self._started else "w"
+        self._started.add(call_id)
+        text = "".join(dump_line(line) + "\n" for line in encode(records, redactor))
+        with (self.directory / file_name(call_id)).open(mode, encoding="utf-8") as file:
+            file.write(text)
+
+
+def dump_line(line: Line) -> str:
+    """One compact JSON line; text that is no valid Unicode is escaped."""
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(line, separators=(",", ":"), default=str)
+    return text
+
+
+def file_name(call_id: str) -> str:
+    """A file name for any call id: other characters than letters, digits, `.-_` become `_`."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", call_id).lstrip(".")[:120]
+    return f"{safe or 'call'}.jsonl"

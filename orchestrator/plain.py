@@ -1,0 +1,64 @@
+"""Whatever an action returns -> plain data: text, numbers, booleans, null, lists and mappings.
+
+Templates reach into plain data only, so nothing that an action returns can be called or reached
+into by a config. Size is bounded: an answer of an outside system must not eat the call's memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence, Set
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from orchestrator.errors import ActionFailed
+
+__all__ = ["MAX_DEPTH", "MAX_TEXT", "MAX_VALUES", "plain"]
+
+MAX_VALUES = 20_000
+MAX_TEXT = 1_000_000
+MAX_DEPTH = 32
+
+_SIMPLE = (str, bool, int, float, type(None))
+
+
+def plain(value: Any) -> Any:
+    """The value as plain data of its own, sharing nothing that the action could change later.
+
+    Raises:
+        ActionFailed: it is something else than data, or too large.
+    """
+    if value is None or value.__class__ in (bool, int, float):
+        return value
+    return _convert(value, 0, [MAX_VALUES])
+
+
+def _convert(value: Any, depth: int, left: list[int]) -> Any:
+    left[0] -= 1
+    if left[0] < 0 or depth > MAX_DEPTH:
+        raise ActionFailed(f"the output is too large: over {MAX_VALUES:,} values or too deep")
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise ActionFailed(f"the output holds a text of {len(value):,} characters")
+        return str(value)
+    if isinstance(value, _SIMPLE):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): _convert(v, depth + 1, left) for k, v in value.items()}
+    if isinstance(value, (Sequence, Set)) and not isinstance(value, (bytes, bytearray)):
+        return [_convert(item, depth + 1, left) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {f.name: _convert(getattr(value, f.name), depth + 1, left) for f in fields}
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, UUID):
+        return str(value)
+    raise ActionFailed(f"the output holds a {type(value).__name__}, which is not plain data")

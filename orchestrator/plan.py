@@ -1,0 +1,164 @@
+"""The plan: what a config compiles to. Frozen, shared by all calls, nothing left to decide.
+
+(scope, event) -> tuple of handlers; a handler is a tuple of steps; a step has one body. Times are
+in seconds. Functions in here take the scope of a running hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from orchestrator.action import Action
+from orchestrator.config import Allow, Retry
+from orchestrator.events import Scope
+
+__all__ = [
+    "ActionBody",
+    "Body",
+    "ChainBody",
+    "Handler",
+    "IfBody",
+    "ParallelBody",
+    "Plan",
+    "SetBody",
+    "Step",
+    "StopBody",
+    "WaitBody",
+]
+
+Read = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionBody:
+    """Run an action: always the same instance, or one `make(scope)` for each run.
+
+    `has_fixed_destination` says that the number to dial is the config author's own word; any other
+    number needs an allow-list.
+    """
+
+    name: str
+    cls: type[Action]
+    constant: Action | None
+    make: Callable[[Any], Action]
+    connection: str | None = None
+    has_fixed_destination: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IfBody:
+    """Run one of two lists of steps."""
+
+    condition: Read
+    then: tuple[Step, ...]
+    otherwise: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelBody:
+    """Run steps side by side. `keeps_late` lets unfinished ones go on after the deadline."""
+
+    steps: tuple[Step, ...]
+    first_error: Literal["cancel", "wait"] = "cancel"
+    keeps_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WaitBody:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopBody:
+    """End the hook."""
+
+    reason: Read
+
+
+@dataclass(frozen=True, slots=True)
+class SetBody:
+    """Put values into `data`."""
+
+    values: tuple[tuple[str, Read], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainBody:
+    """Run the steps of a named chain."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+
+Body = ActionBody | IfBody | ParallelBody | WaitBody | StopBody | SetBody | ChainBody
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One compiled step. `key` names it in journals and ids; `place` is `file:line`.
+
+    `on_error` is what happens when it fails: the hook stops (None), goes on (an empty tuple), or
+    these steps run and the hook stops.
+    """
+
+    key: str
+    word: str
+    place: str
+    body: Body
+    id: str | None = None
+    when: Read | None = None
+    explain: Read | None = None
+    save: str | None = None
+    timeout: float | None = None
+    retry: Retry | None = None
+    on_error: tuple[Step, ...] | None = None
+    background: bool = False
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One compiled hook."""
+
+    key: str
+    name: str
+    event: str
+    place: str
+    steps: tuple[Step, ...]
+    cleanup: tuple[Step, ...] = ()
+    when: Read | None = None
+    explain: Read | None = None
+    when_text: str = ""
+    max_count: int | None = None
+    cooldown: float | None = None
+    timeout: float | None = None
+    on_error: tuple[Step, ...] | None = None
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that calls share. `digest` identifies the config; `secrets` must never be shown.
+
+    `needs` are the capabilities without which a runtime is refused, each with the places that
+    need it; `connections` are made by `open` functions of `(services) -> connection`.
+    """
+
+    name: str
+    digest: str
+    handlers: Mapping[tuple[Scope, str], tuple[Handler, ...]]
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    connections: Mapping[str, Any] = field(default_factory=dict)
+    allow: Allow = field(default_factory=Allow)
+    is_private: bool = False
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    has_ladder: bool = False
+
+    def events(self, scope: Scope) -> tuple[str, ...]:
+        """The events of a scope that have handlers."""
+        return tuple(event for (s, event) in self.handlers if s == scope)

@@ -1,0 +1,211 @@
+"""Names -> classes: the one door through which actions and connections come in.
+
+Built-ins are `"module:attribute"` strings, imported when a config uses them. Plugins come from
+`plugins:` in a config, installed packages through the entry-point group `orchestrator.actions`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from orchestrator.action import Action, snake_case
+from orchestrator.errors import EnvironmentFailure, OrchestratorError, UserError
+from orchestrator.options import Option, options_of
+
+__all__ = [
+    "BUILTIN_ACTIONS",
+    "BUILTIN_CONNECTIONS",
+    "CONTROL_WORDS",
+    "ENTRY_POINTS",
+    "STEP_KEYS",
+    "ActionType",
+    "ConnectionType",
+    "Registry",
+    "import_name",
+]
+
+ENTRY_POINTS = "orchestrator.actions"
+
+#: Keys of a step beside its action; no action may have such a name.
+STEP_KEYS = ("id", "when", "save", "timeout", "retry", "on_error", "background", "after")
+CONTROL_WORDS = ("if", "then", "else", "parallel", "wait", "stop", "set", "run")
+_RESERVED = frozenset(
+    (*STEP_KEYS, *CONTROL_WORDS, "name", "do", "finally", "max_count", "cooldown")
+)
+
+_ACTION_NAMES = (
+    "cancel_timer", "crm_lookup", "emit", "end_call", "escalate_transfer", "forget", "http",
+    "inject", "interrupt", "log", "place_call", "python", "recording", "remember", "say",
+    "send_dtmf", "set_filler", "silence_timer", "timer", "webhook",
+)  # fmt: skip
+
+
+def _class_name(word: str) -> str:
+    return "".join(part.capitalize() for part in word.split("_"))
+
+
+BUILTIN_ACTIONS: Mapping[str, str] = MappingProxyType(
+    {name: f"actions.{name}:{_class_name(name)}" for name in _ACTION_NAMES}
+)
+BUILTIN_CONNECTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "http": "orchestrator.connections.http:HttpConnection",
+        "sql": "orchestrator.connections.sql:SqlConnection",
+    }
+)
+
+
+@dataclass(frozen=True)
+class ActionType:
+    """An action class under its name in YAML, with its options read."""
+
+    name: str
+    cls: type[Action]
+    origin: str
+
+    @cached_property
+    def options(self) -> Mapping[str, Option]:
+        """The options by name, in the order written."""
+        return MappingProxyType(options_of(self.cls))
+
+    @property
+    def main(self) -> str:
+        """The option that a bare value fills; empty when there is none."""
+        return self.cls.main or next(iter(self.options), "")
+
+    @property
+    def manual(self) -> str:
+        """The user's manual: the class docstring."""
+        return inspect.cleandoc(self.cls.__doc__ or "")
+
+
+@dataclass(frozen=True)
+class ConnectionType:
+    """A kind of connection, with its options read."""
+
+    name: str
+    cls: type[Any]
+
+    @cached_property
+    def options(self) -> Mapping[str, Option]:
+        """The options by name."""
+        return MappingProxyType(options_of(self.cls))
+
+
+def import_name(name: str) -> Any:
+    """The object that `module:attribute` names.
+
+    Raises:
+        EnvironmentFailure: the module cannot be imported or lacks the attribute.
+    """
+    module_name, _, attribute = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:  # a plugin's module may raise anything on import
+        raise EnvironmentFailure(
+            f"cannot import {module_name!r}: {type(error).__name__}: {error}"
+        ) from error
+    for part in attribute.split(".") if attribute else ():
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise EnvironmentFailure(f"module {module_name!r} has no {attribute!r}") from None
+    return found
+
+
+class Registry:
+    """The actions and connections that a config may name. Cheap to make; imports on first use."""
+
+    def __init__(self) -> None:
+        self._actions: dict[str, ActionType] = {}
+        self._connections: dict[str, ConnectionType] = {}
+        self._installed: dict[str, str] | None = None
+
+    def action(self, name: str) -> ActionType | None:
+        """The action of this name, or None.
+
+        Raises:
+            EnvironmentFailure: an installed package promises the action but cannot be imported.
+        """
+        known = self._actions.get(name)
+        if known is not None:
+            return known
+        if name in BUILTIN_ACTIONS:
+            return self._add(name, import_name(BUILTIN_ACTIONS[name]), "built-in")
+        target = self._entry_points().get(name)
+        return self._add(name, import_name(target), f"package {target}") if target else None
+
+    def connection(self, kind: str) -> ConnectionType | None:
+        """The kind of connection of this name, or None."""
+        if kind not in self._connections and kind in BUILTIN_CONNECTIONS:
+            cls = import_name(BUILTIN_CONNECTIONS[kind])
+            self._connections[kind] = ConnectionType(kind, cls)
+        return self._connections.get(kind)
+
+    def action_names(self) -> tuple[str, ...]:
+        """Every name that `action` knows, sorted."""
+        return tuple(sorted({*BUILTIN_ACTIONS, *self._actions, *self._entry_points()}))
+
+    def connection_kinds(self) -> tuple[str, ...]:
+        """Every kind that `connection` knows, sorted."""
+        return tuple(sorted({*BUILTIN_CONNECTIONS, *self._connections}))
+
+    def load_plugin(self, module_name: str) -> tuple[str, ...]:
+        """Add the action classes that a module defines; their names.
+
+        Raises:
+            EnvironmentFailure: the module cannot be imported.
+            UserError: it defines no action, or one under a name that is taken.
+        """
+        module = import_name(module_name)
+        found = [cls for cls in vars(module).values() if _is_action_of(cls, module_name)]
+        if not found:
+            raise UserError(f"module {module_name!r} defines no action class")
+        return tuple(self._add(_word(cls), cls, f"plugin {module_name}").name for cls in found)
+
+    def _entry_points(self) -> dict[str, str]:
+        if self._installed is None:
+            from importlib.metadata import entry_points  # 60 ms of CPU: only when it is needed
+
+            self._installed = {p.name: p.value for p in entry_points(group=ENTRY_POINTS)}
+        return self._installed
+
+    def _add(self, name: str, cls: Any, origin: str) -> ActionType:
+        if not (isinstance(cls, type) and issubclass(cls, Action)):
+            raise UserError(f"action {name!r} is {cls!r}, not a class derived from Action")
+        if name in _RESERVED:
+            raise UserError(f"an action cannot be named {name!r}: that is a word of the language")
+        known = self._actions.get(name)
+        if known is not None and known.cls is not cls:
+            raise UserError(f"action {name!r} comes from {known.origin} and again from {origin}")
+        self._actions[name] = ActionType(name, cls, origin)
+        return self._actions[name]
+
+    def __iter__(self) -> Iterator[ActionType]:
+        for name in self.action_names():
+            try:
+                found = self.action(name)
+            except OrchestratorError:
+                continue
+            if found is not None:
+                yield found
+
+
+def _is_action_of(cls: Any, module_name: str) -> bool:
+    return (
+        isinstance(cls, type)
+        and issubclass(cls, Action)
+        and cls is not Action
+        and (cls.__module__ == module_name or cls.__module__.startswith(f"{module_name}."))
+        and not cls.__name__.startswith("_")
+    )
+
+
+def _word(cls: type[Action]) -> str:
+    return cls.name or snake_case(cls.__name__)
