@@ -223,6 +223,14 @@ class CallFactsLike(Protocol):
         """Seconds since the call started."""
         ...
 
+    def hour_in(self, span: str, zone: str = "UTC") -> bool:
+        """Whether it is now between two times of day, `HH:MM-HH:MM`."""
+        ...
+
+    def weekday_in(self, days: str, zone: str = "UTC") -> bool:
+        """Whether today is one of `mon-fri` or `sat,sun`."""
+        ...
+
     @property
     def transcript(self) -> list[dict[str, str]]:
         """Who said what: `{"who": "caller" | "agent", "text": ...}`."""
@@ -309,6 +317,10 @@ class ActionContext(Protocol):
 
     def now(self) -> datetime:
         """The time of day, aware, in UTC."""
+        ...
+
+    def write_log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        """Write a line of the config's own log, secrets masked."""
         ...
 
     def connection(self, name: str) -> Any:

@@ -53,7 +53,7 @@ class CallFacts:
         self.session_id: str = offer.session_id or offer.call_id
         self.agent_id: str = offer.agent_id
         self.direction: str = offer.direction
-        self.user_number: str | None = offer.user_number
+        self.user_number: str = offer.user_number or ""  # withheld: empty
         self.instructions: str = offer.instructions
         self.runtime = runtime
         self.attempt = 1

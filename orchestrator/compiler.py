@@ -7,8 +7,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from orchestrator.templates import parse_condition
-
 from orchestrator.action import Action, Options, Steps
 from orchestrator.config import (
     Condition,
@@ -32,6 +30,7 @@ from orchestrator.plan import (
     StopBody,
     WaitBody,
 )
+from orchestrator.templates import parse_condition
 from orchestrator.values import Constant, Environment, Value
 
 __all__ = ["compile_config"]

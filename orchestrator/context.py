@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from orchestrator.action import Delivery, LadderOptions, Steps
 from orchestrator.call import Call, Scope, side_effect_id
 from orchestrator.destinations import check_destination
+from orchestrator.plain import plain
 from orchestrator.plan import ActionBody, Step
 from orchestrator.runtime import (
     End,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["StepContext"]
 
 _log = logging.getLogger("orchestrator.actions")
+_hooks_log = logging.getLogger("orchestrator.hooks")
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 #: Seconds that an outcome may be late before a transfer counts as not answered.
 OUTCOME_SLACK = 5.0
@@ -102,6 +105,16 @@ class StepContext:
     def now(self) -> datetime:
         """The time of day, aware, in UTC."""
         return self.live.clock.wall()
+
+    def write_log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        """Write a line of the config's own log, secrets masked."""
+        redact = self.live.journal.redactor.personal
+        extra = {
+            "call_id": self.live.facts.id,
+            "hook_step": self._step.key,
+            "fields": redact(plain(dict(fields))),
+        }
+        _hooks_log.log(_LEVELS[level], "%s", redact(message), extra=extra)
 
     def connection(self, name: str) -> Any:
         """The open connection of this name."""

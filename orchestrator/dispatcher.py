@@ -15,10 +15,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from orchestrator.deadline import StepTimeout, bounded
-
 from orchestrator.call import Call, Scope
 from orchestrator.context import StepContext
+from orchestrator.deadline import StepTimeout, bounded
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, NotSent
 from orchestrator.plain import plain

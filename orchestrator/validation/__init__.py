@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.document import Document, parse_document, read_document
-
 from orchestrator.config import Config
-from orchestrator.errors import ConfigError, Problem, ProblemList
+from orchestrator.document import Document, parse_document, read_document
+from orchestrator.errors import ConfigError, Position, Problem, ProblemList
 from orchestrator.registry import Registry
 from orchestrator.validation.flow import check_flow
 from orchestrator.validation.names import check_names
@@ -121,7 +120,6 @@ def _apply_ignores(
 
 
 def _unused_ignore(document: Document, line: int, code: str) -> Problem:
-    from orchestrator.errors import Position
 
     text = document.lines[line - 1] if line <= len(document.lines) else ""
     column = max(text.find("# hooks:"), 0) + 1

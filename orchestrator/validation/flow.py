@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator.templates import Read, Template
-
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
 from orchestrator.errors import ProblemList
 from orchestrator.events import find_event, near_miss
 from orchestrator.options import Option
 from orchestrator.shapes import ANY, NUMBER, TEXT, Shape, either, maybe, one_of, record
+from orchestrator.templates import Read, Template
 from orchestrator.values import Place, Value
 
 __all__ = ["Known", "Visit", "check_flow", "vars_shape"]

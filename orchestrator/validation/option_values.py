@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.document import YamlList, YamlMap
-from orchestrator.templates import parse_condition
-
 from orchestrator.events import SESSION_EVENTS, TIMED_WORDS, find_event, is_custom, near_miss
 from orchestrator.options import Option
 from orchestrator.registry import ActionType
+from orchestrator.templates import parse_condition
 from orchestrator.validation.reader import Reader
 from orchestrator.values import Value, parse_value
 

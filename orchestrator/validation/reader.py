@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orchestrator.document import Document, YamlList, YamlMap
-
 from orchestrator.durations import parse_duration
 from orchestrator.errors import Fix, Position, ProblemList, Related
 from orchestrator.events import near_miss

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.document import YamlList, YamlMap
-from orchestrator.templates import parse_condition
-
 from orchestrator.config import Condition, ErrorPolicy, HookConfig, Retry, StepConfig
+from orchestrator.document import YamlList, YamlMap
 from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.events import Scope, near_miss
 from orchestrator.registry import CONTROL_WORDS, STEP_KEYS, ActionType, Registry
+from orchestrator.templates import parse_condition
 from orchestrator.validation.option_values import OptionReader
 from orchestrator.validation.reader import Reader, kind_of
 from orchestrator.values import Place, Value, parse_value

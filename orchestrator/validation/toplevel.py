@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.document import Document, YamlMap, read_document
-
 from orchestrator.config import (
     Allow,
     ChainConfig,
@@ -18,6 +16,7 @@ from orchestrator.config import (
     Defaults,
     HookConfig,
 )
+from orchestrator.document import Document, YamlMap, read_document
 from orchestrator.errors import EnvironmentFailure, OrchestratorError, ProblemList
 from orchestrator.events import (
     RUNNER_EVENTS,

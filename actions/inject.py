@@ -1,0 +1,28 @@
+"""`inject`: a note to the dialog machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from orchestrator.action import NULL, Action, ActionContext, Shape
+
+__all__ = ["Inject"]
+
+
+class Inject(Action):
+    """Give the dialog machine a note for its next reply; the caller does not hear it.
+
+    ```yaml
+    - inject: "Verify the date of birth before anything else."
+    ```
+    """
+
+    note: Annotated[str, "what the dialog machine should know"]
+
+    needs: ClassVar[frozenset[str]] = frozenset({"inject"})
+    output: ClassVar[Shape] = NULL
+    waits: ClassVar[bool] = False
+
+    async def run(self, ctx: ActionContext) -> None:
+        """Hand over the note."""
+        await ctx.inject(self.note)

@@ -1,0 +1,144 @@
+"""The composition root: a config file becomes hooks on a runner.
+
+::
+
+    orchestrator = Orchestrator.from_file("support-line.yaml")
+    orchestrator.attach(runner)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.attachment import Attachment
+from orchestrator.clock import Clock, VirtualLoop, real_clock, virtual_clock
+from orchestrator.compiler import compile_config
+from orchestrator.config import Config
+from orchestrator.journal import DirectorySink, MemorySink, Sink
+from orchestrator.memory import Memory
+from orchestrator.plan import Plan
+from orchestrator.runtime import RunnerLike
+from orchestrator.services import GivenLike, Services
+from orchestrator.validation import load_config
+
+__all__ = ["Orchestrator"]
+
+
+class Orchestrator:
+    """A config bound to an environment, ready to be attached to runners.
+
+    Args:
+        config: a checked config, of `load_config` or `check_text`.
+        variables: the environment; the process's own by default.
+        journals: a directory for one journal file a call; without it none is written.
+        memory: the cross-call memory; by default one that lasts as long as this object.
+        given: answers of outside systems, for tests.
+
+    Raises:
+        ConfigError: an environment variable is missing or does not fit.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        variables: Mapping[str, str] | None = None,
+        journals: str | Path | Sink | None = None,
+        memory: Memory | None = None,
+        given: GivenLike | None = None,
+    ) -> None:
+        self._variables = os.environ if variables is None else variables
+        self.config = config
+        self.plan: Plan = compile_config(config, self._variables)
+        self.memory = memory if memory is not None else Memory()
+        self._given = given
+        self._sink = _make_sink(journals)
+        self._services: Services | None = None
+        self._retired: list[Services] = []
+        self._owned: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def from_file(cls, path: str | Path, **options: Any) -> Orchestrator:
+        """Load a config file; `options` as for the class.
+
+        Raises:
+            ConfigError: the config has problems; carries all of them.
+            EnvironmentFailure: a file cannot be read.
+        """
+        return cls(load_config(path), **options)
+
+    def attach(self, runner: RunnerLike) -> Attachment:
+        """Register the hooks on a runner and on each of its calls' sessions.
+
+        Raises:
+            NotSupported: the runtime cannot do what the config needs.
+        """
+        return Attachment(self, runner)
+
+    def reload(self) -> None:
+        """Read the config file again; calls that are on keep the plan they started with.
+
+        Raises:
+            ConfigError, EnvironmentFailure: the new file is bad; nothing has changed.
+        """
+        config = load_config(self.config.file)
+        plan = compile_config(config, self._variables)
+        self.config, self.plan = config, plan
+        if self._services is not None:
+            self._retired.append(self._services)
+            self._services = None
+
+    # --- what the attachment asks of its host
+
+    def services(self) -> Services:
+        """The services, opened on the running loop at first use."""
+        if self._services is None:
+            clock = _clock()
+            if clock.is_virtual:
+                self.memory.wall = lambda: clock.wall().timestamp()
+            self._services = Services(clock, self.memory, self.plan.connections)
+            self._services.given = self._given
+        return self._services
+
+    def sink(self) -> Sink:
+        """Where journals go."""
+        return self._sink
+
+    def own(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work that outlives its call; awaited by `settle` and `aclose`."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._owned.add(task)
+        task.add_done_callback(self._owned.discard)
+
+    async def settle(self) -> None:
+        """Wait until the work of ended calls is done."""
+        while self._owned:
+            await asyncio.wait(self._owned)
+
+    async def aclose(self) -> None:
+        """Finish the work of ended calls, flush deliveries and journals, close connections."""
+        await self.settle()
+        open_services = [*self._retired, *([self._services] if self._services else [])]
+        self._services, self._retired = None, []
+        for services in open_services:
+            await services.aclose()
+
+    def close(self) -> None:
+        """Write out journals and memory; after the last loop that used them."""
+        self._sink.close()
+        self.memory.close()
+
+
+def _clock() -> Clock:
+    is_virtual = isinstance(asyncio.get_running_loop(), VirtualLoop)
+    return virtual_clock() if is_virtual else real_clock()
+
+
+def _make_sink(journals: str | Path | Sink | None) -> Sink:
+    if journals is None:
+        return MemorySink()
+    return DirectorySink(Path(journals)) if isinstance(journals, (str, Path)) else journals
