@@ -36,10 +36,10 @@ class Arguments:
         self.convert = convert
 
     def bind(
-        self, node: Any, function: Function, words: str, depth: int, end: int
+        self, node: Any, function: Function, words: str, depth: int, name: Node
     ) -> tuple[Node, ...] | Fault:
-        """The arguments in the order of the parameters, defaults filled in."""
-        given = self._given(node, function, words, end)
+        """The arguments in the order of the parameters, defaults filled in; `name` is a place."""
+        given = self._given(node, function, words)
         if isinstance(given, Fault):
             return given
         bound: list[Node] = []
@@ -51,12 +51,13 @@ class Arguments:
                     return fault
                 bound.append(arg)
             elif param.is_required:
-                return Fault("HK310", f"{words} needs {param.name}", end, 1, _usage(function))
+                return Fault("HK310", f"{words} needs {param.name}", name.offset, _width(name),
+                             _usage(function))  # fmt: skip
             elif param.default is not OMITTED:
-                bound.append(Constant(end, end, param.default))  # type: ignore[arg-type]
+                bound.append(Constant(name.end, name.end, param.default))  # type: ignore[arg-type]
         return tuple(bound)
 
-    def _given(self, node: Any, function: Function, words: str, end: int) -> dict[str, Any] | Fault:
+    def _given(self, node: Any, function: Function, words: str) -> dict[str, Any] | Fault:
         names = [param.name for param in function.params]
         star = node.dyn_args or node.dyn_kwargs
         if star is not None:

@@ -60,7 +60,7 @@ _IS = {"none": "is None", "true": "is True", "false": "is False"}
 _NOW = {
     "year": "s.now.year", "month": "s.now.month", "day": "s.now.day", "hour": "s.now.hour",
     "minute": "s.now.minute", "date": "s.now.date().isoformat()",
-    "time": "s.now.strftime('%H:%M')",
+    "time": "s.now.isoformat()[11:16]",
     "weekday": "('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')[s.now.weekday()]",
 }  # fmt: skip
 assert set(_NOW) == set(NOW_FIELDS)  # noqa: S101 - two halves of one table
@@ -158,17 +158,21 @@ class _Generator:
 
     def _text(self, pieces: Sequence[str | Node]) -> list[str]:
         lines, parts = [], []
+        # With many holes, each is bounded by itself, so that even a text too long stays small.
+        is_long = f" or len({{}}) > {MAX_TEXT}" if len(pieces) > 8 else ""
         for index, piece in enumerate(pieces):
             if isinstance(piece, str):
                 parts.append(repr(piece))
                 continue
             parts.append(f"f'{{h{index}}}'")
+            name = f"h{index}"
             if self.careful:
-                lines.append(f"h{index} = {self._at(piece, f'text({self.code(piece)})')}")
+                lines.append(f"{name} = {self._at(piece, f'bounded(text({self.code(piece)}))')}")
                 continue
-            lines.append(f"h{index} = {self.code(piece)}")
-            if not _is_text(piece):
-                lines.append(f"if type(h{index}) is not str: h{index} = text(h{index})")
+            lines.append(f"{name} = {self.code(piece)}")
+            if is_long or not _is_text(piece):
+                test = f"type({name}) is not str{is_long.format(name)}"
+                lines.append(f"if {test}: {name} = bounded(text({name}))")
         return [*lines, f"r = {' '.join(parts)}"]
 
     def code(self, node: Node) -> str:

@@ -21,6 +21,7 @@ from orchestrator.templates.values import (
     bounded,
     is_list,
     is_number,
+    joined,
     kind_of,
     number,
     text,
@@ -68,7 +69,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def _join(value: Any, separator: Any) -> str:
-    return bounded(text(separator).join([text(item) for item in _items(value)]))
+    return joined(text(separator), [text(item) for item in _items(value)])
 
 
 def _first(value: Any) -> Any:

@@ -257,7 +257,7 @@ class _Converter:
         item = self.convert(node.node, depth)
         at = node.lineno
         name, end, function = self._find(node, "filter", FILTERS, at)
-        args, end = self._arguments(node, function, f"filter `{name}`", depth, end)
+        args, end = self._arguments(node, function, f"`{name}`", depth, Node(at, end))
         return Filtered(item.offset, end, name, at, item, args)
 
     def _tested(self, node: Any, depth: int) -> Node:
@@ -266,7 +266,7 @@ class _Converter:
         if self.source[at : self.tokens.end_of(at)] == "not":
             at = self.tokens.after(at + 3)
         name, end, function = self._find(node, "test", TESTS, at)
-        args, end = self._arguments(node, function, f"test `{name}`", depth, end)
+        args, end = self._arguments(node, function, f"`{name}`", depth, Node(at, end))
         if name in ("defined", "undefined") and not isinstance(item, Path):
             raise _NotAllowed(Fault("HK306", f"`is {name}` is about a path", item.offset,
                                     max(1, item.end - item.offset)))  # fmt: skip
@@ -286,9 +286,10 @@ class _Converter:
         return name, end, table[name]
 
     def _arguments(
-        self, node: Any, function: Function, words: str, depth: int, end: int
+        self, node: Any, function: Function, words: str, depth: int, name: Node
     ) -> tuple[tuple[Node, ...], int]:
-        found = Arguments(self.source, self.convert).bind(node, function, words, depth, end)
+        end = name.end
+        found = Arguments(self.source, self.convert).bind(node, function, words, depth, name)
         if isinstance(found, Fault):
             raise _NotAllowed(found)
         bracket = self.tokens.after(end)
@@ -307,7 +308,7 @@ class _Converter:
             raise _NotAllowed(_unknown_call(name, target))
         end = self.tokens.end_of(node.lineno)
         found = Arguments(self.source, self.convert).bind(
-            node, CALLS[name], f"`{name}`", depth, target.offset
+            node, CALLS[name], f"`{name}`", depth, target
         )
         if isinstance(found, Fault):
             raise _NotAllowed(found)

@@ -25,6 +25,7 @@ __all__ = [
     "is_list",
     "is_number",
     "join_texts",
+    "joined",
     "kind_of",
     "modulo",
     "number",
@@ -169,4 +170,11 @@ def modulo(left: Any, right: Any) -> Any:
 
 def join_texts(*values: Any) -> str:
     """The texts of all values, one after the other."""
-    return bounded("".join([text(value) for value in values]))
+    return joined("", [text(value) for value in values])
+
+
+def joined(separator: str, texts: Sequence[str]) -> str:
+    """Texts joined, unless the result would be too long."""
+    if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT + len(separator):
+        raise Refusal(f"the text is longer than {MAX_TEXT:,} characters")
+    return separator.join(texts)
