@@ -1,0 +1,241 @@
+"""The static check of an expression: names, fields and types, before any call runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from orchestrator.shapes import (
+    ANY,
+    BOOL,
+    INT,
+    NULL,
+    NUMBER,
+    TEXT,
+    Shape,
+    either,
+    list_of,
+    record,
+)
+from orchestrator.templates.arguments import check_role
+from orchestrator.templates.library import CALLS, FILTERS, TESTS, Function, fits
+from orchestrator.templates.model import Fault
+from orchestrator.templates.operators import (
+    check_comparison,
+    fault_at,
+    kind_words,
+    sum_shape,
+)
+from orchestrator.templates.paths import PathChecker
+from orchestrator.templates.tree import (
+    Arithmetic,
+    Called,
+    Choice,
+    Comparison,
+    Constant,
+    Filtered,
+    Joined,
+    ListOf,
+    Logic,
+    Negation,
+    Node,
+    Path,
+    RecordOf,
+    Sign,
+    Tested,
+)
+
+__all__ = ["Checker", "join_taint"]
+
+_RANK = ("secret", "caller", "remote")
+
+
+def join_taint(*shapes: Shape) -> str:
+    """The worst taint of some shapes and of what is inside them."""
+    found = {taint for shape in shapes for taint in _taints(shape)}
+    return next((taint for taint in _RANK if taint in found), "")
+
+
+def _taints(shape: Shape) -> set[str]:
+    inner = [*shape.fields.values(), *((shape.of,) if shape.of else ())]
+    return {shape.taint}.union(*(_taints(part) for part in inner))
+
+
+class Checker:
+    """Gives every expression its shape, and collects faults on the way."""
+
+    def __init__(self, source: str, names: Mapping[str, Shape], guarded: set[int]) -> None:
+        self.source = source
+        self.faults: list[Fault] = []
+        self.paths = PathChecker(source, names, guarded, self.faults)
+
+    def shape(self, node: Node) -> Shape:
+        """The shape of an expression."""
+        match node:
+            case Constant(value=value):
+                return _constant_shape(value)
+            case Path():
+                return self.paths.shape(node, self.shape)
+            case Choice():
+                self.shape(node.test)
+                return _joined(self.shape(node.then), self.shape(node.otherwise))
+            case Logic():
+                return self._logic(node)
+            case Negation():
+                self.shape(node.item)
+                return BOOL
+            case Comparison():
+                return self._comparison(node)
+            case Filtered():
+                return self._filtered(node)
+            case Tested():
+                return self._tested(node)
+            case Called():
+                return self._call(node)
+        return self._composed(node)
+
+    def _composed(self, node: Node) -> Shape:
+        match node:
+            case ListOf(items=items):
+                shapes = [self.shape(item) for item in items]
+                return list_of(_all_of(shapes))
+            case RecordOf(pairs=pairs):
+                return record({str(key.value): self.shape(value) for key, value in pairs
+                               if isinstance(key, Constant)})  # fmt: skip
+            case Joined(items=items):
+                shapes = [self.text_part(item) for item in items]
+                return TEXT.tainted(join_taint(*shapes))
+            case Sign(item=item):
+                return self._number(item)
+            case Arithmetic():
+                return self._arithmetic(node)
+        return ANY
+
+    def text_part(self, node: Node) -> Shape:
+        """The shape of a value that becomes part of a text; null has no text."""
+        shape = self.shape(node)
+        if shape.kind == "null" or (shape.is_optional and shape.kind != "any"):
+            self.faults.append(replace(fault_at(node, "HK203", "this may be null, and null has no "
+                               "text", "add `| default('...')`"), severity="warning"))  # fmt: skip
+        return shape
+
+    def _logic(self, node: Logic) -> Shape:
+        shapes = [self.shape(item) for item in node.items]
+        result = shapes[0]
+        for shape in shapes[1:]:
+            left = replace(result, is_optional=False) if node.word == "or" else result
+            result = _joined(left, shape)
+        return result
+
+    def _comparison(self, node: Comparison) -> Shape:
+        left, left_shape = node.first, self.shape(node.first)
+        for sign, right in node.rest:
+            right_shape = self.shape(right)
+            fault = check_comparison(sign, (left, left_shape), (right, right_shape))
+            if fault:
+                self.faults.append(fault)
+            left, left_shape = right, right_shape
+        return BOOL
+
+    def _number(self, node: Node) -> Shape:
+        shape = self.shape(node)
+        if not fits(shape, ("number",)):
+            self.faults.append(fault_at(node, "HK321", f"needs a number, not {kind_words(shape)}"))
+        return Shape("int" if shape.kind == "int" else "number", taint=shape.taint)
+
+    def _arithmetic(self, node: Arithmetic) -> Shape:
+        if node.sign == "+":
+            left, right = self.shape(node.left), self.shape(node.right)
+            result = sum_shape(left, right)
+            if result is None:
+                kinds = f"{kind_words(left)} and {kind_words(right)}"
+                advice = "join texts with `~`"
+                self.faults.append(fault_at(node, "HK321", f"cannot add {kinds}", advice))
+            return (result or ANY).tainted(join_taint(left, right))
+        left, right = self._number(node.left), self._number(node.right)
+        is_whole = left.kind == right.kind == "int" and node.sign != "/"
+        return (INT if is_whole else NUMBER).tainted(join_taint(left, right))
+
+    def _filtered(self, node: Filtered) -> Shape:
+        item = self.shape(node.item)
+        args = self._arguments(FILTERS[node.name], node.args)
+        if node.name == "default":
+            return self._default(item, args[0])
+        function = FILTERS[node.name]
+        self._check_taken(node.item, item, function, f"`{node.name}`")
+        plain = replace(item, taint=join_taint(item))
+        given = function.gives(plain)
+        if given.kind == "text":
+            return given.tainted(join_taint(item, *args))
+        return given
+
+    def _default(self, item: Shape, otherwise: Shape) -> Shape:
+        present = replace(item, is_optional=False)
+        return otherwise if item.kind == "null" else _joined(present, otherwise)
+
+    def _check_taken(self, node: Node, shape: Shape, function: Function, words: str) -> None:
+        if fits(shape, function.takes):
+            return
+        takes = " or ".join(str(Shape(kind)) for kind in function.takes)
+        self.faults.append(
+            fault_at(node, "HK321", f"{words} takes {takes}, not {kind_words(shape)}")
+        )
+
+    def _tested(self, node: Tested) -> Shape:
+        item = self.shape(node.item)
+        args = self._arguments(TESTS[node.name], node.args)
+        sign = _TEST_SIGNS.get(node.name)
+        if sign:
+            fault = check_comparison(sign, (node.item, item), (node.args[0], args[0]))
+            self.faults.extend([fault] if fault else [])
+        else:
+            self._check_taken(node.item, item, TESTS[node.name], f"`{node.name}`")
+        return BOOL
+
+    def _call(self, node: Called) -> Shape:
+        function = CALLS[node.name]
+        shapes = self._arguments(function, node.args)
+        for param, arg, shape in zip(function.params, node.args, shapes, strict=False):
+            if param.role and len(shape.choices) == 1 and not isinstance(arg, Constant):
+                fault = check_role(param.role, arg, shape.choices[0])
+                self.faults.extend([fault] if fault else [])
+        return function.gives(ANY)
+
+    def _arguments(self, function: Function, args: tuple[Node, ...]) -> list[Shape]:
+        shapes = [self.shape(arg) for arg in args]
+        for param, arg, shape in zip(function.params, args, shapes, strict=False):
+            is_left_out = arg.offset == arg.end
+            if not is_left_out and not fits(shape, param.kinds):
+                takes = " or ".join(str(Shape(kind)) for kind in param.kinds)
+                self.faults.append(fault_at(arg, "HK310", f"{param.name} takes {takes}, "
+                                   f"not {kind_words(shape)}"))  # fmt: skip
+        return shapes
+
+
+_TEST_SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "in": "in"}
+
+
+def _constant_shape(value: object) -> Shape:
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, str):
+        return Shape("text", choices=(value,))
+    return INT if isinstance(value, int) else NUMBER
+
+
+def _joined(first: Shape, second: Shape) -> Shape:
+    """Either shape; text that is one of two known texts stays so."""
+    result = either(first, second)
+    if first.choices and second.choices and result.kind == "text":
+        result = replace(result, choices=tuple(dict.fromkeys(first.choices + second.choices)))
+    taint = next((t for t in _RANK if t in (first.taint, second.taint)), "")
+    return result.tainted(taint)
+
+
+def _all_of(shapes: list[Shape]) -> Shape:
+    result = shapes[0] if shapes else ANY
+    for shape in shapes[1:]:
+        result = _joined(result, shape)
+    return result

@@ -1,0 +1,106 @@
+"""Which values can be compared and added: the rules, and the faults that name them."""
+
+from __future__ import annotations
+
+from orchestrator.events import near_miss
+from orchestrator.shapes import ANY, INT, NUMBER, TEXT, Shape, either, list_of
+from orchestrator.templates.library import fits
+from orchestrator.templates.model import Fault
+from orchestrator.templates.tree import Constant, ListOf, Node
+
+__all__ = ["check_comparison", "fault_at", "kind_words", "sum_shape"]
+
+_Side = tuple[Node, Shape]
+
+
+def fault_at(node: Node, code: str, message: str, help: str | None = None) -> Fault:
+    """A fault about a whole expression."""
+    return Fault(code, message, node.offset, max(1, node.end - node.offset), help)
+
+
+def check_comparison(sign: str, left: _Side, right: _Side) -> Fault | None:
+    """What is wrong with `left sign right`, if anything is."""
+    if sign in ("in", "not in"):
+        return _check_membership(left, right)
+    if sign in ("==", "!="):
+        return _check_equality(left, right)
+    return _check_order(sign, left, right)
+
+
+def _check_equality(left: _Side, right: _Side) -> Fault | None:
+    if _is_disjoint(left[1], right[1]):
+        return _never_equal(left, right)
+    return _check_choice(left[1], right) or _check_choice(right[1], left)
+
+
+def _never_equal(left: _Side, right: _Side) -> Fault:
+    kinds = f"{kind_words(left[1])} is never equal to {kind_words(right[1])}"
+    node = Node(left[0].offset, right[0].end)
+    is_mixed = "text" in (left[1].kind, right[1].kind) and (left[1].is_number or right[1].is_number)
+    advice = "put both in quotes, or convert the text with `| int`" if is_mixed else None
+    return fault_at(node, "HK320", kinds, advice)
+
+
+def kind_words(shape: Shape) -> str:
+    """What a shape is, without the texts that it may be."""
+    return str(Shape(shape.kind, is_optional=shape.is_optional))
+
+
+def _is_disjoint(left: Shape, right: Shape) -> bool:
+    kinds = {"number" if s.kind == "int" else s.kind for s in (left, right)}
+    if len(kinds) == 1 or "any" in kinds:
+        return False
+    return not ("null" in kinds or (left.is_optional and right.is_optional))
+
+
+def _check_choice(known: Shape, other: _Side) -> Fault | None:
+    """A text that is compared with a fixed set of texts must be one of them."""
+    node = other[0]
+    if not known.choices or not isinstance(node, Constant) or not isinstance(node.value, str):
+        return None
+    if node.value in known.choices or len(known.choices) < 2:
+        return None
+    close = near_miss(node.value, known.choices)
+    advice = f"did you mean {close!r}?" if close else f"one of: {', '.join(known.choices)}"
+    return fault_at(node, "HK322", f"the value is never {node.value!r}", advice)
+
+
+def _check_order(sign: str, left: _Side, right: _Side) -> Fault | None:
+    for node, shape in (left, right):
+        if not fits(shape, ("text", "number")):
+            return fault_at(
+                node, "HK320", f"`{sign}` compares numbers or texts, not {kind_words(shape)}"
+            )
+    if _is_disjoint(left[1], right[1]):
+        kinds = f"`{sign}` cannot compare {kind_words(left[1])} with {kind_words(right[1])}"
+        node = Node(left[0].offset, right[0].end)
+        return fault_at(node, "HK320", kinds, "convert text with `| int` or `| float`")
+    return None
+
+
+def _check_membership(left: _Side, right: _Side) -> Fault | None:
+    inside, shape = right
+    if not fits(shape, ("text", "list", "record")):
+        return fault_at(inside, "HK320", f"cannot look into {kind_words(shape)}")
+    if shape.kind == "text" and not fits(left[1], ("text",)):
+        return fault_at(left[0], "HK320", f"cannot look for {kind_words(left[1])} in text")
+    if not isinstance(inside, ListOf):
+        return None
+    if shape.of and shape.of.kind != "null" and inside.items and _is_disjoint(left[1], shape.of):
+        return fault_at(inside, "HK320", f"{kind_words(left[1])} is never in this list")
+    faults = (_check_choice(left[1], (i, ANY)) for i in inside.items)
+    return next((fault for fault in faults if fault), None)
+
+
+def sum_shape(left: Shape, right: Shape) -> Shape | None:
+    """The shape of `left + right`, or None when they cannot be added."""
+    if left.kind == "any" or right.kind == "any":
+        known = right if left.kind == "any" else left
+        return ANY if fits(known, ("number", "text", "list")) else None
+    if left.is_number and right.is_number:
+        return INT if left.kind == right.kind == "int" else NUMBER
+    if left.kind == right.kind == "text":
+        return TEXT
+    if left.kind == right.kind == "list":
+        return list_of(either(left.of or ANY, right.of or ANY))
+    return None

@@ -1,0 +1,156 @@
+"""The static check of paths: whether each part exists and what it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from orchestrator.events import near_miss
+from orchestrator.shapes import ANY, TEXT, Shape, record
+from orchestrator.templates.library import CALL_FIELDS, CALLS, NOW_FIELDS, ROOTS
+from orchestrator.templates.model import Fault
+from orchestrator.templates.operators import kind_words
+from orchestrator.templates.tree import Node, Path
+
+__all__ = ["PathChecker"]
+
+_BUILT_IN: Mapping[str, Shape] = {
+    "call": record(CALL_FIELDS),
+    "now": record(NOW_FIELDS),
+    "memory": record({}),
+}
+_RANK = ("secret", "caller", "remote")
+
+
+class PathChecker:
+    """Follows paths through the shapes of the names in scope."""
+
+    def __init__(
+        self, source: str, names: Mapping[str, Shape], guarded: set[int], faults: list[Fault]
+    ) -> None:
+        self.source = source
+        self.names = {**_BUILT_IN, **names}
+        self.guarded = guarded
+        self.faults = faults
+        self.reported: set[str] = set()
+
+    def shape(self, node: Path, shape_of: Callable[[Node], Shape]) -> Shape:
+        """The shape of what a path leads to; a path has one fault at most."""
+        try:
+            shape = self._root(node, shape_of)
+            for index, part in enumerate(node.parts):
+                if isinstance(part, Node):
+                    shape_of(part)
+                shape = self._step(node, index, shape, part)
+            return self._finish(node, shape)
+        except _Stop:
+            return ANY
+
+    def _finish(self, node: Path, shape: Shape) -> Shape:
+        if node.offset in self.guarded:
+            return replace(shape, is_optional=shape.kind == "null")
+        if node.root == "event" and shape.is_optional and shape.kind != "any":
+            raise self._report(node, len(node.parts), "HK203",
+                         f"`{self._spelled(node, len(node.parts))}` may be missing: not every "
+                         "runtime has it", "add `| default('...')`")  # fmt: skip
+        return shape
+
+    def _root(self, node: Path, shape_of: Callable[[Node], Shape]) -> Shape:
+        if isinstance(node.root, Node):
+            return shape_of(node.root)
+        name = node.root
+        if name == "now" and not node.parts:
+            return TEXT
+        if name in self.names:
+            if not node.parts and name in ("call", "memory"):
+                raise self._report(
+                    node, 0, "HK202", f"`{name}` alone is no value", _fields_of(name)
+                )
+            return self.names[name]
+        if name in ROOTS:
+            advice = "it is there in `on_error` steps" if name == "error" else None
+            raise self._report(node, 0, "HK204", f"`{name}` is not known here", advice)
+        raise self._report(node, 0, "HK201", f"unknown name `{name}`", self._advise_name(node))
+
+    def _advise_name(self, node: Path) -> str:
+        name = str(node.root)
+        for root, shape in self.names.items():
+            if name in shape.fields:
+                return f"did you mean `{root}.{name}`?"
+        close = near_miss(name, self.names)
+        if close:
+            return f"did you mean `{close}`?"
+        if not node.parts:
+            return f"a text needs quotes: '{name}'; names are: {', '.join(self.names)}"
+        return "names are: " + ", ".join(self.names)
+
+    def _step(self, node: Path, index: int, shape: Shape, part: str | int | Node) -> Shape:
+        is_known_field = shape.kind == "record" and isinstance(part, str) and part in shape.fields
+        if shape.is_optional and node.offset not in self.guarded and shape.kind != "any":
+            where = self._spelled(node, index)
+            advice = f"add `| default('...')`, or ask `{where} and ...`"
+            raise self._report(node, index, "HK203", f"`{where}` may be null", advice)
+        if is_known_field:
+            return _inherit(shape.fields[str(part)], shape)
+        if isinstance(part, Node) or shape.kind == "any":
+            inner = shape.of if shape.kind == "list" and shape.of else ANY
+            return _inherit(inner, shape)
+        return self._constant_step(node, index, shape, part)
+
+    def _constant_step(self, node: Path, index: int, shape: Shape, part: str | int) -> Shape:
+        if isinstance(part, int) and shape.kind in ("list", "text"):
+            inner = TEXT if shape.kind == "text" else shape.of or ANY
+            return _inherit(inner, shape)
+        if shape.kind == "record" and (shape.is_open or self._is_brought(node, index)):
+            return _inherit(ANY, shape)
+        where = self._spelled(node, index)
+        if shape.kind == "record":
+            raise self._report(node, index + 1, "HK202", f"there is no `{part}` in `{where}`",
+                         self._advise_field(node, index, shape))  # fmt: skip
+        advice = "take an item by its number, such as `[0]`" if shape.kind == "list" else None
+        message = f"`{where}` is {kind_words(shape)} and has no `{part}`"
+        raise self._report(node, index + 1, "HK202", message, advice)
+
+    def _is_brought(self, node: Path, index: int) -> bool:
+        """Calls arrive with data, so a guarded read of it needs nothing in the file to save it."""
+        return node.root == "data" and index == 0 and node.offset in self.guarded
+
+    def _advise_field(self, node: Path, index: int, shape: Shape) -> str | None:
+        part = str(node.parts[index])
+        calls = [call for call in CALLS if call == f"{node.root}.{part}"]
+        if calls and index == 0:
+            return f"it is a call: `{calls[0]}(...)`"
+        close = near_miss(part, shape.fields)
+        if close:
+            return f"did you mean `{close}`?"
+        known = ", ".join(list(shape.fields)[:20])
+        return f"it has: {known}" if known else None
+
+    def _spelled(self, node: Path, index: int) -> str:
+        return self.source[node.offset : node.ends[index]]
+
+    def _report(self, node: Path, index: int, code: str, message: str, help: str | None) -> _Stop:
+        offset = node.offset if index == 0 or code == "HK203" else node.offsets[index]
+        end = node.ends[index]
+        if offset > node.offset and self.source[end - 1] == "]":
+            end -= 1
+        if message not in self.reported:
+            self.reported.add(message)
+            self.faults.append(Fault(code, message, offset, max(1, end - offset), help))
+        return _Stop()
+
+
+class _Stop(Exception):
+    """A fault was found; what follows in the path is unknown."""
+
+
+def _inherit(inner: Shape, outer: Shape) -> Shape:
+    """What is inside of something tainted is tainted."""
+    taint = next((taint for taint in _RANK if taint in (inner.taint, outer.taint)), "")
+    return inner.tainted(taint)
+
+
+def _fields_of(name: str) -> str:
+    if name == "call":
+        return "name a field, such as `call.id`"
+    return "use `memory.get(key)` or `memory.count(key)`"

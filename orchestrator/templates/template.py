@@ -1,0 +1,203 @@
+"""A template, parsed once: its faults, what it reads, its static type, and its function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+from orchestrator.errors import TemplateFailed
+from orchestrator.shapes import BOOL, TEXT, Shape
+from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
+from orchestrator.templates.reads import Reads, collect_reads
+from orchestrator.templates.split import Hole, find_braces, scan_path, split
+from orchestrator.templates.tree import Constant, Node
+
+__all__ = ["Template", "parse_condition", "parse_template"]
+
+_CACHED = 4096
+Kind = Literal["constant", "value", "text", "condition"]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A parsed text or condition.
+
+    A text that is exactly one `{{ }}` gives the value itself; any other gives text. `faults` are
+    those of syntax and of the allow-list; names and types are checked by `check`.
+    """
+
+    source: str
+    kind: Kind
+    pieces: tuple[str | Node, ...]
+    faults: tuple[Fault, ...] = ()
+    _found: Reads = field(default_factory=Reads, repr=False, compare=False)
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """The paths that it reads."""
+        return tuple(self._found.reads)
+
+    @property
+    def calls(self) -> tuple[tuple[str, int], ...]:
+        """The calls that it makes, each with its offset."""
+        return tuple(self._found.calls)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it gives the same for every scope."""
+        return not self._found.nodes and not self.faults
+
+    def check(self, names: Mapping[str, Shape]) -> tuple[Shape, tuple[Fault, ...]]:
+        """The shape of the result, and the faults of names and types.
+
+        `names` gives the shapes of the root names in scope; `call`, `now` and `memory` are known.
+        """
+        from orchestrator.templates.check import Checker, join_taint
+
+        if self.faults or self.kind == "constant":
+            return (BOOL if self.kind == "condition" else TEXT), ()
+        checker = Checker(self.source, names, self._found.guarded)
+        trees = [piece for piece in self.pieces if isinstance(piece, Node)]
+        if self.kind == "text":
+            shapes = [checker.text_part(tree) for tree in trees]
+            shape = TEXT.tainted(join_taint(*shapes))
+        else:
+            shape = checker.shape(trees[0])
+        faults = [*checker.faults, *self._constants(trees)]
+        if self.kind == "condition":
+            faults += self._not_bool(trees[0], shape) if not faults else []
+            shape = BOOL
+        return shape, tuple(sorted(faults, key=lambda fault: (fault.offset, fault.code)))
+
+    def _constants(self, trees: list[Node]) -> list[Fault]:
+        """Warn of expressions that always give the same; `{{ '{{' }}` is how to write braces."""
+        return [
+            Fault("HK324", "this gives the same on every call", tree.offset,
+                  max(1, tree.end - tree.offset), "write the value without braces, or read a name"
+                  if self.kind != "condition" else "remove it, or compare with a name",
+                  "warning")
+            for tree in trees
+            if not collect_reads([tree]).nodes and not _is_escape(tree)
+        ]  # fmt: skip
+
+    def _not_bool(self, tree: Node, shape: Shape) -> list[Fault]:
+        if shape.kind in ("any", "bool"):
+            return []
+        advice = _CONDITION_ADVICE.get(shape.kind, "compare it with something")
+        return [Fault("HK323", f"a condition is true or false, and this is {Shape(shape.kind)}",
+                      tree.offset, max(1, tree.end - tree.offset), advice)]  # fmt: skip
+
+    def compile(self) -> Callable[[Scope], Any]:
+        """The function of this template; it raises `TemplateFailed` only."""
+        return _compile(self)
+
+    def compile_explain(self) -> Callable[[Scope], dict[str, Any]]:
+        """A function giving the values of what is read, by its text; missing values are absent."""
+        if self.faults:
+            return lambda scope: {}
+        return _compile_explain(self)
+
+
+_CONDITION_ADVICE = {
+    "text": "ask `... != ''`, or `... is matching('...')`",
+    "int": "ask `... > 0`",
+    "number": "ask `... > 0`",
+    "list": "ask `... | length > 0`",
+}
+
+
+def _is_escape(tree: Node) -> bool:
+    return isinstance(tree, Constant) and any(
+        sign in str(tree.value) for sign in ("{{", "}}", "{%", "{#", "${")
+    )
+
+
+@lru_cache(maxsize=_CACHED)
+def parse_template(text: str) -> Template:
+    """Parse a text with `{{ }}`; a text without them is a constant. Never raises."""
+    if "{{" not in text and "{%" not in text and "{#" not in text:
+        return Template(text, "constant", (text,))
+    pieces, faults = split(text)
+    is_value = sum(map(bool, pieces)) and _is_lone(pieces)
+    if is_value:
+        pieces = [piece for piece in pieces if isinstance(piece, Hole)]
+    parsed: list[str | Node] = []
+    for piece in pieces:
+        found = _parse(text, piece.start, piece.end) if isinstance(piece, Hole) else piece
+        if isinstance(found, Fault):
+            faults.append(found)
+        else:
+            parsed.append(found)
+    trees = [piece for piece in parsed if isinstance(piece, Node)]
+    kind: Kind = "value" if is_value else "text" if trees or faults else "constant"
+    faults.sort(key=lambda fault: fault.offset)
+    return Template(text, kind, tuple(parsed), tuple(faults), collect_reads(trees))
+
+
+def _is_lone(pieces: list[str | Hole]) -> bool:
+    """One hole and nothing else; a block scalar ends in a newline that nobody means."""
+    holes = [piece for piece in pieces if isinstance(piece, Hole)]
+    return len(holes) == 1 and isinstance(pieces[0], Hole) and all(
+        isinstance(piece, Hole) or not piece.strip("\n") for piece in pieces
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=_CACHED)
+def parse_condition(text: str) -> Template:
+    """Parse a `when` expression, whose result is made true or false. Never raises."""
+    fault = _check_condition(text)
+    found = fault or _parse(text, 0, len(text))
+    if isinstance(found, Fault):
+        return Template(text, "condition", (), (found,))
+    return Template(text, "condition", (found,), (), collect_reads([found]))
+
+
+def _check_condition(text: str) -> Fault | None:
+    if len(text) > MAX_SOURCE:
+        return Fault("HK312", f"a condition of more than {MAX_SOURCE:,} characters", 0, 1)
+    braces = find_braces(text)
+    if braces >= 0:
+        return Fault("HK304", "braces in a condition", braces, 2,
+                     "a condition is an expression already; leave the braces out")  # fmt: skip
+    if not text.strip():
+        return Fault("HK301", "an empty condition", 0, max(1, len(text)), "remove it")
+    return None
+
+
+def _parse(source: str, start: int, end: int) -> Node | Fault:
+    variable = source.find("${", start, end)
+    if variable >= 0:
+        return Fault("HK313", "a variable of the environment inside a template", variable, 2,
+                     "put it into `vars`, and read `vars.<name>` here")  # fmt: skip
+    path = scan_path(source, start, end)
+    if path is not None:
+        return path
+    from orchestrator.templates.parse import parse_expression
+
+    return parse_expression(source, start, end)
+
+
+@lru_cache(maxsize=_CACHED)
+def _compile(template: Template) -> Callable[[Scope], Any]:
+    if template.faults:
+        words = f"`{template.source[:80]}`: {template.faults[0].message}"
+        return lambda scope: _fail(words)
+    if template.kind == "constant":
+        value = "".join(map(str, template.pieces))
+        return lambda scope: value
+    from orchestrator.templates.codegen import generate
+
+    return generate(template.source, template.pieces, template.kind)
+
+
+def _fail(message: str) -> Any:
+    raise TemplateFailed(message)
+
+
+@lru_cache(maxsize=_CACHED)
+def _compile_explain(template: Template) -> Callable[[Scope], dict[str, Any]]:
+    from orchestrator.templates.codegen import generate_explain
+
+    return generate_explain(template.source, template._found.nodes)

@@ -1,0 +1,149 @@
+"""A text split into literal parts and `{{ }}`, and an expression split into tokens.
+
+The tokens are Jinja's own, except that `lineno` carries the character offset in the source. So
+does then every node that Jinja's parser makes, and every syntax error.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment
+from jinja2.exceptions import TemplateSyntaxError
+from jinja2.lexer import Token, ignored_tokens, operators
+
+from orchestrator.templates.model import MAX_TOKENS, Fault
+
+__all__ = ["Tokens", "jinja", "tokenize"]
+
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"', "\n": ""}
+_OPENING = {"lparen": "rparen", "lbracket": "rbracket", "lbrace": "rbrace"}
+_MAX_DIGITS = 18
+
+
+@cache
+def jinja() -> Environment:
+    """The one environment; it only ever lexes and parses."""
+    return Environment()  # noqa: S701 - nothing is rendered by it
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of one expression; `ends` by offset, `closing` the end of each bracket pair."""
+
+    items: tuple[Token, ...]
+    ends: dict[int, int]
+    closing: dict[int, int]
+    end: int
+
+    def after(self, place: int) -> int:
+        """The offset of the first token at or after a place, or the end of the expression."""
+        index = bisect_left(self.items, place, key=lambda token: token.lineno)
+        return self.items[index].lineno if index < len(self.items) else self.end
+
+    def end_of(self, offset: int) -> int:
+        """Where the token at this offset ends; for a bracket, where its pair ends."""
+        return self.closing.get(offset, self.ends.get(offset, offset))
+
+
+def tokenize(source: str, start: int, end: int) -> Tokens | Fault:
+    """The tokens of `source[start:end]`, or what is wrong with it."""
+    # Jinja joins "\r\n" into one character, which would shift every later offset.
+    part = source[start:end].replace("\r\n", " \n").replace("\r", "\n")
+    found: list[Token] = []
+    ends: dict[int, int] = {}
+    offset = start
+    try:
+        for _, kind, raw in jinja().lexer.tokeniter(part, None, None, "variable"):
+            if kind not in ignored_tokens:
+                found.append(_token(offset, kind, raw))
+                ends[offset] = offset + len(raw)
+            offset += len(raw)
+            if len(found) > MAX_TOKENS:
+                return _too_long(start, end)
+    except TemplateSyntaxError:
+        return _bad_character(source, offset, end)
+    except _BadToken as bad:
+        return Fault("HK301", str(bad), offset, max(1, bad.length), bad.help)
+    closing = _pairs(found, ends)
+    return closing if isinstance(closing, Fault) else Tokens(tuple(found), ends, closing, end)
+
+
+class _BadToken(Exception):
+    def __init__(self, message: str, length: int, help: str | None = None) -> None:
+        super().__init__(message)
+        self.length = length
+        self.help = help
+
+
+def _token(offset: int, kind: str, raw: str) -> Token:
+    value: Any = raw
+    if kind == "operator":
+        return Token(offset, operators[raw], raw)
+    if kind == "string":
+        value = _ESCAPE.sub(_unescape, raw[1:-1])
+    elif kind == "integer":
+        if len(raw) > _MAX_DIGITS:
+            raise _BadToken(f"a number of more than {_MAX_DIGITS} digits", len(raw), _QUOTE_IT)
+        value = int(raw.replace("_", ""), 0)
+    elif kind == "float":
+        value = float(raw.replace("_", ""))
+        if value in (float("inf"), float("-inf")):
+            raise _BadToken("a number that is too large", len(raw))
+    elif kind == "name" and not raw.isidentifier():
+        raise _BadToken(f"{raw!r} is no name and no number", len(raw), _QUOTE_IT)
+    return Token(offset, kind, value)
+
+
+_QUOTE_IT = "put text in quotes"
+
+
+def _unescape(match: re.Match[str]) -> str:
+    digits = match[1] or match[2]
+    if digits:
+        letter = chr(int(digits, 16))
+        return "\ufffd" if "\ud800" <= letter <= "\udfff" else letter
+    # Any other backslash stays, so that '\d' and '\b' in a pattern mean what they say.
+    return _LETTERS.get(match[3], match[0])
+
+
+def _too_long(start: int, end: int) -> Fault:
+    words = f"an expression of more than {MAX_TOKENS} words and signs"
+    return Fault("HK312", words, start, end - start, "save a part with `set` in a step before")
+
+
+def _bad_character(source: str, offset: int, end: int) -> Fault:
+    rest = source[offset:end]
+    for sign, word in (("&&", "and"), ("&", "and"), ("!", "not")):
+        if rest.startswith(sign):
+            return Fault("HK305", f"`{sign}` is not an operator here", offset, len(sign),
+                         f"write `{word}`")  # fmt: skip
+    if rest.startswith("${"):
+        return Fault("HK313", "a variable of the environment inside a template", offset, 2,
+                     "write `${NAME}` outside of the braces, or in `vars`")  # fmt: skip
+    if rest[:1] in ("'", '"'):
+        return Fault("HK301", "a text without its closing quote", offset, len(rest))
+    if rest[:1] in (")", "]", "}"):
+        return Fault("HK301", f"`{rest[:1]}` closes nothing that is open here", offset, 1)
+    what = f"unexpected character {rest[:1]!r}" if rest else "the expression ends too early"
+    return Fault("HK301", what, offset, 1, "curly quotes must be straight ones"
+                 if rest[:1] in ("\u201c", "\u201d", "\u2018", "\u2019") else None)  # fmt: skip
+
+
+def _pairs(tokens: list[Token], ends: dict[int, int]) -> dict[int, int] | Fault:
+    open_at: list[Token] = []
+    closing: dict[int, int] = {}
+    for token in tokens:
+        if token.type in _OPENING:
+            open_at.append(token)
+        elif token.type in _OPENING.values() and open_at:
+            closing[open_at.pop().lineno] = ends[token.lineno]
+    if open_at:
+        token = open_at[-1]
+        return Fault("HK301", f"`{token.value}` is never closed", token.lineno, 1)
+    return closing
