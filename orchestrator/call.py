@@ -35,7 +35,7 @@ from orchestrator.runtime import (
 from orchestrator.services import Services
 from orchestrator.silence import Floor
 
-__all__ = ["Call", "CallFacts", "Moment", "Scope", "side_effect_id"]
+__all__ = ["Call", "CallFacts", "Scope", "command_fields", "side_effect_id"]
 
 #: Seconds that background work may still take once the call is over.
 DRAIN_LIMIT = 10.0
@@ -147,21 +147,6 @@ def _weekdays(text: str) -> set[int]:
     return days
 
 
-class Moment:
-    """`now` in templates: text in ISO 8601, with its parts as fields."""
-
-    def __init__(self, at: datetime) -> None:
-        self.hour = at.hour
-        self.minute = at.minute
-        self.weekday = _DAYS[at.weekday()]
-        self.date = at.date().isoformat()
-        self.time = at.strftime("%H:%M")
-        self._text = at.isoformat(timespec="seconds")
-
-    def __str__(self) -> str:
-        return self._text
-
-
 class Scope:
     """The names that templates of a hook see."""
 
@@ -178,9 +163,9 @@ class Scope:
         self.error: Mapping[str, Any] | None = None
 
     @property
-    def now(self) -> Moment:
+    def now(self) -> datetime:
         """The time of day, in UTC."""
-        return Moment(self.live.clock.wall())
+        return self.live.clock.wall()
 
     def fork(self, error: Mapping[str, Any] | None = None) -> Scope:
         """The same names with steps (and an error) of their own."""

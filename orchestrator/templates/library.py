@@ -43,7 +43,7 @@ CALL_FIELDS: Mapping[str, Shape] = {
     "session_id": TEXT,
     "agent_id": TEXT,
     "direction": one_of("inbound", "outbound"),
-    "user_number": maybe(CALLER),
+    "user_number": CALLER,
     "started_at": TEXT,
     "duration": NUMBER,
     "transcript": list_of(record({"who": one_of("agent", "caller"), "text": CALLER})),
