@@ -1,0 +1,317 @@
+"""Build a tree with places from the event stream of the YAML parser, without recursion.
+
+Events cost a quarter of what PyYAML's nodes and constructors do, and they come one at a time: a
+hostile file is refused at the first event over a limit, before the parser has read the rest.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, NoReturn
+
+import yaml
+from yaml import events as ev
+
+from orchestrator.yaml_findings import (
+    bad_alias,
+    bad_key,
+    duplicate_key,
+    glued_keys,
+    read_plain,
+    refused_tag,
+    too_deep,
+)
+from orchestrator.yaml_text import ODD_SPACE, split_lines
+from orchestrator.yaml_tree import Failure, Finding, Span, Template, Tree, YamlList, YamlMap
+
+__all__ = ["MASK", "MAX_DEPTH", "MAX_NODES", "build"]
+
+MAX_DEPTH = 64
+MAX_NODES = 100_000
+
+#: Stands for each character of an unquoted template in the text that the parser sees.
+MASK = "\ue000"
+
+# Plain scalars with another first character are text; most are not looked at any further.
+_FIRSTS = frozenset(["", "t", "f", "n", "-", ".", *"0123456789", *"“„‘‚”’«»", MASK])
+_TAG = re.compile(r"(?:&\S+\s+)?(!\S*)")
+_PROPERTIES = re.compile(r"(?:[&!]\S*(?:[ \t]+#[^\n]*|\s)+)+")
+
+_span = tuple.__new__  # half the cost of Span(...), on the path of every scalar
+
+
+class _Slot(enum.Enum):
+    """Keys without a place in the tree."""
+
+    DROPPED = 1  # refused; its value is built, for its findings, and left out
+    MERGE = 2
+
+
+class _Frame(NamedTuple):
+    """What is remembered of a mapping or list while one inside of it is built."""
+
+    here: YamlMap | YamlList | None
+    key: str | _Slot | None
+    height: int
+    anchor: str | None
+    nodes: int
+
+
+class _Anchor(NamedTuple):
+    """A node with a name; `nodes` and `height` are counted with its aliases followed."""
+
+    place: Span
+    is_open: bool
+    value: Any = None
+    span: Span | None = None
+    nodes: int = 1
+    height: int = 0
+
+
+class _Stop(Exception):  # noqa: N818
+    """Building ends here; the reason is already in the tree."""
+
+
+def build(text: str, raw: Mapping[tuple[int, int], str], *, is_pure: bool = False) -> Tree:
+    """The tree of the first document in `text`, which holds no refused characters.
+
+    `raw` has the text of each masked template by its place. `is_pure` avoids the C parser.
+    """
+    builder = _Builder(text, raw)
+    loader = yaml.BaseLoader if is_pure or not yaml.__with_libyaml__ else yaml.CBaseLoader
+    try:
+        builder.read(loader(text).get_event)
+    except _Stop:
+        pass
+    except yaml.MarkedYAMLError as error:
+        builder.fail(error)
+    return builder.tree
+
+
+class _Builder:
+    def __init__(self, text: str, raw: Mapping[tuple[int, int], str]) -> None:
+        self.tree = Tree()
+        self.text = text
+        self.raw = raw
+        self.has_odd_space = ODD_SPACE.search(text) is not None
+        self.frames: list[_Frame] = []
+        self.here: YamlMap | YamlList | None = None
+        self.key: str | _Slot | None = None
+        self.height = 0
+        self.nodes = 0
+        self.anchors: dict[str, _Anchor] = {}
+        self.merges: list[tuple[YamlMap, Any]] = []
+        self.last: Span | None = None
+        self.last_value = ""
+        self.documents = 0
+
+    def read(self, get_event: Callable[[], Any]) -> None:
+        """Build until the stream ends."""
+        handlers = {
+            ev.ScalarEvent: self.scalar,
+            ev.MappingStartEvent: self.open_map,
+            ev.MappingEndEvent: self.close,
+            ev.SequenceStartEvent: self.open_list,
+            ev.SequenceEndEvent: self.close,
+            ev.AliasEvent: self.alias,
+            ev.DocumentStartEvent: self.document,
+        }
+        while (event := get_event()) is not None:
+            kind = type(event)
+            if kind in handlers:
+                handlers[kind](event)
+            elif kind is ev.StreamEndEvent:
+                break
+        self.check_nodes()
+        self.merge()
+
+    def scalar(self, event: Any) -> None:
+        """Take a scalar: the path of most events, so it does only what each one needs."""
+        start, end, value, style = event.start_mark, event.end_mark, event.value, event.style or ""
+        span = _span(Span, (start.line, start.column, end.line, end.column, style))
+        if event.anchor is not None or event.tag is not None:
+            span = self.after_properties(event, span)
+        self.nodes += 1
+        self.last, self.last_value = span, value
+        if style:
+            self.tree.quoted.append(span)
+        elif value[:1] in _FIRSTS or self.has_odd_space:
+            value = self.plain(value, span)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchor(span, False, value, span)
+        self.put(value, span)
+
+    def put(self, value: Any, span: Span) -> None:
+        """Put a finished node where it belongs."""
+        here, key = self.here, self.key
+        if type(here) is YamlMap:
+            if key is None:
+                self.take_key(value, span)
+                return
+            if type(key) is str:
+                here[key] = value
+                here.value_spans[key] = span
+            elif key is _Slot.MERGE:
+                self.merges.append((here, value))
+            self.key = None
+        elif type(here) is YamlList:
+            here.append(value)
+            here.item_spans.append(span)
+        else:
+            self.tree.root, self.tree.span = value, span
+
+    def take_key(self, value: Any, span: Span) -> None:
+        """Remember the key whose value comes next, or refuse it."""
+        here = self.here
+        assert type(here) is YamlMap  # noqa: S101 - narrows the type; put() has checked it
+        self.key = _Slot.DROPPED
+        if type(value) is not str:
+            self.tree.findings.append(bad_key(value, span))
+        elif value == "<<" and not span.style:
+            self.key = _Slot.MERGE
+            help_ = "share options through `defaults` and steps through `chains`"
+            self.tree.findings.append(Finding("HK016", "merge keys are refused", span, help_))
+        elif value in here.key_spans:
+            self.tree.findings.append(duplicate_key(value, span, here.key_spans[value]))
+        else:
+            here.key_spans[value] = span
+            self.key = value
+
+    def plain(self, value: str, span: Span) -> Any:
+        """The value of a plain scalar, or the text of the template that a mask stands for."""
+        if value[:1] == MASK:
+            return self.raw.get(span[:2], value)
+        value, findings = read_plain(value, span, self.has_odd_space)
+        self.tree.findings += findings
+        return value
+
+    def open_map(self, event: Any) -> None:
+        """Start a mapping, unless it is the second brace of a template."""
+        here, start = self.here, event.start_mark
+        if type(here) is YamlMap and self.key is None and not here and here.span.style == "{":
+            if here.span[:2] == (start.line, start.column - 1) and event.flow_style:
+                self.stop_at_template(here.span, start.index - 1)
+        self.open(event, YamlMap(), "{")
+
+    def stop_at_template(self, brace: Span, index: int) -> NoReturn:
+        """Leave: two braces in a row are a template, and what follows need not be YAML."""
+        outer = self.frames[-1]
+        in_flow = outer.here is not None and outer.here.span.style != ""
+        is_key = type(outer.here) is YamlMap and outer.key is None
+        self.tree.template = Template(brace.line, brace.column, index, in_flow or is_key)
+        raise _Stop
+
+    def open_list(self, event: Any) -> None:
+        """Start a list."""
+        self.open(event, YamlList(), "[")
+
+    def open(self, event: Any, node: YamlMap | YamlList, flow: str) -> None:
+        """Start a mapping or list: what follows goes into it until it is closed."""
+        start, end = event.start_mark, event.end_mark
+        style = flow if event.flow_style else ""
+        span = node.span = Span(start.line, start.column, end.line, end.column, style)
+        if event.anchor is not None or event.tag is not None:
+            span = node.span = self.after_properties(event, span)
+        if len(self.frames) >= MAX_DEPTH:
+            self.refuse(too_deep(span, MAX_DEPTH))
+        self.nodes += 1
+        self.check_nodes()
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchor(span, True)
+        self.frames.append(_Frame(self.here, self.key, self.height, event.anchor, self.nodes))
+        self.here, self.key, self.height = node, None, 0
+
+    def close(self, event: Any) -> None:
+        """Finish the innermost mapping or list and put it into the one around it."""
+        node, height, frame, end = self.here, self.height + 1, self.frames.pop(), event.end_mark
+        assert node is not None  # noqa: S101 - the parser balances its events
+        line, column, _, _, style = node.span
+        node.span = Span(line, column, end.line, end.column, style)
+        if style == "{" and type(node) is YamlMap:
+            self.tree.findings += glued_keys(node)
+        if frame.anchor is not None:
+            nodes = self.nodes - frame.nodes + 1
+            self.anchors[frame.anchor] = _Anchor(node.span, False, node, node.span, nodes, height)
+        self.here, self.key, self.height = frame.here, frame.key, max(frame.height, height)
+        self.put(node, node.span)
+
+    def alias(self, event: Any) -> None:
+        """Put the node of an anchor here too, counting what following the alias costs."""
+        start, end, name = event.start_mark, event.end_mark, event.anchor
+        span = Span(start.line, start.column, end.line, end.column)
+        anchor = self.anchors.get(name)
+        if anchor is None or anchor.is_open:
+            self.tree.findings.append(bad_alias(name, span, self.anchors))
+            self.key = _Slot.DROPPED if type(self.here) is YamlMap and self.key is None else None
+            return
+        self.nodes += anchor.nodes
+        self.check_nodes(span)
+        if len(self.frames) + anchor.height > MAX_DEPTH:
+            self.refuse(too_deep(span, MAX_DEPTH))
+        self.height = max(self.height, anchor.height)
+        is_key = type(self.here) is YamlMap and self.key is None
+        self.put(anchor.value, span if is_key or anchor.span is None else anchor.span)
+
+    def after_properties(self, event: Any, span: Span) -> Span:
+        """Check the anchor and tag of a node; the span of the node itself, behind them."""
+        if event.tag is not None:
+            match = _TAG.match(self.text, event.start_mark.index)
+            tag, offset = (match[1], match.start(1) - match.start()) if match else (event.tag, 0)
+            self.tree.findings.append(refused_tag(tag, span.line, span.column + offset))
+        if (first := self.anchors.get(event.anchor)) is not None:
+            message = f"the anchor `&{event.anchor}` is defined twice"
+            related = ((first.place, "first defined here"),)
+            self.tree.findings.append(Finding("HK019", message, span, "rename one", related))
+        index, end = event.start_mark.index, event.end_mark.index
+        match = _PROPERTIES.match(self.text, index, end)
+        if match is None:
+            return span._replace(line=span.end_line, column=span.end_column)
+        before = split_lines(match[0])
+        column = len(before[-1]) + (span.column if len(before) == 1 else 0)
+        return span._replace(line=span.line + len(before) - 1, column=column)
+
+    def document(self, event: Any) -> None:
+        """Stop at a second document; the first is complete."""
+        self.documents += 1
+        if self.documents == 2:
+            start = event.start_mark
+            span = Span(start.line, start.column, start.line, start.column + 3)
+            help_ = "a file holds one config; put the other into a file of its own"
+            self.tree.findings.append(Finding("HK023", "a second document starts", span, help_))
+            self.merge()
+            raise _Stop
+
+    def check_nodes(self, span: Span | None = None) -> None:
+        """Refuse a tree that is too large once its aliases are followed."""
+        if self.nodes > MAX_NODES:
+            message = f"more than {MAX_NODES:,} values, aliases followed"
+            place = span or self.last or Span(0, 0, 0, 0)
+            self.refuse(Finding("HK020", message, place, "use fewer aliases, or split the file"))
+
+    def refuse(self, finding: Finding) -> NoReturn:
+        """Give up on the file."""
+        self.tree.findings.append(finding)
+        self.tree.is_refused = True
+        raise _Stop
+
+    def merge(self) -> None:
+        """Merge where `<<` asks for it after all: one finding, not one per key that is missing."""
+        for target, source in self.merges:
+            for origin in source if type(source) is YamlList else [source]:
+                for key in origin if type(origin) is YamlMap else ():
+                    if key not in target:
+                        target[key] = origin[key]
+                        target.key_spans[key] = origin.key_spans[key]
+                        target.value_spans[key] = origin.value_spans[key]
+
+    def fail(self, error: yaml.MarkedYAMLError) -> None:
+        """Keep what is known about a syntax error."""
+        mark, context = error.problem_mark or error.context_mark, error.context_mark
+        self.tree.failure = Failure(
+            f"{error.context or ''} {error.problem or ''}".strip(),
+            mark.line if mark else 0, mark.column if mark else 0,
+            (context.line, context.column) if context else None,
+            self.last, self.last_value,
+        )  # fmt: skip

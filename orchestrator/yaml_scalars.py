@@ -1,0 +1,59 @@
+"""What a plain scalar means: YAML 1.2, without the words and numbers that surprise people.
+
+Only `true`, `false`, `null` and nothing at all, and decimal numbers, are typed. `NO`, `on`, `12:30`,
+`0123`, `+15550100`, `0x1f`, `1_000`, `.inf`, dates and versions stay the text that was written.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+__all__ = ["MISSING_SPACE", "TooLarge", "is_curly_quoted", "missing_space", "resolve"]
+
+_WORDS = {"true": True, "false": False, "null": None, "": None}
+_INTEGER = re.compile("-?(?:0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
+#: The smallest limit that a Python can be started with; `int()` of more digits may raise.
+_MAX_DIGITS = 640
+
+#: A key and its value without the space between them. `//` follows in addresses, a digit in times.
+MISSING_SPACE = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*):((?!//)\S.*)", re.DOTALL)
+
+_CURLY = {"“": "”“", "„": "“”", "‘": "’‘", "‚": "‘’", "”": "”", "’": "’", "«": "»", "»": "«"}
+
+
+class TooLarge(ValueError):
+    """A number that no float holds, or with more digits than every Python reads."""
+
+
+def resolve(text: str) -> str | int | float | bool | None:
+    """The value of a plain scalar.
+
+    Raises:
+        TooLarge: it is a number out of range.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if _FLOAT.fullmatch(text) is None:
+        return text
+    if len(text) > _MAX_DIGITS:
+        raise TooLarge(text)
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    number = float(text)
+    if math.isinf(number):
+        raise TooLarge(text)
+    return number
+
+
+def is_curly_quoted(text: str) -> bool:
+    """Whether curly quotes stand around the text where straight ones would delimit it."""
+    return len(text) > 1 and text[-1] in _CURLY.get(text[0], "")
+
+
+def missing_space(value: object) -> tuple[str, str] | None:
+    """The key and value of text such as `say:hello`, or None when it does not look like that."""
+    match = MISSING_SPACE.fullmatch(value) if isinstance(value, str) else None
+    return (match[1], match[2].strip()) if match else None

@@ -1,0 +1,97 @@
+"""Plain data that knows where it was written: what YAML text becomes.
+
+Scalars are plain `str`, `int`, `float`, `bool` or `None`; the mapping or list that holds them keeps
+their places. An alias is the node of its anchor, so the places below it are those of the anchor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["Failure", "Finding", "Span", "Template", "Tree", "YamlList", "YamlMap"]
+
+
+class Span(NamedTuple):
+    """Where a node is written. Lines and columns count from 0; the end is exclusive.
+
+    `style` tells how: `""` plain, `"'"`, `'"'`, `"|"` or `">"` for scalars, and `"{"` or `"["` for
+    the flow form of a mapping or list (`""` for the block form).
+    """
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    style: str = ""
+
+
+_START = Span(0, 0, 0, 0)
+
+
+class YamlMap(dict[str, Any]):
+    """A mapping in the order of the file, with the span of every key and value."""
+
+    __slots__ = ("key_spans", "span", "value_spans")
+
+    def __init__(self, span: Span = _START) -> None:
+        super().__init__()
+        self.span = span
+        self.key_spans: dict[str, Span] = {}
+        self.value_spans: dict[str, Span] = {}
+
+
+class YamlList(list[Any]):
+    """A list with the span of every item."""
+
+    __slots__ = ("item_spans", "span")
+
+    def __init__(self, span: Span = _START) -> None:
+        super().__init__()
+        self.span = span
+        self.item_spans: list[Span] = []
+
+
+class Finding(NamedTuple):
+    """A problem before its file is known. `fix` replaces the text of a span on one line."""
+
+    code: str
+    message: str
+    span: Span
+    help: str | None = None
+    related: tuple[tuple[Span, str], ...] = ()
+    fix: tuple[Span, str] | None = None
+    severity: Literal["error", "warning"] = "error"
+
+
+class Template(NamedTuple):
+    """A `{{` that was read as a mapping: where, and whether inside of a flow mapping or list."""
+
+    line: int
+    column: int
+    index: int
+    in_flow: bool
+
+
+class Failure(NamedTuple):
+    """Where and why the parser gave up, and the last scalar it had read by then."""
+
+    problem: str
+    line: int
+    column: int
+    context: tuple[int, int] | None
+    last: Span | None
+    last_value: str
+
+
+@dataclass(slots=True)
+class Tree:
+    """The result; `root` is complete unless `template` or `failure` tells why not."""
+
+    root: Any = None
+    span: Span | None = None
+    findings: list[Finding] = field(default_factory=list)
+    quoted: list[Span] = field(default_factory=list)
+    template: Template | None = None
+    failure: Failure | None = None
+    is_refused: bool = False
