@@ -23,6 +23,7 @@ from orchestrator.yaml_findings import (
     refused_tag,
     too_deep,
 )
+from orchestrator.yaml_scalars import CURLY
 from orchestrator.yaml_text import ODD_SPACE, split_lines
 from orchestrator.yaml_tree import Failure, Finding, Span, Template, Tree, YamlList, YamlMap
 
@@ -35,7 +36,7 @@ MAX_NODES = 100_000
 MASK = "\ue000"
 
 # Plain scalars with another first character are text; most are not looked at any further.
-_FIRSTS = frozenset(["", "t", "f", "n", "-", ".", *"0123456789", *"“„‘‚”’«»", MASK])
+_FIRSTS = frozenset(["", "t", "f", "n", "-", ".", *"0123456789", *CURLY, MASK])
 _TAG = re.compile(r"(?:&\S+\s+)?(!\S*)")
 _PROPERTIES = re.compile(r"(?:[&!]\S*(?:[ \t]+#[^\n]*|\s)+)+")
 
@@ -70,7 +71,7 @@ class _Anchor(NamedTuple):
     height: int = 0
 
 
-class _Stop(Exception):  # noqa: N818
+class _Stop(Exception):
     """Building ends here; the reason is already in the tree."""
 
 
@@ -190,9 +191,10 @@ class _Builder:
     def open_map(self, event: Any) -> None:
         """Start a mapping, unless it is the second brace of a template."""
         here, start = self.here, event.start_mark
-        if type(here) is YamlMap and self.key is None and not here and here.span.style == "{":
-            if here.span[:2] == (start.line, start.column - 1) and event.flow_style:
-                self.stop_at_template(here.span, start.index - 1)
+        if event.flow_style and type(here) is YamlMap and self.key is None and not here:
+            brace = Span(start.line, start.column - 1, start.line, start.column, "{")
+            if brace == here.span:
+                self.stop_at_template(brace, start.index - 1)
         self.open(event, YamlMap(), "{")
 
     def stop_at_template(self, brace: Span, index: int) -> NoReturn:
@@ -200,6 +202,7 @@ class _Builder:
         outer = self.frames[-1]
         in_flow = outer.here is not None and outer.here.span.style != ""
         is_key = type(outer.here) is YamlMap and outer.key is None
+        self.tree.is_refused = True
         self.tree.template = Template(brace.line, brace.column, index, in_flow or is_key)
         raise _Stop
 

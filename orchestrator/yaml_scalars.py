@@ -1,6 +1,6 @@
 """What a plain scalar means: YAML 1.2, without the words and numbers that surprise people.
 
-Only `true`, `false`, `null` and nothing at all, and decimal numbers, are typed. `NO`, `on`, `12:30`,
+Only `true`, `false`, `null`, nothing at all and decimal numbers are typed. `NO`, `on`, `12:30`,
 `0123`, `+15550100`, `0x1f`, `1_000`, `.inf`, dates and versions stay the text that was written.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["MISSING_SPACE", "TooLarge", "is_curly_quoted", "missing_space", "resolve"]
+__all__ = ["CURLY", "MISSING_SPACE", "TooLarge", "is_curly_quoted", "missing_space", "resolve"]
 
 _WORDS = {"true": True, "false": False, "null": None, "": None}
 _INTEGER = re.compile("-?(?:0|[1-9][0-9]*)")
@@ -21,7 +21,12 @@ _MAX_DIGITS = 640
 #: A key and its value without the space between them. `//` follows in addresses, a digit in times.
 MISSING_SPACE = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*):((?!//)\S.*)", re.DOTALL)
 
-_CURLY = {"“": "”“", "„": "“”", "‘": "’‘", "‚": "‘’", "”": "”", "’": "’", "«": "»", "»": "«"}
+#: Curly quotes that open, each with those that close it. The languages of Europe differ.
+CURLY = {
+    "\u201c": "\u201d\u201c", "\u201d": "\u201d", "\u201e": "\u201c\u201d",
+    "\u2018": "\u2019\u2018", "\u2019": "\u2019", "\u201a": "\u2018\u2019",
+    "\u00ab": "\u00bb", "\u00bb": "\u00ab",
+}  # fmt: skip
 
 
 class TooLarge(ValueError):
@@ -50,7 +55,7 @@ def resolve(text: str) -> str | int | float | bool | None:
 
 def is_curly_quoted(text: str) -> bool:
     """Whether curly quotes stand around the text where straight ones would delimit it."""
-    return len(text) > 1 and text[-1] in _CURLY.get(text[0], "")
+    return len(text) > 1 and text[-1] in CURLY.get(text[0], "")
 
 
 def missing_space(value: object) -> tuple[str, str] | None:

@@ -67,12 +67,12 @@ def undecodable(data: bytes, error: UnicodeDecodeError) -> Finding:
     return Finding("HK003", message, Span(line, column, line, column + 1), "save the file as UTF-8")
 
 
-def bad_characters(text: str, lines: Sequence[str]) -> list[Finding]:
+def bad_characters(text: str) -> list[Finding]:
     """A finding for each character that no config may hold, up to a sensible number."""
     if _BAD.search(text) is None:
         return []
     found: list[Finding] = []
-    for number, line in enumerate(lines):
+    for number, line in enumerate(split_lines(text)):
         for match in _BAD.finditer(line):
             found.append(_bad_character(number, match))
             if len(found) == _MAX_FINDINGS:
@@ -90,12 +90,12 @@ def _bad_character(line: int, match: re.Match[str]) -> Finding:
     return Finding("HK004", message, Span(line, column, line, column + 1), help_)
 
 
-def tab_indents(text: str, lines: Sequence[str], quoted: Iterable[Span]) -> list[Finding]:
-    """The first line that a tab indents, outside of quoted and block text; the parser let it pass."""
+def tab_indents(text: str, quoted: Iterable[Span]) -> list[Finding]:
+    """The first line that a tab indents where the parser lets it pass, between brackets."""
     if _TAB_INDENT.search(text) is None:
         return []
     inside = {n for span in quoted for n in range(span.line + 1, _last_line(span) + 1)}
-    places = [(n, m) for n, line in enumerate(lines) if (m := _TAB_INDENT.match(line))]
+    places = [(n, m) for n, line in enumerate(split_lines(text)) if (m := _TAB_INDENT.match(line))]
     places = [(n, m) for n, m in places if n not in inside]
     return [tab_finding(n, len(m[1]), len(places) - 1) for n, m in places[:1]]
 
@@ -112,11 +112,11 @@ def _last_line(span: Span) -> int:
     return span.end_line - (span.end_column == 0)
 
 
-def ignore_comments(text: str, lines: Sequence[str], quoted: Iterable[Span]) -> dict[int, set[str]]:
+def ignore_comments(text: str, quoted: Iterable[Span]) -> dict[int, set[str]]:
     """The codes that `# hooks: ignore[...]` comments name, by the line (from 1) they apply to."""
     if _IGNORE.search(text) is None:
         return {}
-    spans = list(quoted)
+    lines, spans = split_lines(text), list(quoted)
     ignores: dict[int, set[str]] = {}
     for number, line in enumerate(lines):
         for match in _IGNORE.finditer(line):

@@ -64,7 +64,8 @@ class Finding(NamedTuple):
     severity: Literal["error", "warning"] = "error"
 
 
-class Template(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Template:
     """A `{{` that was read as a mapping: where, and whether inside of a flow mapping or list."""
 
     line: int
@@ -73,7 +74,8 @@ class Template(NamedTuple):
     in_flow: bool
 
 
-class Failure(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Failure:
     """Where and why the parser gave up, and the last scalar it had read by then."""
 
     problem: str
@@ -86,7 +88,11 @@ class Failure(NamedTuple):
 
 @dataclass(slots=True)
 class Tree:
-    """The result; `root` is complete unless `template` or `failure` tells why not."""
+    """What was built.
+
+    `quoted` has the spans of all scalars that are not plain. When the parser failed, `failure` is
+    set; when building was given up, `is_refused`, and `template` if a template was the reason.
+    """
 
     root: Any = None
     span: Span | None = None
