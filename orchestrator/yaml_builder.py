@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import yaml
 from yaml import events as ev
@@ -22,8 +22,9 @@ from orchestrator.yaml_findings import (
     read_plain,
     refused_tag,
     too_deep,
+    too_many,
 )
-from orchestrator.yaml_scalars import CURLY
+from orchestrator.yaml_scalars import CURLY, WORDS
 from orchestrator.yaml_text import ODD_SPACE, split_lines
 from orchestrator.yaml_tree import Failure, Finding, Span, Template, Tree, YamlList, YamlMap
 
@@ -36,7 +37,7 @@ MAX_NODES = 100_000
 MASK = "\ue000"
 
 # Plain scalars with another first character are text; most are not looked at any further.
-_FIRSTS = frozenset(["", "t", "f", "n", "-", ".", *"0123456789", *CURLY, MASK])
+_FIRSTS = frozenset(["-", ".", *"0123456789", *CURLY, MASK])
 _TAG = re.compile(r"(?:&\S+\s+)?(!\S*)")
 _PROPERTIES = re.compile(r"(?:[&!]\S*(?:[ \t]+#[^\n]*|\s)+)+")
 
@@ -50,14 +51,24 @@ class _Slot(enum.Enum):
     MERGE = 2
 
 
-class _Frame(NamedTuple):
-    """What is remembered of a mapping or list while one inside of it is built."""
+class _Mark(Protocol):
+    """A place as the parser gives it; a span is one too."""
 
-    here: YamlMap | YamlList | None
-    key: str | _Slot | None
-    height: int
-    anchor: str | None
-    nodes: int
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+#: What is put aside while a mapping or list is built: the node around it, with its key and height
+#: so far; then the anchor of the new node, the number of nodes before it, its start and its style.
+_Frame = tuple[YamlMap | YamlList | None, str | _Slot | None, int, str | None, int, _Mark, str]
+
+
+def _start_span(event: Any) -> Span:
+    """Where a mapping or list starts; for the block form that is its first key or dash."""
+    start, end = event.start_mark, event.end_mark
+    return Span(start.line, start.column, end.line, end.column)
 
 
 class _Anchor(NamedTuple):
@@ -96,7 +107,7 @@ class _Builder:
         self.tree = Tree()
         self.text = text
         self.raw = raw
-        self.has_odd_space = ODD_SPACE.search(text) is not None
+        self.has_odd_space = not text.isascii() and ODD_SPACE.search(text) is not None
         self.frames: list[_Frame] = []
         self.here: YamlMap | YamlList | None = None
         self.key: str | _Slot | None = None
@@ -104,14 +115,16 @@ class _Builder:
         self.nodes = 0
         self.anchors: dict[str, _Anchor] = {}
         self.merges: list[tuple[YamlMap, Any]] = []
-        self.last: Span | None = None
-        self.last_value = ""
+        self.last: Any = None
         self.documents = 0
 
     def read(self, get_event: Callable[[], Any]) -> None:
-        """Build until the stream ends."""
-        handlers = {
-            ev.ScalarEvent: self.scalar,
+        """Build until the stream ends.
+
+        Most events are scalars. They are handled right here, without a call and from local names,
+        which saves a third of the time of the whole build.
+        """
+        others = {
             ev.MappingStartEvent: self.open_map,
             ev.MappingEndEvent: self.close,
             ev.SequenceStartEvent: self.open_list,
@@ -119,66 +132,86 @@ class _Builder:
             ev.AliasEvent: self.alias,
             ev.DocumentStartEvent: self.document,
         }
-        while (event := get_event()) is not None:
+        scalar, quoted, has_odd_space = ev.ScalarEvent, self.tree.quoted, self.has_odd_space
+        here: Any = None
+        key, nodes = self.key, 0
+        while True:
+            event = get_event()
             kind = type(event)
-            if kind in handlers:
-                handlers[kind](event)
-            elif kind is ev.StreamEndEvent:
-                break
-        self.check_nodes()
+            if kind is not scalar:
+                if kind is ev.StreamEndEvent:
+                    break
+                if kind in others:
+                    self.key, self.nodes = key, nodes
+                    others[kind](event)
+                    here, key, nodes = self.here, self.key, self.nodes
+                continue
+            self.last = event
+            start, end, value, style = event.start_mark, event.end_mark, event.value, event.style
+            span = _span(Span, (start.line, start.column, end.line, end.column, style or ""))
+            anchor = event.anchor
+            if anchor or event.tag:
+                span = self.after_properties(event, span)
+            if style:
+                quoted.append(span)
+            elif value in WORDS:
+                value = WORDS[value]
+            elif value[:1] in _FIRSTS or has_odd_space:
+                value = self.plain(value, span)
+            if anchor:
+                self.anchors[anchor] = _Anchor(span, False, value, span)
+            nodes += 1
+            if nodes > MAX_NODES:
+                self.refuse(too_many(span, MAX_NODES))
+            if type(key) is str:
+                here[key] = value
+                here.value_spans[key] = span
+                key = None
+            elif key is None and type(here) is YamlMap and type(value) is str:
+                spans = here.key_spans
+                if value in spans or value == "<<":
+                    key = self.odd_key(here, value, span)
+                else:
+                    spans[value] = span
+                    key = value
+            else:
+                self.key = key
+                self.put(value, span)
+                key = self.key
         self.merge()
-
-    def scalar(self, event: Any) -> None:
-        """Take a scalar: the path of most events, so it does only what each one needs."""
-        start, end, value, style = event.start_mark, event.end_mark, event.value, event.style or ""
-        span = _span(Span, (start.line, start.column, end.line, end.column, style))
-        if event.anchor is not None or event.tag is not None:
-            span = self.after_properties(event, span)
-        self.nodes += 1
-        self.last, self.last_value = span, value
-        if style:
-            self.tree.quoted.append(span)
-        elif value[:1] in _FIRSTS or self.has_odd_space:
-            value = self.plain(value, span)
-        if event.anchor is not None:
-            self.anchors[event.anchor] = _Anchor(span, False, value, span)
-        self.put(value, span)
 
     def put(self, value: Any, span: Span) -> None:
         """Put a finished node where it belongs."""
         here, key = self.here, self.key
-        if type(here) is YamlMap:
-            if key is None:
-                self.take_key(value, span)
-                return
+        if type(here) is YamlList:
+            here.append(value)
+            here.item_spans.append(span)
+        elif type(here) is not YamlMap:
+            self.tree.root, self.tree.span = value, span
+        elif key is None:
+            self.key = self.odd_key(here, value, span)
+        else:
             if type(key) is str:
                 here[key] = value
                 here.value_spans[key] = span
             elif key is _Slot.MERGE:
                 self.merges.append((here, value))
             self.key = None
-        elif type(here) is YamlList:
-            here.append(value)
-            here.item_spans.append(span)
-        else:
-            self.tree.root, self.tree.span = value, span
 
-    def take_key(self, value: Any, span: Span) -> None:
-        """Remember the key whose value comes next, or refuse it."""
-        here = self.here
-        assert type(here) is YamlMap  # noqa: S101 - narrows the type; put() has checked it
-        self.key = _Slot.DROPPED
+    def odd_key(self, here: YamlMap, value: Any, span: Span) -> str | _Slot:
+        """The key to put the next value under; most often it is refused."""
         if type(value) is not str:
             self.tree.findings.append(bad_key(value, span))
-        elif value == "<<" and not span.style:
-            self.key = _Slot.MERGE
+            return _Slot.DROPPED
+        if value == "<<" and not span.style:
             help_ = "share options through `defaults` and steps through `chains`"
             self.tree.findings.append(Finding("HK016", "merge keys are refused", span, help_))
-        elif value in here.key_spans:
+            return _Slot.MERGE
+        if value in here.key_spans:
             self.tree.findings.append(duplicate_key(value, span, here.key_spans[value]))
-        else:
-            here.key_spans[value] = span
-            self.key = value
+            return _Slot.DROPPED
+        here.key_spans[value] = span
+        return value
 
     def plain(self, value: str, span: Span) -> Any:
         """The value of a plain scalar, or the text of the template that a mask stands for."""
@@ -190,18 +223,19 @@ class _Builder:
 
     def open_map(self, event: Any) -> None:
         """Start a mapping, unless it is the second brace of a template."""
-        here, start = self.here, event.start_mark
-        if event.flow_style and type(here) is YamlMap and self.key is None and not here:
-            brace = Span(start.line, start.column - 1, start.line, start.column, "{")
-            if brace == here.span:
+        here = self.here
+        if event.flow_style and self.key is None and type(here) is YamlMap and not here:
+            brace, style = self.frames[-1][-2:]
+            start = event.start_mark
+            if style == "{" and (brace.line, brace.column + 1) == (start.line, start.column):
                 self.stop_at_template(brace, start.index - 1)
         self.open(event, YamlMap(), "{")
 
-    def stop_at_template(self, brace: Span, index: int) -> NoReturn:
+    def stop_at_template(self, brace: _Mark, index: int) -> NoReturn:
         """Leave: two braces in a row are a template, and what follows need not be YAML."""
-        outer = self.frames[-1]
-        in_flow = outer.here is not None and outer.here.span.style != ""
-        is_key = type(outer.here) is YamlMap and outer.key is None
+        outer, key = self.frames[-1][:2]
+        in_flow = len(self.frames) > 1 and self.frames[-2][-1] != ""
+        is_key = type(outer) is YamlMap and key is None
         self.tree.is_refused = True
         self.tree.template = Template(brace.line, brace.column, index, in_flow or is_key)
         raise _Stop
@@ -212,33 +246,31 @@ class _Builder:
 
     def open(self, event: Any, node: YamlMap | YamlList, flow: str) -> None:
         """Start a mapping or list: what follows goes into it until it is closed."""
-        start, end = event.start_mark, event.end_mark
+        start, anchor, frames = event.start_mark, event.anchor, self.frames
+        if anchor or event.tag:
+            start = self.after_properties(event, _start_span(event))
+        if len(frames) >= MAX_DEPTH:
+            self.refuse(too_deep(_start_span(event), MAX_DEPTH))
+        if anchor:
+            self.anchors[anchor] = _Anchor(_start_span(event), True)
         style = flow if event.flow_style else ""
-        span = node.span = Span(start.line, start.column, end.line, end.column, style)
-        if event.anchor is not None or event.tag is not None:
-            span = node.span = self.after_properties(event, span)
-        if len(self.frames) >= MAX_DEPTH:
-            self.refuse(too_deep(span, MAX_DEPTH))
-        self.nodes += 1
-        self.check_nodes()
-        if event.anchor is not None:
-            self.anchors[event.anchor] = _Anchor(span, True)
-        self.frames.append(_Frame(self.here, self.key, self.height, event.anchor, self.nodes))
+        frames.append((self.here, self.key, self.height, anchor, self.nodes, start, style))
         self.here, self.key, self.height = node, None, 0
 
     def close(self, event: Any) -> None:
         """Finish the innermost mapping or list and put it into the one around it."""
-        node, height, frame, end = self.here, self.height + 1, self.frames.pop(), event.end_mark
-        assert node is not None  # noqa: S101 - the parser balances its events
-        line, column, _, _, style = node.span
-        node.span = Span(line, column, end.line, end.column, style)
-        if style == "{" and type(node) is YamlMap:
+        node: Any = self.here
+        height, end = self.height + 1, event.end_mark
+        here, key, outer_height, anchor, nodes, start, style = self.frames.pop()
+        span = node.span = _span(Span, (start.line, start.column, end.line, end.column, style))
+        if style == "{" and None in node.values():
             self.tree.findings += glued_keys(node)
-        if frame.anchor is not None:
-            nodes = self.nodes - frame.nodes + 1
-            self.anchors[frame.anchor] = _Anchor(node.span, False, node, node.span, nodes, height)
-        self.here, self.key, self.height = frame.here, frame.key, max(frame.height, height)
-        self.put(node, node.span)
+        self.here, self.key, self.height = here, key, max(outer_height, height)
+        self.nodes += 1
+        if anchor:
+            nodes = self.nodes - nodes
+            self.anchors[anchor] = _Anchor(span, False, node, span, nodes, height)
+        self.put(node, span)
 
     def alias(self, event: Any) -> None:
         """Put the node of an anchor here too, counting what following the alias costs."""
@@ -250,7 +282,8 @@ class _Builder:
             self.key = _Slot.DROPPED if type(self.here) is YamlMap and self.key is None else None
             return
         self.nodes += anchor.nodes
-        self.check_nodes(span)
+        if self.nodes > MAX_NODES:
+            self.refuse(too_many(span, MAX_NODES))
         if len(self.frames) + anchor.height > MAX_DEPTH:
             self.refuse(too_deep(span, MAX_DEPTH))
         self.height = max(self.height, anchor.height)
@@ -286,13 +319,6 @@ class _Builder:
             self.merge()
             raise _Stop
 
-    def check_nodes(self, span: Span | None = None) -> None:
-        """Refuse a tree that is too large once its aliases are followed."""
-        if self.nodes > MAX_NODES:
-            message = f"more than {MAX_NODES:,} values, aliases followed"
-            place = span or self.last or Span(0, 0, 0, 0)
-            self.refuse(Finding("HK020", message, place, "use fewer aliases, or split the file"))
-
     def refuse(self, finding: Finding) -> NoReturn:
         """Give up on the file."""
         self.tree.findings.append(finding)
@@ -316,5 +342,13 @@ class _Builder:
             f"{error.context or ''} {error.problem or ''}".strip(),
             mark.line if mark else 0, mark.column if mark else 0,
             (context.line, context.column) if context else None,
-            self.last, self.last_value,
+            *self.last_scalar(),
         )  # fmt: skip
+
+    def last_scalar(self) -> tuple[Span | None, str]:
+        """The span and value of the last scalar before a syntax error."""
+        if self.last is None:
+            return None, ""
+        start, end = self.last.start_mark, self.last.end_mark
+        style = self.last.style or ""
+        return Span(start.line, start.column, end.line, end.column, style), self.last.value

@@ -24,6 +24,7 @@ __all__ = [
     "read_plain",
     "refused_tag",
     "too_deep",
+    "too_many",
     "unquoted_template",
 ]
 
@@ -146,6 +147,12 @@ def too_deep(span: Span, limit: int) -> Finding:
     """A node below the depth limit."""
     message = f"nested more than {limit} levels deep"
     return Finding("HK021", message, span, "move inner steps into chains")
+
+
+def too_many(span: Span, limit: int) -> Finding:
+    """The node that went over the limit of nodes."""
+    message = f"more than {limit:,} values, aliases followed"
+    return Finding("HK020", message, span, "use fewer aliases, or split the file with `include`")
 
 
 def unquoted_template(

@@ -9,9 +9,17 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["CURLY", "MISSING_SPACE", "TooLarge", "is_curly_quoted", "missing_space", "resolve"]
+__all__ = [
+    "CURLY",
+    "WORDS",
+    "TooLarge",
+    "is_curly_quoted",
+    "missing_space",
+    "resolve",
+]
 
-_WORDS = {"true": True, "false": False, "null": None, "": None}
+#: The plain scalars that are no text.
+WORDS = {"true": True, "false": False, "null": None, "": None}
 _INTEGER = re.compile("-?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
@@ -19,7 +27,7 @@ _FLOAT = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[
 _MAX_DIGITS = 640
 
 #: A key and its value without the space between them. `//` follows in addresses, a digit in times.
-MISSING_SPACE = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*):((?!//)\S.*)", re.DOTALL)
+_MISSING_SPACE = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*):((?!//)\S.*)", re.DOTALL)
 
 #: Curly quotes that open, each with those that close it. The languages of Europe differ.
 CURLY = {
@@ -39,8 +47,8 @@ def resolve(text: str) -> str | int | float | bool | None:
     Raises:
         TooLarge: it is a number out of range.
     """
-    if text in _WORDS:
-        return _WORDS[text]
+    if text in WORDS:
+        return WORDS[text]
     if _FLOAT.fullmatch(text) is None:
         return text
     if len(text) > _MAX_DIGITS:
@@ -60,5 +68,5 @@ def is_curly_quoted(text: str) -> bool:
 
 def missing_space(value: object) -> tuple[str, str] | None:
     """The key and value of text such as `say:hello`, or None when it does not look like that."""
-    match = MISSING_SPACE.fullmatch(value) if isinstance(value, str) else None
+    match = _MISSING_SPACE.fullmatch(value) if isinstance(value, str) else None
     return (match[1], match[2].strip()) if match else None

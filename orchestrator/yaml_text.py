@@ -33,6 +33,7 @@ ODD_SPACE = re.compile("[\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000]+")
 _BAD = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+_GOOD_ASCII = bytes([9, 10, 13, *range(0x20, 0x7F)])
 _BREAK = re.compile("\r\n|\r|\n")
 _TAB_INDENT = re.compile("^( *)\t[ \t]*(?=[^\\s#])", re.MULTILINE)
 _IGNORE = re.compile(r"(?<!\S)#[ \t]*hooks:[ \t]*ignore\[([^\]\n]*)\]")
@@ -69,6 +70,8 @@ def undecodable(data: bytes, error: UnicodeDecodeError) -> Finding:
 
 def bad_characters(text: str) -> list[Finding]:
     """A finding for each character that no config may hold, up to a sensible number."""
+    if text.isascii() and not text.encode("ascii").translate(None, _GOOD_ASCII):
+        return []  # a tenth of the time of the search below
     if _BAD.search(text) is None:
         return []
     found: list[Finding] = []
@@ -92,7 +95,7 @@ def _bad_character(line: int, match: re.Match[str]) -> Finding:
 
 def tab_indents(text: str, quoted: Iterable[Span]) -> list[Finding]:
     """The first line that a tab indents where the parser lets it pass, between brackets."""
-    if _TAB_INDENT.search(text) is None:
+    if "\t" not in text or _TAB_INDENT.search(text) is None:
         return []
     inside = {n for span in quoted for n in range(span.line + 1, _last_line(span) + 1)}
     places = [(n, m) for n, line in enumerate(split_lines(text)) if (m := _TAB_INDENT.match(line))]
@@ -114,7 +117,7 @@ def _last_line(span: Span) -> int:
 
 def ignore_comments(text: str, quoted: Iterable[Span]) -> dict[int, set[str]]:
     """The codes that `# hooks: ignore[...]` comments name, by the line (from 1) they apply to."""
-    if _IGNORE.search(text) is None:
+    if "hooks:" not in text or _IGNORE.search(text) is None:
         return {}
     lines, spans = split_lines(text), list(quoted)
     ignores: dict[int, set[str]] = {}

@@ -35,7 +35,6 @@ class YamlMap(dict[str, Any]):
     __slots__ = ("key_spans", "span", "value_spans")
 
     def __init__(self, span: Span = _START) -> None:
-        super().__init__()
         self.span = span
         self.key_spans: dict[str, Span] = {}
         self.value_spans: dict[str, Span] = {}
@@ -47,7 +46,6 @@ class YamlList(list[Any]):
     __slots__ = ("item_spans", "span")
 
     def __init__(self, span: Span = _START) -> None:
-        super().__init__()
         self.span = span
         self.item_spans: list[Span] = []
 
