@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from orchestrator.yaml_tree import Finding, Span
+from orchestrator.yaml_tree import Finding, RawSpan, Span
 
 __all__ = [
     "MAX_BYTES",
@@ -93,11 +93,12 @@ def _bad_character(line: int, match: re.Match[str]) -> Finding:
     return Finding("HK004", message, Span(line, column, line, column + 1), help_)
 
 
-def tab_indents(text: str, quoted: Iterable[Span]) -> list[Finding]:
+def tab_indents(text: str, quoted: Iterable[RawSpan]) -> list[Finding]:
     """The first line that a tab indents where the parser lets it pass, between brackets."""
     if "\t" not in text or _TAB_INDENT.search(text) is None:
         return []
-    inside = {n for span in quoted for n in range(span.line + 1, _last_line(span) + 1)}
+    spans = [Span(*raw) for raw in quoted]
+    inside = {n for span in spans for n in range(span.line + 1, _last_line(span) + 1)}
     places = [(n, m) for n, line in enumerate(split_lines(text)) if (m := _TAB_INDENT.match(line))]
     places = [(n, m) for n, m in places if n not in inside]
     return [tab_finding(n, len(m[1]), len(places) - 1) for n, m in places[:1]]
@@ -115,11 +116,11 @@ def _last_line(span: Span) -> int:
     return span.end_line - (span.end_column == 0)
 
 
-def ignore_comments(text: str, quoted: Iterable[Span]) -> dict[int, set[str]]:
+def ignore_comments(text: str, quoted: Iterable[RawSpan]) -> dict[int, set[str]]:
     """The codes that `# hooks: ignore[...]` comments name, by the line (from 1) they apply to."""
     if "hooks:" not in text or _IGNORE.search(text) is None:
         return {}
-    lines, spans = split_lines(text), list(quoted)
+    lines, spans = split_lines(text), [Span(*raw) for raw in quoted]
     ignores: dict[int, set[str]] = {}
     for number, line in enumerate(lines):
         for match in _IGNORE.finditer(line):

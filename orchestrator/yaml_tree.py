@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Failure", "Finding", "Span", "Template", "Tree", "YamlList", "YamlMap"]
+__all__ = ["Failure", "Finding", "RawSpan", "Span", "Template", "Tree", "YamlList", "YamlMap"]
 
 
 class Span(NamedTuple):
@@ -26,28 +26,60 @@ class Span(NamedTuple):
     style: str = ""
 
 
+#: A span while a tree is built. Plain tuples cost half of the time and leave the garbage collector
+#: alone; few of them are ever looked at, and those become a `Span` then.
+RawSpan = tuple[int, int, int, int, str]
+
 _START = Span(0, 0, 0, 0)
 
 
 class YamlMap(dict[str, Any]):
     """A mapping in the order of the file, with the span of every key and value."""
 
-    __slots__ = ("key_spans", "span", "value_spans")
+    __slots__ = ("is_raw", "raw_keys", "raw_values", "span")
 
     def __init__(self, span: Span = _START) -> None:
         self.span = span
-        self.key_spans: dict[str, Span] = {}
-        self.value_spans: dict[str, Span] = {}
+        self.raw_keys: dict[str, Any] = {}
+        self.raw_values: dict[str, Any] = {}
+        self.is_raw = True
+
+    @property
+    def key_spans(self) -> dict[str, Span]:
+        """The span of each key."""
+        self._wrap()
+        return self.raw_keys
+
+    @property
+    def value_spans(self) -> dict[str, Span]:
+        """The span of each value."""
+        self._wrap()
+        return self.raw_values
+
+    def _wrap(self) -> None:
+        if self.is_raw:
+            self.is_raw = False
+            self.raw_keys = {key: Span(*raw) for key, raw in self.raw_keys.items()}
+            self.raw_values = {key: Span(*raw) for key, raw in self.raw_values.items()}
 
 
 class YamlList(list[Any]):
     """A list with the span of every item."""
 
-    __slots__ = ("item_spans", "span")
+    __slots__ = ("is_raw", "raw_items", "span")
 
     def __init__(self, span: Span = _START) -> None:
         self.span = span
-        self.item_spans: list[Span] = []
+        self.raw_items: list[Any] = []
+        self.is_raw = True
+
+    @property
+    def item_spans(self) -> list[Span]:
+        """The span of each item."""
+        if self.is_raw:
+            self.is_raw = False
+            self.raw_items = [Span(*raw) for raw in self.raw_items]
+        return self.raw_items
 
 
 class Finding(NamedTuple):
@@ -95,7 +127,7 @@ class Tree:
     root: Any = None
     span: Span | None = None
     findings: list[Finding] = field(default_factory=list)
-    quoted: list[Span] = field(default_factory=list)
+    quoted: list[RawSpan] = field(default_factory=list)
     template: Template | None = None
     failure: Failure | None = None
     is_refused: bool = False
