@@ -168,7 +168,7 @@ def parse_document(text: str, file: str) -> Document:
         findings.append(diagnose(tree.failure, document.lines))
     elif isinstance(tree.root, YamlMap):
         document.root = tree.root
-    elif not tree.is_refused:
+    elif not tree.is_refused and not (findings and isinstance(tree.root, str)):
         findings.append(not_a_mapping(tree))
     document.ignores = ignore_comments(text, tree.quoted)
     if tree.failure is None:

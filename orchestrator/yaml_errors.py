@@ -28,6 +28,7 @@ _Lines = Sequence[str]
 _TEMPLATE = re.compile(r"(?:(?<=[:\-,\[{]\s)|(?<=\[)|^)\s*\{\{")
 _KEY_AND_VALUE = re.compile(r"""\s*(?:- +)*(?:"[^"]*"|'[^']*'|[^\s'"#{\[][^:]*): +(\S.*)""")
 _COMMENT = re.compile(r"\s+#.*")
+_MAX_KEY = 1024  # the limit of YAML itself
 _RESERVED = {
     "@": "`@` cannot start a value",
     "`": "a backtick cannot start a value",
@@ -220,6 +221,31 @@ def _glued_above(failure: Failure, lines: _Lines) -> Finding | None:
     return None
 
 
+def _bare_colon(failure: Failure, lines: _Lines) -> Finding | None:
+    """A colon at the start of a line, or behind a key that is too long to be one."""
+    if _character(failure, lines) != ":":
+        return None
+    place = _at(failure.line, failure.column)
+    if not _line(lines, failure.line)[: failure.column].strip(" -"):
+        return Finding("HK011", "no key stands before this colon", place, "write `key: value`")
+    if failure.column > _MAX_KEY:
+        return Finding("HK001", f"a key of more than {_MAX_KEY} characters", place, "shorten it")
+    return None
+
+
+def _document_marks(failure: Failure, lines: _Lines) -> Finding | None:
+    """What only files with several documents have: `...`, `%YAML`."""
+    if "incompatible" in failure.problem:
+        place = _at(failure.line, 0, len(_line(lines, failure.line)))
+        return Finding("HK001", "this YAML version is not known", place, "remove the line")
+    above = [line for line in lines[: failure.line] if line.strip() and line.lstrip()[0] != "#"]
+    if "document start" in failure.problem and above and above[-1].startswith("..."):
+        place = _at(failure.line, failure.column)
+        return Finding("HK023", "text stands behind the end of the document", place,
+                       "remove the `...` line")  # fmt: skip
+    return None
+
+
 def _no_colon(failure: Failure, lines: _Lines) -> Finding | None:
     """A word on a line of its own where a key belongs."""
     if "expected ':'" not in failure.problem or failure.context is None:
@@ -281,12 +307,14 @@ def _bracket(failure: Failure, lines: _Lines) -> Finding | None:
 
 
 _CHECKS: tuple[Callable[[Failure, _Lines], Finding | None], ...] = (
+    _document_marks,
     _tab,
     _odd_indent,
     _unclosed_quote,
     _escape,
     _template,
     _text_after_quote,
+    _bare_colon,
     _colon,
     _no_colon,
     _reserved,

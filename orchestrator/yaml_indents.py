@@ -19,6 +19,8 @@ def wrong_indent(failure: Failure, lines: Sequence[str]) -> Finding | None:
     is_on_key = "mapping values" in failure.problem
     if not content or (failure.column > indent and not is_on_key):
         return None
+    if indent == 0 and failure.line == 0:
+        return None
     place = Span(failure.line, indent, failure.line, len(line.rstrip()))
     last = failure.last
     if last and last.style in ("|", ">") and last.end_line == failure.line:
@@ -56,8 +58,9 @@ def _levels(lines: Sequence[str], number: int) -> str:
                 levels.append(level)
         if levels[-1] == 0:
             break
-    words = " or ".join(str(level) for level in sorted(levels)[-4:])
-    return f"indent it by {words} spaces, like the lines above it"
+    words = [str(level) for level in sorted(levels)[-4:]] or ["0"]
+    counted = " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return f"indent it by {counted} spaces, like the lines above it"
 
 
 def _starts(line: str) -> list[int]:
