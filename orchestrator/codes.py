@@ -55,7 +55,7 @@ YAML_CODES: Mapping[str, Code] = {
     "HK025": Code("The top level is not a mapping", "A config is a mapping of `version`, `session` and so on.", "Start the file with `version: 1`, each part under its own key."),
     "HK026": Code("A number is too large", "A number of this size cannot be calculated with or sent on exactly.", "Put it in quotes if it is an identifier."),
     "HK027": Code("A bracket is not closed, or does not fit", "Inside of `[...]` and `{...}` items are separated by commas up to the closing bracket.", "Close the bracket, or put the text in quotes if the bracket belongs to it."),
-    "HK028": Code("Text after a closing quote", "The value ends with its quote, so what follows belongs to nothing; often a quote inside of the text has ended it.", "Put the whole value in quotes, and use the other kind of quote inside of it."),
+    "HK028": Code("Text after a closing quote or bracket", "The value ends with its quote or bracket, so what follows belongs to nothing; often a quote inside of the text has ended it.", "Put the whole value in quotes, and use the other kind of quote inside of it."),
     "HK029": Code("An escape that YAML does not know", "In double quotes a backslash starts an escape such as `\\n`.", "Double the backslash, or use single quotes, where a backslash is plain text."),
 }  # fmt: skip
 

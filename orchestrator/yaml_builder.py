@@ -47,8 +47,8 @@ MASK = "\ue000"
 
 # Plain scalars with another first character are text; most are not looked at any further.
 _FIRSTS = frozenset(["-", ".", *"0123456789", *CURLY, MASK])
-_TAG = re.compile(r"(?:&\S+\s+)?(!\S*)")
-_PROPERTIES = re.compile(r"(?:[&!]\S*(?:[ \t]+#[^\n]*|\s)+)+")
+_TAG = re.compile(r"(?:&[^ \t\r\n]+[ \t\r\n]+)?(![^ \t\r\n]*)")
+_PROPERTIES = re.compile(r"(?:[&!][^ \t\r\n]*(?:[ \t]+#[^\r\n]*|[ \t\r\n])+)+")
 
 
 class _Slot(enum.Enum):

@@ -28,6 +28,7 @@ _Lines = Sequence[str]
 _TEMPLATE = re.compile(r"(?:(?<=[:\-,\[{]\s)|(?<=\[)|^)\s*\{\{")
 _KEY_AND_VALUE = re.compile(r"""\s*(?:- +)*(?:"[^"]*"|'[^']*'|[^\s'"#{\[][^:]*): +(\S.*)""")
 _COMMENT = re.compile(r"\s+#.*")
+_GLUED_LINE = re.compile(r"""(\s*(?:- +)*)([A-Za-z_][\w.-]*):([\[{"'].*)""")
 _MAX_KEY = 1024  # the limit of YAML itself
 _RESERVED = {
     "@": "`@` cannot start a value",
@@ -50,6 +51,11 @@ def diagnose(failure: Failure, lines: _Lines) -> Finding:
         if finding is not None:
             return finding
     line = min(failure.line, len(lines) - 1)
+    if match := _GLUED_LINE.match(lines[line]):
+        return glued_pair((match[2], match[3]), _at(line, match.end(1), len(match[2])))
+    if lines[line][: failure.column].rstrip()[-1:] in ("]", "}") and failure.column:
+        message, help_ = "text follows the closing bracket", "put the whole value in quotes"
+        return Finding("HK028", message, _at(line, failure.column), help_)
     character = lines[line][failure.column : failure.column + 1]
     message = f"{character!r} does not fit here" if character else "something is missing here"
     help_ = "check this line and the one above for a missing comma, colon or quote"

@@ -49,7 +49,7 @@ def _flow(lines: Sequence[str], span: Span) -> list[Place]:
         is_last = line >= span.end_line
         end = span.end_column - width if is_last else len(lines[line])
         row = _row(lines[line], line, (column, end), span.style)
-        is_escaped = not is_last and bool(row) and lines[line][row[-1].column : end] == "\\"
+        is_escaped = not is_last and span.style == '"' and _ends_in_backslash(row, lines[line])
         if is_escaped:
             row.pop()
         elif not is_last:
@@ -71,6 +71,11 @@ def _row(text: str, line: int, columns: tuple[int, int], style: str) -> list[Pla
     """The characters of one line, an escape being one."""
     matches = _CHARACTERS[style].finditer(text, *columns)
     return [Place(line, m.start(), m.end() - m.start()) for m in matches]
+
+
+def _ends_in_backslash(row: list[Place], text: str) -> bool:
+    """Whether the row ends in a backslash that escapes the line break."""
+    return bool(row) and text[row[-1].column :] == "\\"
 
 
 def _strip_end(row: list[Place], text: str) -> list[Place]:
