@@ -7,9 +7,8 @@ hostile file is refused at the first event over a limit, before the parser has r
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 from yaml import events as ev
@@ -21,21 +20,14 @@ from orchestrator.yaml_findings import (
     glued_keys,
     read_plain,
     refused_tag,
+    second_anchor,
     too_deep,
     too_many,
 )
+from orchestrator.yaml_marks import Mark, behind_properties, failure_of, start_span, tag_of
 from orchestrator.yaml_scalars import CURLY, WORDS
-from orchestrator.yaml_text import ODD_SPACE, split_lines
-from orchestrator.yaml_tree import (
-    Failure,
-    Finding,
-    RawSpan,
-    Span,
-    Template,
-    Tree,
-    YamlList,
-    YamlMap,
-)
+from orchestrator.yaml_text import ODD_SPACE
+from orchestrator.yaml_tree import Finding, RawSpan, Span, Template, Tree, YamlList, YamlMap, merge
 
 __all__ = ["MASK", "MAX_DEPTH", "MAX_NODES", "build"]
 
@@ -47,8 +39,6 @@ MASK = "\ue000"
 
 # Plain scalars with another first character are text; most are not looked at any further.
 _FIRSTS = frozenset(["-", ".", *"0123456789", *CURLY, MASK])
-_TAG = re.compile(r"(?:&[^ \t\r\n]+[ \t\r\n]+)?(![^ \t\r\n]*)")
-_PROPERTIES = re.compile(r"(?:[&!][^ \t\r\n]*(?:[ \t]+#[^\r\n]*|[ \t\r\n])+)+")
 
 
 class _Slot(enum.Enum):
@@ -58,24 +48,9 @@ class _Slot(enum.Enum):
     MERGE = 2
 
 
-class _Mark(Protocol):
-    """A place as the parser gives it; a span is one too."""
-
-    @property
-    def line(self) -> int: ...
-    @property
-    def column(self) -> int: ...
-
-
 #: What is put aside while a mapping or list is built: the node around it, with its key and height
 #: so far; then the anchor of the new node, the number of nodes before it, its start and its style.
-_Frame = tuple[Any, str | _Slot | None, int, str | None, int, _Mark, str]
-
-
-def _start_span(event: Any) -> Span:
-    """Where a mapping or list starts; for the block form that is its first key or dash."""
-    start, end = event.start_mark, event.end_mark
-    return Span(start.line, start.column, end.line, end.column)
+_Frame = tuple[Any, str | _Slot | None, int, str | None, int, Mark, str]
 
 
 class _Anchor(NamedTuple):
@@ -105,7 +80,7 @@ def build(text: str, raw: Mapping[tuple[int, int], str], *, is_pure: bool = Fals
     except _Stop:
         pass
     except yaml.MarkedYAMLError as error:
-        builder.fail(error)
+        builder.tree.failure = failure_of(error, builder.last)
     return builder.tree
 
 
@@ -162,7 +137,7 @@ class _Builder:
             span: RawSpan = (start.line, start.column, end.line, end.column, style or "")
             anchor = event.anchor
             if anchor or event.tag:
-                span = self.after_properties(event, Span(*span))
+                span = self.properties(event, Span(*span))
             if style:
                 quoted.append(span)
             elif value in WORDS:
@@ -189,7 +164,7 @@ class _Builder:
                 self.key = key
                 self.put(value, span)
                 key = self.key
-        self.merge()
+        merge(self.merges)
 
     def put(self, value: Any, span: RawSpan) -> None:
         """Put a finished node where it belongs."""
@@ -254,11 +229,11 @@ class _Builder:
             if key is None and type(here) is YamlMap and not here:
                 self.check_template(start)
         if anchor or event.tag:
-            start = self.after_properties(event, _start_span(event))
+            start = self.properties(event, start_span(event))
             if anchor:
-                self.anchors[anchor] = _Anchor(_start_span(event), True)
+                self.anchors[anchor] = _Anchor(start_span(event), True)
         if len(frames) >= MAX_DEPTH:
-            self.refuse(too_deep(_start_span(event), MAX_DEPTH))
+            self.refuse(too_deep(start_span(event), MAX_DEPTH))
         frames.append((here, key, self.height, anchor, self.nodes, start, style))
         self.here, self.key, self.height = node, None, 0
 
@@ -302,23 +277,13 @@ class _Builder:
         is_key = type(self.here) is YamlMap and self.key is None
         self.put(anchor.value, span if is_key or anchor.span is None else anchor.span)
 
-    def after_properties(self, event: Any, span: Span) -> Span:
-        """Check the anchor and tag of a node; the span of the node itself, behind them."""
+    def properties(self, event: Any, span: Span) -> Span:
+        """Check the tag and anchor of a node; the span of the node behind them."""
         if event.tag is not None:
-            match = _TAG.match(self.text, event.start_mark.index)
-            tag, offset = (match[1], match.start(1) - match.start()) if match else (event.tag, 0)
-            self.tree.findings.append(refused_tag(tag, span.line, span.column + offset))
+            self.tree.findings.append(refused_tag(*tag_of(self.text, event)))
         if (first := self.anchors.get(event.anchor)) is not None:
-            message = f"the anchor `&{event.anchor}` is defined twice"
-            related = ((first.place, "first defined here"),)
-            self.tree.findings.append(Finding("HK019", message, span, "rename one", related))
-        index, end = event.start_mark.index, event.end_mark.index
-        match = _PROPERTIES.match(self.text, index, end)
-        if match is None:
-            return span._replace(line=span.end_line, column=span.end_column)
-        before = split_lines(match[0])
-        column = len(before[-1]) + (span.column if len(before) == 1 else 0)
-        return span._replace(line=span.line + len(before) - 1, column=column)
+            self.tree.findings.append(second_anchor(event.anchor, span, first.place))
+        return behind_properties(self.text, event, span)
 
     def document(self, event: Any) -> None:
         """Stop at a second document; the first is complete."""
@@ -328,7 +293,7 @@ class _Builder:
             span = Span(start.line, start.column, start.line, start.column + 3)
             help_ = "a file holds one config; put the other into a file of its own"
             self.tree.findings.append(Finding("HK023", "a second document starts", span, help_))
-            self.merge()
+            merge(self.merges)
             raise _Stop
 
     def refuse(self, finding: Finding) -> NoReturn:
@@ -336,31 +301,3 @@ class _Builder:
         self.tree.findings.append(finding)
         self.tree.is_refused = True
         raise _Stop
-
-    def merge(self) -> None:
-        """Merge where `<<` asks for it after all: one finding, not one per key that is missing."""
-        for target, source in self.merges:
-            for origin in source if type(source) is YamlList else [source]:
-                for key in origin if type(origin) is YamlMap else ():
-                    if key not in target:
-                        target[key] = origin[key]
-                        target.key_spans[key] = origin.key_spans[key]
-                        target.value_spans[key] = origin.value_spans[key]
-
-    def fail(self, error: yaml.MarkedYAMLError) -> None:
-        """Keep what is known about a syntax error."""
-        mark, context = error.problem_mark or error.context_mark, error.context_mark
-        self.tree.failure = Failure(
-            f"{error.context or ''} {error.problem or ''}".strip(),
-            mark.line if mark else 0, mark.column if mark else 0,
-            (context.line, context.column) if context else None,
-            *self.last_scalar(),
-        )  # fmt: skip
-
-    def last_scalar(self) -> tuple[Span | None, str]:
-        """The span and value of the last scalar before a syntax error."""
-        if self.last is None:
-            return None, ""
-        start, end = self.last.start_mark, self.last.end_mark
-        style = self.last.style or ""
-        return Span(start.line, start.column, end.line, end.column, style), self.last.value

@@ -23,6 +23,7 @@ __all__ = [
     "quoting_fix",
     "read_plain",
     "refused_tag",
+    "second_anchor",
     "too_deep",
     "too_many",
     "unquoted_template",
@@ -121,7 +122,8 @@ def glued_pair(pair: tuple[str, str], span: Span) -> Finding:
     """A key and value without a space between them, on one line."""
     key, value = pair
     message = f"there is no space after the colon of `{key}`"
-    place = span._replace(column=span.column + len(key), end_column=span.column + len(key) + 1)
+    column = span.column + len(key)
+    place = Span(span.line, column, span.line, column + 1)
     return Finding("HK011", message, place, f"write `{key}: {value}`", fix=(place, ": "))
 
 
@@ -134,6 +136,12 @@ def bad_alias(name: str, span: Span, anchors: Mapping[str, Any]) -> Finding:
     help_ = f"mark a node with `&{name}` before this line, or put the value in quotes"
     help_ = f"did you mean `*{near[0]}`?" if near else help_
     return Finding("HK017", f"no anchor `&{name}` stands before this alias", span, help_)
+
+
+def second_anchor(name: str, span: Span, first: Span) -> Finding:
+    """An anchor whose name is taken."""
+    message = f"the anchor `&{name}` is defined twice"
+    return Finding("HK019", message, span, "rename one", ((first, "first defined here"),))
 
 
 def refused_tag(tag: str, line: int, column: int) -> Finding:

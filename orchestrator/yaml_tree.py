@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Failure", "Finding", "RawSpan", "Span", "Template", "Tree", "YamlList", "YamlMap"]
+__all__ = [
+    "Failure",
+    "Finding",
+    "RawSpan",
+    "Span",
+    "Template",
+    "Tree",
+    "YamlList",
+    "YamlMap",
+    "merge",
+]
 
 
 class Span(NamedTuple):
@@ -80,6 +90,17 @@ class YamlList(list[Any]):
             self.is_raw = False
             self.raw_items = [Span(*raw) for raw in self.raw_items]
         return self.raw_items
+
+
+def merge(merges: list[tuple[YamlMap, Any]]) -> None:
+    """Copy what `<<` asks for: the key is one finding, not one for each key that is missing."""
+    for target, source in merges:
+        for origin in source if type(source) is YamlList else [source]:
+            for key in origin if type(origin) is YamlMap else ():
+                if key not in target:
+                    target[key] = origin[key]
+                    target.key_spans[key] = origin.key_spans[key]
+                    target.value_spans[key] = origin.value_spans[key]
 
 
 class Finding(NamedTuple):

@@ -241,8 +241,18 @@ def test_curly_quotes_around_a_value_are_a_warning_with_a_fix(written: str) -> N
     assert (problem.fix.old, problem.fix.new) == (written, '"Hi"')
 
 
-@pytest.mark.parametrize("text", ["a: “Hi” she said\n", "a: x\u00a0y 5\u00a0€\n", "a: 'x\n\ty'\n", "a: |\n  x\n  \ty\n",
-                                  "a: b\n# \ttab\n", "a: http://x\n", "a:\tb\n"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: “Hi” she said\n",
+        "a: x\u00a0y 5\u00a0€\n",
+        "a: 'x\n\ty'\n",
+        "a: |\n  x\n  \ty\n",
+        "a: b\n# \ttab\n",
+        "a: http://x\n",
+        "a:\tb\n",
+    ],
+)
 def test_what_only_looks_like_a_mistake_is_fine(text: str) -> None:
     """Curly quotes, no-break spaces and tabs may be part of a text."""
     assert parse_document(text, "f.yaml").problems == []
@@ -326,9 +336,17 @@ def test_ignore_comments_belong_to_their_line_or_the_next(
     assert parse_document(text, "f.yaml").ignores == ignores
 
 
-@pytest.mark.parametrize(("value", "pair"), [
-    ("log:hi", ("log", "hi")), ("end_call:", None), ("09:00", None), ("http://x", None), ("a b", None), (3, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "pair"),
+    [
+        ("log:hi", ("log", "hi")),
+        ("end_call:", None),
+        ("09:00", None),
+        ("http://x", None),
+        ("a b", None),
+        (3, None),
+    ],
+)
 def test_a_missing_space_is_seen_in_text(value: object, pair: tuple[str, str] | None) -> None:
     """The layer above asks where it wanted a mapping and got text."""
     assert missing_space(value) == pair
@@ -406,10 +424,15 @@ def test_a_file_that_cannot_be_read_is_a_failure_of_the_environment(
         read_document(f"{tmp_path}/{name}")
 
 
-@pytest.mark.parametrize(("data", "expected"), [
-    (b"a: 1\nb: x\xff\n", ("HK003", 2, 5)), (b"\xff\xfea\x00", ("HK003", 1, 1)),
-    (b"a: " + b"x" * 10_000_000, ("HK002", 1, 1)), (b"a: " + b"x" * 999_998, ("HK002", 1, 1)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"a: 1\nb: x\xff\n", ("HK003", 2, 5)),
+        (b"\xff\xfea\x00", ("HK003", 1, 1)),
+        (b"a: " + b"x" * 10_000_000, ("HK002", 1, 1)),
+        (b"a: " + b"x" * 999_998, ("HK002", 1, 1)),
+    ],
+)
 def test_bytes_that_are_no_config_are_a_finding_with_a_place(
     tmp_path: Path, data: bytes, expected: tuple[str, int, int]
 ) -> None:
@@ -420,11 +443,53 @@ def test_bytes_that_are_no_config_are_a_finding_with_a_place(
     assert [place(problem) for problem in document.problems] == [expected]
 
 
-PIECES = st.sampled_from([
-    "a: ", "b", "- ", "\n", "\n  ", "\n    ", "  ", '"', "'", "{", "}", "[", "]", ",", ": ", ":", " # ", "{{ ", "}}",
-    "&x ", "*x", "!t ", "|", ">-", "\n\t", "\u00a0", "<<: ", "? ", "---\n", "...\n", "%", "@", "\\", "\r\n",
-    "1", "true", "é", "“", "\ufeff", "\u2028", "\ue000", "k:v", "# hooks: ignore[HK1]",
-])  # fmt: skip
+PIECES = st.sampled_from(
+    [
+        "a: ",
+        "b",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "  ",
+        '"',
+        "'",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ": ",
+        ":",
+        " # ",
+        "{{ ",
+        "}}",
+        "&x ",
+        "*x",
+        "!t ",
+        "|",
+        ">-",
+        "\n\t",
+        "\u00a0",
+        "<<: ",
+        "? ",
+        "---\n",
+        "...\n",
+        "%",
+        "@",
+        "\\",
+        "\r\n",
+        "1",
+        "true",
+        "é",
+        "“",
+        "\ufeff",
+        "\u2028",
+        "\ue000",
+        "k:v",
+        "# hooks: ignore[HK1]",
+    ]
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -441,11 +506,26 @@ def test_no_text_raises_and_what_is_not_read_is_explained(text: str) -> None:
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 LINES = st.text(st.sampled_from("ab é\n  :#'\"\\-{}\t"), max_size=40)
-SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-(10**20), 10**20),
-                    st.floats(allow_nan=False, allow_infinity=False), TEXT, LINES)  # fmt: skip
-TREES = st.dictionaries(TEXT, st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXT, inner, max_size=4)),
-    max_leaves=12), min_size=1, max_size=5)  # fmt: skip
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**20), 10**20),
+    st.floats(allow_nan=False, allow_infinity=False),
+    TEXT,
+    LINES,
+)
+TREES = st.dictionaries(
+    TEXT,
+    st.recursive(
+        SCALARS,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4), st.dictionaries(TEXT, inner, max_size=4)
+        ),
+        max_leaves=12,
+    ),
+    min_size=1,
+    max_size=5,
+)
 
 
 class Dumper(yaml.SafeDumper):
@@ -524,8 +604,38 @@ def test_each_character_of_a_value_is_found_in_the_source(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(["ab", " ", "  ", "\n   ", "\n", "\n     ", "\\n", "\\\n   ", "\\u00e9", "''", '\\"', "é", "\t"])),
-       st.sampled_from(['a: "%s"\n', "a: '%s'\n", "a: x%s\n", "a: |\n   %s\n", "a: >\n   %s\n", "a: >2\n   %s\n", "a: |+\n\n   %s\n"]))  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "ab",
+                " ",
+                "  ",
+                "\n   ",
+                "\n",
+                "\n     ",
+                "\\n",
+                "\\\n   ",
+                "\\u00e9",
+                "''",
+                '\\"',
+                "é",
+                "\t",
+            ]
+        )
+    ),
+    st.sampled_from(
+        [
+            'a: "%s"\n',
+            "a: '%s'\n",
+            "a: x%s\n",
+            "a: |\n   %s\n",
+            "a: >\n   %s\n",
+            "a: >2\n   %s\n",
+            "a: |+\n\n   %s\n",
+        ]
+    ),
+)
 def test_hand_written_layouts_keep_their_places(pieces: list[str], form: str) -> None:
     """Layouts that no writer produces, but people do."""
     document = parse_document(form % "".join(pieces), "f.yaml")
