@@ -168,13 +168,17 @@ def parse_document(text: str, file: str) -> Document:
         findings.append(diagnose(tree.failure, document.lines))
     elif isinstance(tree.root, YamlMap):
         document.root = tree.root
-    elif not tree.is_refused and not (findings and isinstance(tree.root, str)):
+    elif not tree.is_refused and not (isinstance(tree.root, str) and _has_error(findings)):
         findings.append(not_a_mapping(tree))
     document.ignores = ignore_comments(text, tree.quoted)
     if tree.failure is None:
         findings += tab_indents(text, tree.quoted)
     document._report(findings)
     return document
+
+
+def _has_error(findings: Iterable[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in findings)
 
 
 def _build(document: Document) -> tuple[Tree, list[Finding]]:

@@ -21,11 +21,12 @@ from orchestrator.yaml_findings import (
     read_plain,
     refused_tag,
     second_anchor,
+    surrogate,
     too_deep,
     too_many,
 )
 from orchestrator.yaml_marks import Mark, behind_properties, failure_of, start_span, tag_of
-from orchestrator.yaml_scalars import CURLY, WORDS
+from orchestrator.yaml_scalars import CURLY, SURROGATE, WORDS
 from orchestrator.yaml_text import ODD_SPACE
 from orchestrator.yaml_tree import Finding, RawSpan, Span, Template, Tree, YamlList, YamlMap, merge
 
@@ -73,8 +74,9 @@ def build(text: str, raw: Mapping[tuple[int, int], str], *, is_pure: bool = Fals
 
     `raw` has the text of each masked template by its place. `is_pure` avoids the C parser.
     """
-    builder = _Builder(text, raw)
-    loader = yaml.BaseLoader if is_pure or not yaml.__with_libyaml__ else yaml.CBaseLoader
+    is_pure = is_pure or not yaml.__with_libyaml__
+    builder = _Builder(text, raw, is_pure=is_pure)
+    loader = yaml.BaseLoader if is_pure else yaml.CBaseLoader
     try:
         builder.read(loader(text).get_event)
     except _Stop:
@@ -85,8 +87,9 @@ def build(text: str, raw: Mapping[tuple[int, int], str], *, is_pure: bool = Fals
 
 
 class _Builder:
-    def __init__(self, text: str, raw: Mapping[tuple[int, int], str]) -> None:
+    def __init__(self, text: str, raw: Mapping[tuple[int, int], str], *, is_pure: bool) -> None:
         self.tree = Tree()
+        self.is_pure = is_pure
         self.text = text
         self.raw = raw
         self.has_odd_space = not text.isascii() and ODD_SPACE.search(text) is not None
@@ -140,6 +143,8 @@ class _Builder:
                 span = self.properties(event, Span(*span))
             if style:
                 quoted.append(span)
+                if self.is_pure and SURROGATE.search(value):
+                    self.tree.findings.append(surrogate(Span(*span)))
             elif value in WORDS:
                 value = WORDS[value]
             elif value[:1] in _FIRSTS or has_odd_space:

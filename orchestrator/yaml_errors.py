@@ -78,6 +78,8 @@ def _document_marks(failure: Failure, lines: Lines) -> Finding | None:
     if "incompatible" in failure.problem:
         place = at(failure.line, 0, len(line_of(lines, failure.line)))
         return Finding("HK001", "this YAML version is not known", place, "remove the line")
+    if "document start" in failure.problem and lines[0].startswith("%"):
+        return Finding("HK009", "`%` cannot start a line", at(0, 0), "put the text in quotes")
     above = [line for line in lines[: failure.line] if line.strip() and line.lstrip()[0] != "#"]
     if "document start" in failure.problem and above and above[-1].startswith("..."):
         place = at(failure.line, failure.column)

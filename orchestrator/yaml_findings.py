@@ -24,6 +24,7 @@ __all__ = [
     "read_plain",
     "refused_tag",
     "second_anchor",
+    "surrogate",
     "too_deep",
     "too_many",
     "unquoted_template",
@@ -142,6 +143,12 @@ def second_anchor(name: str, span: Span, first: Span) -> Finding:
     """An anchor whose name is taken."""
     message = f"the anchor `&{name}` is defined twice"
     return Finding("HK019", message, span, "rename one", ((first, "first defined here"),))
+
+
+def surrogate(span: Span) -> Finding:
+    """An escape for half of a character."""
+    help_ = "write the character itself"
+    return Finding("HK029", "an escape in this text is only half of a character", span, help_)
 
 
 def refused_tag(tag: str, line: int, column: int) -> Finding:

@@ -11,6 +11,7 @@ import re
 
 __all__ = [
     "CURLY",
+    "SURROGATE",
     "WORDS",
     "TooLarge",
     "is_curly_quoted",
@@ -35,6 +36,10 @@ CURLY = {
     "\u2018": "\u2019\u2018", "\u2019": "\u2019", "\u201a": "\u2018\u2019",
     "\u00ab": "\u00bb", "\u00bb": "\u00ab",
 }  # fmt: skip
+
+
+#: Half of a character, which no encoding can write. The parser in Python lets `"\\ud83d"` pass.
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TooLarge(ValueError):

@@ -23,6 +23,7 @@ from orchestrator.document import (
 )
 from orchestrator.errors import EnvironmentFailure, Problem
 from orchestrator.yaml_builder import build
+from orchestrator.yaml_places import places
 
 
 def root_of(text: str) -> YamlMap:
@@ -306,6 +307,12 @@ def test_a_merge_key_is_one_finding_and_not_a_missing_key_each() -> None:
     assert root["d"].value_spans["c"] == root["x-a"].value_spans["c"]
 
 
+def test_a_warning_does_not_hide_that_the_file_is_no_mapping() -> None:
+    """A root in curly quotes is both."""
+    codes = [problem.code for problem in parse_document("“hi”", "f.yaml").problems]
+    assert codes == ["HK012", "HK025"]
+
+
 def test_findings_come_in_the_order_of_the_file() -> None:
     """All findings of one reading, sorted by place."""
     document = parse_document("b: !t 1\n1: x\nb: *z\n", "f.yaml")
@@ -366,6 +373,13 @@ def test_depth_counts_aliases() -> None:
     """A chain of aliases is as deep as what it stands for."""
     chain = "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 70))
     assert only("a0: &a0 [x]\n" + chain).code == "HK021"
+
+
+def test_depth_counts_what_an_alias_holds() -> None:
+    """Forty levels in an anchor and thirty around its alias are too many, twenty are not."""
+    anchored = f"a: &a {'[' * 40}{']' * 40}\n"
+    assert only(f"{anchored}b: {'[' * 30}*a {']' * 30}\n").code == "HK021"
+    assert parse_document(f"{anchored}b: {'[' * 20}*a {']' * 20}\n", "f.yaml").problems == []
 
 
 def test_an_alias_bomb_is_refused_by_arithmetic() -> None:
@@ -565,6 +579,17 @@ def test_the_parser_in_python_builds_the_same_tree(text: str) -> None:
     assert (fast.root, fast.findings, fast.span) == (slow.root, slow.findings, slow.span)
 
 
+@pytest.mark.parametrize(("text", "code", "line", "column"), MISTAKES)
+def test_the_parser_in_python_finds_the_same_mistakes(
+    text: str, code: str, line: int, column: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codes and lines do not depend on the parser; columns only for half of a character."""
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    problem = only(text)
+    assert (problem.code, problem.position.line) == (code, line)
+    assert problem.position.column == column or "half" in problem.message
+
+
 def scalars(node: Any) -> list[tuple[Any, Any]]:
     """Every value of a tree with its span."""
     if isinstance(node, YamlMap):
@@ -579,6 +604,8 @@ def scalars(node: Any) -> list[tuple[Any, Any]]:
 
 def assert_places(document: Document) -> None:
     for value, span in scalars(document.root):
+        if isinstance(value, str):
+            assert places(document.lines, span, value) is not None, (document.text, value)
         for offset, character in enumerate(value if isinstance(value, str) else ""):
             position = document.inside(span, value, offset)
             line = document.lines[position.line - 1]
@@ -641,6 +668,29 @@ def test_hand_written_layouts_keep_their_places(pieces: list[str], form: str) ->
     document = parse_document(form % "".join(pieces), "f.yaml")
     if document.root is not None:
         assert_places(document)
+
+
+LAYOUTS = [
+    "a: >\n  x\n    more\n  y\n\n  z\n",
+    "a: >\n  x\n\n    more\n\n  y\n",
+    "a: >+\n\n  x\n  y\n\n\n",
+    "a: >1\n   x\n y\n",
+    "a: |2\n    x\n  y\n",
+    'a: "x \\\n   y\n\n   z\\\n\n   w"\n',
+    "a: x\n\n\n  y\n  z\n",
+    "a: 'x  \n\n   y ''\n   '\n",
+]
+
+
+@pytest.mark.parametrize("text", LAYOUTS)
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_folding_by_hand_keeps_places(text: str, line_break: str) -> None:
+    """More-indented lines, blank lines and escaped breaks, in both kinds of line ends."""
+    document = parse_document(text.replace("\n", line_break), "f.yaml")
+    assert document.root is not None
+    value, span = document.root["a"], document.root.value_spans["a"]
+    assert places(document.lines, span, value) is not None
+    assert_places(document)
 
 
 INSIDE = [
