@@ -27,7 +27,37 @@ class Code(NamedTuple):
     mend: str
 
 
-YAML_CODES: Mapping[str, Code] = {}
+YAML_CODES: Mapping[str, Code] = {
+    "HK001": Code("The file is not valid YAML", "Nothing behind this place can be read, so no hook of the file would load.", "Look at the marked place and at the line above it: a missing comma, colon or quote is the usual reason."),
+    "HK002": Code("The file is too large", "A config is written by people and read at every start; a file over 1 MB is generated data or the wrong file.", "Split it with `include`, and keep data in a database or behind a connection."),
+    "HK003": Code("The file is not UTF-8 text", "Other encodings change names and spoken words without notice.", "Save the file as UTF-8 in your editor."),
+    "HK004": Code("A character that cannot be seen and is not allowed", "Control characters and odd line separators come with text that was pasted; they break lines where no editor shows it.", "Delete the character; where it is meant, write it as an escape in double quotes, such as \"\\u2028\"."),
+    "HK005": Code("A tab is used for indentation", "YAML counts spaces; how wide a tab is differs between editors, so it is refused.", "Indent with spaces, two for each level."),
+    "HK006": Code("Wrong indentation", "Indentation decides which key belongs to which step; a line between two levels belongs to none.", "Line the keys of one mapping up exactly, and the dashes of one list."),
+    "HK007": Code("A template without quotes", "In YAML a `{` starts a mapping, so `say: {{ data.name }}` is not text.", "Put the whole value in quotes: `say: \"{{ data.name }}\"`."),
+    "HK008": Code("A colon and a space in text without quotes", "`: ` separates a key from its value, so `say: Note: hello` has two keys on one line.", "Put the whole value in quotes: `say: \"Note: hello\"`."),
+    "HK009": Code("Text starts with a character that YAML keeps for itself", "`@`, backtick, `%`, `*`, `&`, `!`, `|` and `>` at the start of a value mean something to YAML.", "Put the whole value in quotes."),
+    "HK010": Code("A quote is never closed", "The text runs on over the lines that follow and swallows their keys.", "Close the quote where the text ends, on the marked line."),
+    "HK011": Code("A colon, or the space after it, is missing", "`say:hello` is one word to YAML; only `say: hello` is a key with a value.", "Write `key: value`, with a space after the colon."),
+    "HK012": Code("Curly quotes around a value", "Curly quotes come from word processors; to YAML they are part of the text, so they would be spoken or sent.", "Use straight quotes, \" or '."),
+    "HK013": Code("A space that is not a plain space", "A no-break space looks like a space but neither indents nor separates; it becomes part of the key or value.", "Replace it by a plain space."),
+    "HK014": Code("A key is written twice", "YAML readers keep one of the two without a word, so half of the hooks would be lost.", "Join the two, or rename one."),
+    "HK015": Code("A key is not text", "`true:`, `1:` or `[a]:` are no names; JSON and templates could not read them.", "Put the key in quotes if it is meant as text."),
+    "HK016": Code("A merge key", "`<<` hides where an option comes from and overrides by rules that few people know; YAML 1.2 has dropped it.", "Write options that many steps share under `defaults`, and steps that many hooks share as a chain."),
+    "HK017": Code("An alias that no anchor defines", "`*name` repeats the node marked `&name` earlier in the file.", "Mark the node with `&name` before its first use, or put the value in quotes if a star is meant."),
+    "HK018": Code("An alias inside of its own anchor", "The value would contain itself without end.", "Move the alias out of the node that carries its anchor."),
+    "HK019": Code("An anchor is defined twice", "Which of the two an alias means would depend on its place.", "Give each anchor a name of its own."),
+    "HK020": Code("Too many values", "Aliases can repeat aliases until memory runs out; a config holds at most 100,000 values after all aliases are followed.", "Use fewer aliases; share steps through chains."),
+    "HK021": Code("Nested too deeply", "A config is at most 64 levels deep, aliases included; more is a mistake or an attack.", "Move inner steps into chains."),
+    "HK022": Code("A tag", "Tags such as `!!python/object` choose how a value is built; a config is plain data, and no tag is allowed.", "Remove the tag; put the value in quotes if it is text."),
+    "HK023": Code("A second document in the file", "Only the first would be read.", "Remove the `---` line and what does not belong, or put it in a file of its own and `include` it."),
+    "HK024": Code("The file is empty", "There is no hook in it.", "Start with `version: 1`; `orchestrator init` writes a commented example."),
+    "HK025": Code("The top level is not a mapping", "A config is a mapping of `version`, `session` and so on.", "Start the file with `version: 1`, each part under its own key."),
+    "HK026": Code("A number is too large", "A number of this size cannot be calculated with or sent on exactly.", "Put it in quotes if it is an identifier."),
+    "HK027": Code("A bracket is not closed, or does not fit", "Inside of `[...]` and `{...}` items are separated by commas up to the closing bracket.", "Close the bracket, or put the text in quotes if the bracket belongs to it."),
+    "HK028": Code("Text after a closing quote or bracket", "The value ends with its quote or bracket, so what follows belongs to nothing; often a quote inside of the text has ended it.", "Put the whole value in quotes, and use the other kind of quote inside of it."),
+    "HK029": Code("An escape that YAML does not know", "In double quotes a backslash starts an escape such as `\\n`.", "Double the backslash, or use single quotes, where a backslash is plain text."),
+}  # fmt: skip
 
 STRUCTURE_CODES: Mapping[str, Code] = {}
 
