@@ -116,8 +116,15 @@ class Path(str):
     """A URL path; values in it are percent-encoded."""
 
 
-class Condition(str):
-    """An expression as in `when`; at run time a function of the event's fields."""
+class Condition:
+    """An expression as in `when`; at run time it is asked with an event's fields."""
+
+    def __init__(self, is_met: Callable[[Mapping[str, Any]], bool]) -> None:
+        self._is_met = is_met
+
+    def __call__(self, fields: Mapping[str, Any]) -> bool:
+        """Whether it holds for an event with these fields."""
+        return self._is_met(fields)
 
 
 class Steps(tuple[Any, ...]):
@@ -145,7 +152,8 @@ class Action:
     """One kind of step. Subclass it, annotate the options, write `run`.
 
     Class settings:
-        name: the word in YAML; by default the class name in snake_case.
+        name: the word in YAML; by default the class name in snake_case. (With an annotation
+            `name: str` it is an option like any other.)
         main: the option that a bare value fills; by default the first field.
         needs: capabilities of the runtime without which a config is refused.
         output: the shape of what `run` returns, for `save` and `steps.<id>.output`.
@@ -157,7 +165,6 @@ class Action:
     it cannot do; anything else it raises is reported as a fault of the action.
     """
 
-    name: ClassVar[str] = ""
     main: ClassVar[str] = ""
     needs: ClassVar[frozenset[str]] = frozenset()
     output: ClassVar[Shape] = ANY
@@ -216,7 +223,7 @@ class CallFactsLike(Protocol):
     session_id: str
     agent_id: str
     direction: str
-    user_number: str | None
+    user_number: str
 
     @property
     def duration(self) -> float:
@@ -291,14 +298,40 @@ class LadderOptions:
 class ActionContext(Protocol):
     """What `run` may use. One for each run of a step."""
 
-    id: str
-    """The id of this side effect: the same over retries, restarts and redials."""
-    call: CallFactsLike
-    event: Mapping[str, Any]
-    data: dict[str, Any]
-    vars: Mapping[str, Any]
-    memory: MemoryLike
-    log: logging.Logger
+    @property
+    def id(self) -> str:
+        """The id of this side effect: the same over retries, restarts and redials."""
+        ...
+
+    @property
+    def call(self) -> CallFactsLike:
+        """What is known of the call."""
+        ...
+
+    @property
+    def event(self) -> Mapping[str, Any]:
+        """The fields of the event."""
+        ...
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The call's data, the same dict as `session.data`."""
+        ...
+
+    @property
+    def vars(self) -> Mapping[str, Any]:
+        """The config's vars."""
+        ...
+
+    @property
+    def memory(self) -> MemoryLike:
+        """Values and counts that outlive a call."""
+        ...
+
+    @property
+    def log(self) -> logging.Logger:
+        """A logger for the action's own messages: static text, data in `extra`."""
+        ...
 
     @property
     def http(self) -> httpx.AsyncClient:

@@ -426,4 +426,4 @@ class Call:
             await asyncio.wait(late, timeout=1.0)  # a task that ignores this is not waited for
 
     def _others(self) -> set[asyncio.Task[Any]]:
-        return self._tasks - {asyncio.current_task()}  # type: ignore[arg-type]
+        return self._tasks - {asyncio.current_task()}

@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from orchestrator.action import Action, Options, Steps
+from orchestrator.action import Action, Condition, Options, Steps
+from orchestrator.config import Condition as When
 from orchestrator.config import (
-    Condition,
     Config,
     ConnectionConfig,
     HookConfig,
@@ -246,7 +246,8 @@ class _Compiler:
         if option.kind == "record" and isinstance(value.raw, dict):
             return self._compile_record(value, option)
         if option.kind == "condition":
-            return Constant(_event_condition(parse_condition(str(value.raw)).compile(), self.vars))
+            read = parse_condition(str(value.raw)).compile()
+            return Constant(Condition(_event_condition(read, self.vars)))
         compiled = self._compile(value, is_secret=option.kind == "secret")
         if isinstance(compiled, Constant):
             return Constant(self._converted(value, option, compiled.value))
@@ -283,11 +284,11 @@ def _maker(
     return make
 
 
-def _condition(condition: Condition | None) -> Read | None:
+def _condition(condition: When | None) -> Read | None:
     return condition.template.compile() if condition is not None else None
 
 
-def _explain(condition: Condition | None) -> Read | None:
+def _explain(condition: When | None) -> Read | None:
     return condition.template.compile_explain() if condition is not None else None
 
 
@@ -360,9 +361,8 @@ def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
         for need in step.action.cls.needs_for(written):
             needs.setdefault(need, []).append(_place(step))
     for hook in config.hooks:
-        need = EVENT_NEEDS.get(hook.event)
-        if need:
-            needs.setdefault(need, []).append(_place(hook))
+        if hook.event in EVENT_NEEDS:
+            needs.setdefault(EVENT_NEEDS[hook.event], []).append(_place(hook))
     return MappingProxyType({need: tuple(dict.fromkeys(places)) for need, places in needs.items()})
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from orchestrator.templates import Template
-
 from orchestrator.events import Scope
 from orchestrator.registry import ActionType, ConnectionType, Registry
+from orchestrator.templates import Template
 from orchestrator.values import Place, Value
 
 __all__ = [

@@ -208,4 +208,7 @@ def _is_action_of(cls: Any, module_name: str) -> bool:
 
 
 def _word(cls: type[Action]) -> str:
-    return cls.name or snake_case(cls.__name__)
+    """Its `name` where that is a setting, not an option; else the class name in snake_case."""
+    name = vars(cls).get("name")
+    hint = str(vars(cls).get("__annotations__", {}).get("name", "ClassVar"))
+    return name if isinstance(name, str) and "ClassVar" in hint else snake_case(cls.__name__)

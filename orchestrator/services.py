@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.outbox import Outbox
-
 from orchestrator.action import Delivery, MemoryLike
 from orchestrator.clock import Clock
 from orchestrator.errors import NotSent
+from orchestrator.outbox import Outbox
 
 if TYPE_CHECKING:
     import httpx

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.document import Document
-from orchestrator.templates import Template, parse_template
-
+from orchestrator.document import Document, YamlMap
 from orchestrator.errors import EnvironmentFailure, Position
+from orchestrator.templates import Template, parse_template
 
 __all__ = ["Constant", "EnvRef", "Environment", "Place", "Value", "parse_value"]
 
@@ -44,7 +43,7 @@ class Place:
     @property
     def key_position(self) -> Position:
         """The position of the key; of the value, in a list."""
-        if isinstance(self.container, dict):
+        if isinstance(self.container, YamlMap):
             return self.document.key_position(self.container, self.key)
         return self.value_position
 

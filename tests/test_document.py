@@ -19,8 +19,8 @@ from orchestrator.document import (
     parse_document,
     read_document,
 )
+from orchestrator.document.builder import build
 from orchestrator.errors import EnvironmentFailure, Problem
-from orchestrator.yaml_builder import build
 
 
 def root_of(text: str) -> YamlMap:

@@ -282,8 +282,10 @@ def _merge(first: Known, second: Known) -> Known:
     merged = {}
     for key in {**first, **second}:
         one, other = first.get(key), second.get(key)
+        present = one or other
+        assert present is not None  # noqa: S101 - the key is in one of them
         if one is None or other is None:
-            merged[key] = replace(one or other, is_sure=False)  # type: ignore[type-var]
+            merged[key] = replace(present, is_sure=False)
         else:
             shape = either(one.shape, other.shape)
             merged[key] = Saved(shape, one.is_sure and other.is_sure, other.place)

@@ -91,11 +91,17 @@ class Reader:
         return Place(self.document, node, key)
 
     def check_keys(
-        self, node: YamlMap, allowed: Iterable[str], what: str, *, help: str | None = None
+        self,
+        node: YamlMap,
+        allowed: Iterable[str],
+        what: str,
+        *,
+        help: str | None = None,
+        only: Iterable[str] | None = None,
     ) -> None:
-        """Report every key that is not allowed, with the near miss."""
+        """Report every key (of `only`, where given) that is not allowed, with the near miss."""
         names = list(allowed)
-        for key in node:
+        for key in node if only is None else only:
             if key in names or key.startswith("x-"):
                 continue
             near = near_miss(key, [name for name in names if name not in node])

@@ -166,7 +166,8 @@ class StepReader:
 
     def _action_keys(self, node: YamlMap) -> list[str]:
         """The keys of a step that say what it does, unknown words last."""
-        known, unknown = [], []
+        known: list[str] = []
+        unknown: list[str] = []
         for key in node:
             if (
                 key in STEP_KEYS
@@ -279,9 +280,7 @@ class StepReader:
                 help=f"indent it under `{word}:`",
             )
             return
-        trimmed = YamlMap()
-        trimmed.key_spans, trimmed[key] = {key: node.key_spans[key]}, node[key]
-        self.reader.check_keys(trimmed, [a for a in allowed if a not in node], f"step `{word}`")
+        self.reader.check_keys(node, allowed, f"step `{word}`", only=[key])
 
     # --- actions
 

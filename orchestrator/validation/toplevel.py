@@ -272,7 +272,7 @@ class ConfigReader:
             action = steps.find_action(key)
             if action is None:
                 reader.check_keys(
-                    _only(node, key), (*general, *self.registry.action_names()), "`defaults`"
+                    node, (*general, *self.registry.action_names()), "`defaults`", only=[key]
                 )
                 continue
             written = reader.mapping(node, key, "a mapping of options")
@@ -369,13 +369,6 @@ def _texts(reader: Reader, node: YamlMap, key: str) -> tuple[str, ...]:
         else:
             reader.wrong_type(items, i, "text")
     return tuple(found)
-
-
-def _only(node: YamlMap, key: str) -> YamlMap:
-    part = YamlMap()
-    part[key] = node[key]
-    part.key_spans, part.value_spans = node.key_spans, node.value_spans
-    return part
 
 
 def _event_hint(root: YamlMap) -> str | None:

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from orchestrator.yaml_tree import Finding, RawSpan, Span
+from orchestrator.document.tree import Finding, RawSpan, Span
 
 __all__ = [
     "MAX_BYTES",

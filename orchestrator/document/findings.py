@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.yaml_scalars import TooLarge, is_curly_quoted, missing_space, resolve
-from orchestrator.yaml_text import ODD_SPACE
-from orchestrator.yaml_tree import Finding, Span, YamlMap
+from orchestrator.document.scalars import TooLarge, is_curly_quoted, missing_space, resolve
+from orchestrator.document.text import ODD_SPACE
+from orchestrator.document.tree import Finding, Span, YamlMap
 
 __all__ = [
     "bad_alias",

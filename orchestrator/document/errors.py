@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.yaml_colons import bare_colon, colon, glued_line, no_colon
-from orchestrator.yaml_findings import glued_pair, odd_space
-from orchestrator.yaml_indents import wrong_indent
-from orchestrator.yaml_quotes import escape, reserved, template, text_after_quote, unclosed_quote
-from orchestrator.yaml_scalars import missing_space
-from orchestrator.yaml_scene import Lines, at, character_of, line_of, opening_of
-from orchestrator.yaml_text import ODD_SPACE, tab_finding
-from orchestrator.yaml_tree import Failure, Finding, Span, Tree
+from orchestrator.document.colons import bare_colon, colon, glued_line, no_colon
+from orchestrator.document.findings import glued_pair, odd_space
+from orchestrator.document.indents import wrong_indent
+from orchestrator.document.quotes import (
+    escape,
+    reserved,
+    template,
+    text_after_quote,
+    unclosed_quote,
+)
+from orchestrator.document.scalars import missing_space
+from orchestrator.document.scene import Lines, at, character_of, line_of, opening_of
+from orchestrator.document.text import ODD_SPACE, tab_finding
+from orchestrator.document.tree import Failure, Finding, Span, Tree
 
 __all__ = ["diagnose", "not_a_mapping"]
 

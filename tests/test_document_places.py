@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.document import Document, YamlList, YamlMap, parse_document
-from orchestrator.yaml_places import places
+from orchestrator.document.places import places
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 LINES = st.text(st.sampled_from("ab é\n  :#'\"\\-{}\t"), max_size=40)

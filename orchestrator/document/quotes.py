@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.yaml_findings import quoting_fix, unquoted_template
-from orchestrator.yaml_scene import COMMENT, Lines, at, character_of, line_of, opening_of
-from orchestrator.yaml_tree import Failure, Finding
+from orchestrator.document.findings import quoting_fix, unquoted_template
+from orchestrator.document.scene import COMMENT, Lines, at, character_of, line_of, opening_of
+from orchestrator.document.tree import Failure, Finding
 
 __all__ = ["escape", "reserved", "template", "text_after_quote", "unclosed_quote"]
 

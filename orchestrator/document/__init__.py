@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.errors import EnvironmentFailure, Fix, Position, Problem, ProblemList, Related
-from orchestrator.yaml_builder import MASK, build
-from orchestrator.yaml_errors import diagnose, not_a_mapping
-from orchestrator.yaml_findings import unquoted_template
-from orchestrator.yaml_places import Place, places
-from orchestrator.yaml_scalars import missing_space
-from orchestrator.yaml_text import (
+from orchestrator.document.builder import MASK, build
+from orchestrator.document.errors import diagnose, not_a_mapping
+from orchestrator.document.findings import unquoted_template
+from orchestrator.document.places import Place, places
+from orchestrator.document.scalars import missing_space
+from orchestrator.document.text import (
     MAX_BYTES,
     bad_characters,
     ignore_comments,
@@ -27,7 +26,8 @@ from orchestrator.yaml_text import (
     too_large,
     undecodable,
 )
-from orchestrator.yaml_tree import Finding, Span, Tree, YamlList, YamlMap
+from orchestrator.document.tree import Finding, Span, Tree, YamlList, YamlMap
+from orchestrator.errors import EnvironmentFailure, Fix, Position, Problem, ProblemList, Related
 
 __all__ = [
     "Document",
@@ -117,6 +117,10 @@ class Document:
     def related(self, position: Position, message: str) -> Related:
         """A second place of this file, with its source line."""
         return Related(position, message, self._line(position.line - 1))
+
+    def value_span(self, node: YamlMap | YamlList, key: str | int) -> Span:
+        """The span of the value of a key, or of an item of a list."""
+        return _value_span(node, key)
 
     def _line(self, number: int) -> str:
         return self.lines[number] if 0 <= number < len(self.lines) else ""

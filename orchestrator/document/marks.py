@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import yaml
 
-from orchestrator.yaml_text import split_lines
-from orchestrator.yaml_tree import Failure, Span
+from orchestrator.document.text import split_lines
+from orchestrator.document.tree import Failure, Span
 
 __all__ = ["Mark", "behind_properties", "failure_of", "start_span", "tag_of"]
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 import yaml
 from yaml import events as ev
 
-from orchestrator.yaml_findings import (
+from orchestrator.document.findings import (
     bad_alias,
     bad_key,
     duplicate_key,
@@ -25,10 +25,19 @@ from orchestrator.yaml_findings import (
     too_deep,
     too_many,
 )
-from orchestrator.yaml_marks import Mark, behind_properties, failure_of, start_span, tag_of
-from orchestrator.yaml_scalars import CURLY, SURROGATE, WORDS
-from orchestrator.yaml_text import ODD_SPACE
-from orchestrator.yaml_tree import Finding, RawSpan, Span, Template, Tree, YamlList, YamlMap, merge
+from orchestrator.document.marks import Mark, behind_properties, failure_of, start_span, tag_of
+from orchestrator.document.scalars import CURLY, SURROGATE, WORDS
+from orchestrator.document.text import ODD_SPACE
+from orchestrator.document.tree import (
+    Finding,
+    RawSpan,
+    Span,
+    Template,
+    Tree,
+    YamlList,
+    YamlMap,
+    merge,
+)
 
 __all__ = ["MASK", "MAX_DEPTH", "MAX_NODES", "build"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from orchestrator.yaml_tree import Failure, Span
+from orchestrator.document.tree import Failure, Span
 
 __all__ = ["COMMENT", "Lines", "at", "character_of", "line_of", "opening_of"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.yaml_findings import curly, glued_pair, quoting_fix
-from orchestrator.yaml_indents import wrong_indent
-from orchestrator.yaml_scalars import CURLY, missing_space
-from orchestrator.yaml_scene import COMMENT, Lines, at, character_of, line_of
-from orchestrator.yaml_tree import Failure, Finding, Span
+from orchestrator.document.findings import curly, glued_pair, quoting_fix
+from orchestrator.document.indents import wrong_indent
+from orchestrator.document.scalars import CURLY, missing_space
+from orchestrator.document.scene import COMMENT, Lines, at, character_of, line_of
+from orchestrator.document.tree import Failure, Finding, Span
 
 __all__ = ["bare_colon", "colon", "glued_line", "no_colon"]
 

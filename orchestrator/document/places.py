@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from orchestrator.yaml_tree import Span
+from orchestrator.document.tree import Span
 
 __all__ = ["Place", "places"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.yaml_tree import Failure, Finding, Span
+from orchestrator.document.tree import Failure, Finding, Span
 
 __all__ = ["wrong_indent"]
 
