@@ -6,7 +6,6 @@ come from this one table.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -107,17 +106,39 @@ def find_event(scope: Scope, name: str) -> Event | None:
 
 
 def near_miss(word: str, names: Iterable[str]) -> str | None:
-    """The name that `word` was probably meant to be: other case or separators, or a few edits."""
-    folded = {_fold(name): name for name in names}
+    """The name that `word` was probably meant to be: other case or separators, or a few edits.
+
+    Up to two edits (a swap of neighbours counts as one), one for words of up to four letters.
+    """
     plain = _fold(word)
-    if plain in folded:
-        return folded[plain]
-    close = difflib.get_close_matches(plain, folded, n=1, cutoff=0.72)
-    return folded[close[0]] if close else None
+    limit = 1 if len(plain) <= 4 else 2
+    best: tuple[int, str] | None = None
+    for name in names:
+        edits = _edits(plain, _fold(name), limit)
+        if edits <= limit and (best is None or edits < best[0]):
+            best = (edits, name)
+    return best[1] if best else None
 
 
 def _fold(word: str) -> str:
     return word.lower().replace("-", "_").replace(" ", "_")
+
+
+def _edits(first: str, second: str, limit: int) -> int:
+    """Insertions, deletions, replacements and swaps from one word to the other (OSA distance)."""
+    if abs(len(first) - len(second)) > limit:
+        return limit + 1
+    before: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        last, row, older = row, [i], before
+        for j, b in enumerate(second, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a != b))
+            if older and j > 1 and a == second[j - 2] and first[i - 2] == b:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        before = last
+    return row[-1]
 
 
 def check_event(scope: Scope, name: str) -> Event:

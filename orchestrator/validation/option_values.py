@@ -100,6 +100,8 @@ class OptionReader:
     def _missing(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> None:
         table = self.action.options
         missing = [n for n, o in table.items() if o.is_required and n not in written]
+        meant = {near_miss(key, missing) for key in written if key not in table}
+        missing = [name for name in missing if name not in meant]  # reported as a typo already
         if missing:
             names = " and ".join(f"`{name}`" for name in missing)
             self.reader.report(

@@ -247,7 +247,8 @@ class StepReader:
         blocks = {"on_error": policy_steps} if policy_steps else {}
         if word in _STARTERS:
             self._check_step_keys(node, word, ("then", "else") if word == "if" else ())
-            return _CONTROLS[word](self, node, shared, blocks)
+            control: StepConfig | None = _CONTROLS[word](self, node, shared, blocks)
+            return control
         self._check_step_keys(node, word, ())
         return self._action(node, word, shared, blocks)
 
