@@ -184,7 +184,8 @@ class _Limit:
     """One piece of waiting work: its timer, and how often it was asked to stop."""
 
     __slots__ = (
-        "asked", "baseline", "delivered", "is_cut", "loop", "rest", "seconds", "slot", "task", "timer",
+        "asked", "baseline", "delivered", "is_cut", "loop", "rest", "seconds", "slot", "task",
+        "timer",
     )  # fmt: skip
 
     def __init__(self, seconds: float | None, slot: Cut | None) -> None:
@@ -204,9 +205,9 @@ class _Limit:
             slot._limit = self
         self.timer = None if seconds is None else self.loop.call_later(seconds, self.ask)
 
-    def gate(self, waiting: asyncio.Future[Any]) -> asyncio.Future[None]:
+    def gate(self, waiting: asyncio.Future[Any]) -> asyncio.Future[Any]:
         """A future that opens when `waiting` is done and that can be cancelled without it."""
-        gate: asyncio.Future[None] = self.loop.create_future()
+        gate: asyncio.Future[Any] = self.loop.create_future()
         waiting._asyncio_future_blocking = False
         waiting.add_done_callback(lambda _: None if gate.done() else gate.set_result(None))
         return gate
