@@ -745,6 +745,39 @@ async def test_what_the_agent_had_written_at_a_hang_up_is_a_turn() -> None:
     assert log.lines[-2:] == [("agent_turn", "one two ", "interrupted"), ("call_end", "hangup")]
 
 
+@virtual
+async def test_the_last_reply_of_a_lost_line_cuts_nothing_short() -> None:
+    """Only the hang-up itself cuts; a turn that is handled after it has its time."""
+    wire, session, log = a_call()
+    session.dialog_machine = Slow()
+
+    @session.on("dtmf")
+    async def slow(digit: str) -> None:
+        await asyncio.sleep(1)
+        log.lines.append(("done", now()))
+
+    wire.say("a")
+    at(2.5, functools.partial(wire.feed, "dtmf", digit="1"))
+    at(2.5, functools.partial(wire.feed, "dtmf", digit="2"))
+    at(2.5, wire.feed, "hangup")
+    await carry(session)
+    assert log.lines[2:] == [
+        ("done", 3.5), ("done", 4.5), ("agent_turn", "one two ", "interrupted"),
+        ("call_end", "hangup"),
+    ]  # fmt: skip
+
+
+@virtual
+async def test_a_bridge_cannot_start_or_end_the_session() -> None:
+    """Such events, from a journal say, are ours to tell."""
+    wire, session, log = a_call()
+    wire.feed("call_start")
+    wire.feed("call_end", state="hangup")
+    at(1, wire.feed, "hangup")
+    await carry(session)
+    assert log.lines == [("call_start",), ("call_end", "hangup")]
+
+
 CASES = [
     ("answered", ALL_CAPABILITIES, "cold", "transferred"),
     ("answered", ALL_CAPABILITIES, "warm", "hangup"),

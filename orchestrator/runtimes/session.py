@@ -13,17 +13,13 @@ from orchestrator.events import check_event, find_event, is_custom
 from orchestrator.runtime import Bridge, CallEvent, Command, End, Handler, Interrupt, Transfer
 from orchestrator.runtimes.controls import Controls
 from orchestrator.runtimes.handlers import HandlerTable, Limits, run_handlers
-from orchestrator.runtimes.replies import Replies, closing
+from orchestrator.runtimes.line import LOOK_UP, Line, Tap
+from orchestrator.runtimes.replies import Replies
 from orchestrator.runtimes.tasks import TaskOwner
 
 __all__ = ["Session"]
 
 logger = logging.getLogger(__name__)
-
-Tap = Callable[[CallEvent], object]
-
-#: Put into the queue to make the loop look up; no event has this name.
-_LOOK_UP = CallEvent("")
 
 
 class Session(Controls):
@@ -50,14 +46,13 @@ class Session(Controls):
         self.state: str | None = None
         self.end_reason: str | None = None
         self._table = HandlerTable("session")
-        self._taps: list[Tap] = []
-        self._queue: asyncio.Queue[CallEvent] = asyncio.Queue()
+        self._line = Line(bridge, self._on_arrival)
         self._tasks = TaskOwner()
-        self._replies = Replies(self._send_reply, self._arrive, self._tasks)
+        self._replies = Replies(self._send_reply, self._line.arrive, self._tasks)
         self._cut = Cut()
         self._timeout = handler_timeout
         self._outcome: str | None = None  # decided by the first cause; the loop stops on it
-        self._is_line_gone = self._has_run = self._was_ended = self._is_cut = False
+        self._has_run = self._was_ended = self._was_lost = False
         self._is_transferring = False
         self._reader: asyncio.Task[None] | None = None
 
@@ -70,35 +65,46 @@ class Session(Controls):
     def tap(self, callback: Tap) -> None:
         """Have each event seen as it arrives, before earlier ones are done with.
 
-        The callback is not async and must be quick. It also sees `hangup`, once.
+        The callback is not async and must be quick. It also sees `hangup`, and what our own
+        replies and `fire` add.
         """
-        self._taps.append(callback)
+        self._line.tap(callback)
 
     def untap(self, callback: Tap) -> None:
         """Stop a tap; one that is not there is no mistake."""
-        if callback in self._taps:
-            self._taps.remove(callback)
+        self._line.untap(callback)
 
     def fire(self, event: str, **fields: Any) -> None:
-        """Queue an event of one's own, `custom.<name>`, behind what has arrived."""
+        """Queue an event of one's own, `custom.<name>`, behind what has arrived.
+
+        Once the call is over it is dropped: its end comes next.
+        """
         if not is_custom(event):
             raise UserError(f"only custom.<name> events can be fired, got {event!r}")
         check_event("session", event)
         if not self.is_over:
-            self._arrive(CallEvent(event, fields))
+            self._line.arrive(CallEvent(event, fields))
 
     @property
     def is_over(self) -> bool:
         """Whether the line is gone, or the call is ending."""
-        return self._is_line_gone or self._outcome is not None
+        return self._line.is_gone or self._outcome is not None
 
     async def command(self, command: Command, *needs: str) -> None:
         """Send a command; remembers a cold transfer and stops the reply on an interrupt."""
+        self._require(command.needs, *needs)
         if isinstance(command, Interrupt):
             self._replies.cut()
-        await super().command(command, *needs)
-        if isinstance(command, Transfer):
-            self._is_transferring = command.mode == "cold"
+        if not isinstance(command, Transfer):
+            await super().command(command, *needs)
+            return
+        # Before it is sent: the outcome may come before `send` returns.
+        before, self._is_transferring = self._is_transferring, command.mode == "cold"
+        try:
+            await super().command(command, *needs)
+        except BaseException:
+            self._is_transferring = before
+            raise
 
     async def end(self, reason: str = "completed") -> None:
         """End the call once the present event's handlers are done; again, it does nothing."""
@@ -127,49 +133,26 @@ class Session(Controls):
 
     async def _loop(self) -> None:
         while self._outcome is None:
-            event = await self._queue.get()
+            event = await self._line.next()
             act = _ACTS.get(event.name, Session._fire)
             await act(self, event)
 
     def open(self) -> None:
         """Start to take events from the bridge; `run` does it unless the runner has."""
         if self._reader is None:
-            self._reader = self._tasks.start(self._read())
+            self._reader = self._tasks.start(self._line.read())
 
     def shut_down(self) -> None:
         """Stop the call now, cutting short what waits: the runner is going down."""
         self._finish("shutdown")
         self._cut_short()
 
-    async def _read(self) -> None:
-        try:
-            async with closing(self._bridge.events()) as events:
-                async for event in events:
-                    self._arrive(event)
-                    if event.name == "hangup":
-                        return
-        except Exception as error:  # whatever a bridge raises is an error of this call only
-            logger.exception("bridge raised", extra=self._about)
-            self._lose_line()
-            self._arrive(_bridge_failure(error))
-        else:
-            self._arrive(CallEvent("hangup", {"reason": "line closed"}))
-
-    def _arrive(self, event: CallEvent) -> None:
-        for tap in tuple(self._taps):
-            try:
-                tap(event)
-            except Exception:  # a tap is user code, and a guest here
-                logger.exception("tap raised", extra={**self._about, "event": event.name})
+    def _on_arrival(self, event: CallEvent) -> None:
         if event.name == "interruption":
             self._replies.cut()
-        elif event.name == "hangup":
-            self._lose_line()
-        self._queue.put_nowait(event)
-
-    def _lose_line(self) -> None:
-        self._is_line_gone = True
-        self._cut_short()
+        if self._line.is_gone and not self._was_lost:
+            self._was_lost = True  # what starts after this is not cut short
+            self._cut_short()
 
     def _cut_short(self) -> None:
         self._replies.stop()
@@ -179,7 +162,7 @@ class Session(Controls):
         """Decide how the call ended, unless that is decided; the loop stops after this event."""
         if self._outcome is None:
             self._outcome = outcome
-            self._queue.put_nowait(_LOOK_UP)
+            self._line.look_up()
 
     # --- what each event does ------------------------------------------------------------------
 
@@ -197,7 +180,7 @@ class Session(Controls):
         await self._fire(event)
         was_cold, self._is_transferring = self._is_transferring, False
         if was_cold and event.fields.get("outcome") == "answered":
-            self._is_line_gone = True
+            self._line.is_gone = True
             self._finish("transferred")
 
     async def _on_hangup(self, event: CallEvent) -> None:
@@ -207,6 +190,9 @@ class Session(Controls):
 
     async def _look_up(self, event: CallEvent) -> None:
         """The loop is to see that the call ended."""
+
+    async def _pass_over(self, event: CallEvent) -> None:
+        """The start and the end of the session are ours to tell, not the bridge's."""
 
     async def _fire(self, event: CallEvent) -> None:
         spec = find_event("session", event.name)
@@ -247,14 +233,13 @@ class Session(Controls):
         """What the agent had written when the call ended is an agent turn all the same."""
         self._replies.stop()
         await self._replies.settle(self._timeout)
-        while not self._queue.empty():
-            event = self._queue.get_nowait()
+        for event in self._line.rest():
             if event.name == "agent_turn":
                 await self._fire(event)
 
     async def hang_up(self, reason: str) -> None:
         """Send `End` once, if the line is still there and the bridge can; never raises."""
-        if self._is_line_gone or self._was_ended or "end" not in self.capabilities:
+        if self._line.is_gone or self._was_ended or "end" not in self.capabilities:
             return
         self._was_ended = True
         try:
@@ -268,22 +253,19 @@ class Session(Controls):
     async def aclose(self) -> None:
         """Cancel and await everything the call still runs; called by the runner, last."""
         self._finish("shutdown")
-        self._is_line_gone = True
+        self._line.is_gone = True
         await self._tasks.aclose()
 
     async def _send_reply(self, command: Command) -> None:
-        if self._is_line_gone:
+        if self._line.is_gone:
             raise LineGone("the line is gone")
         await self._bridge.send(command)
 
 
-def _bridge_failure(error: Exception) -> CallEvent:
-    fields = {"code": type(error).__name__, "message": str(error)}
-    return CallEvent("error", {**fields, "severity": "fatal", "source": "bridge"})
-
-
 _ACTS: Mapping[str, Callable[[Session, CallEvent], Awaitable[None]]] = {
-    "": Session._look_up,
+    LOOK_UP.name: Session._look_up,
+    "call_start": Session._pass_over,
+    "call_end": Session._pass_over,
     "user_turn": Session._on_user_turn,
     "error": Session._on_error,
     "transfer": Session._on_transfer,
