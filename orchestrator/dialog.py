@@ -18,9 +18,9 @@ class Echo:
 
     async def stream(self, text: str) -> AsyncIterator[str]:
         """The reply to the caller's words, piece by piece."""
-        for word in f"You said: {text}".split(" "):
+        for piece in ("You", *(f" {word}" for word in f"said: {text}".split(" "))):
             await asyncio.sleep(self._delay)
-            yield word if word == "You" else f" {word}"
+            yield piece
 
 
 class _FromCallable:

@@ -70,8 +70,9 @@ class ScriptBridge:
         while await self._reached(self._due[0][0] if self._due else self._last):
             if not self._due:
                 await self._let_act()
-            if not self._due:  # a transfer may just have been asked for; its outcome is awaited
-                return
+                if not self._due:
+                    return
+                continue  # a transfer was just asked for, and its outcome is awaited
             event = heapq.heappop(self._due)[2]
             yield event
             if event.name == "hangup":
