@@ -80,6 +80,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, *timeout: Any) -> None:
+        """Close the executor. A thread does that too, so time stands still meanwhile."""
+        self.threads_busy += 1
+        try:
+            await super().shutdown_default_executor(*timeout)
+        finally:
+            self.threads_busy -= 1
+
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
         self.threads_busy -= 1
 

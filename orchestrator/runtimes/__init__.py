@@ -1,0 +1,1 @@
+"""What carries calls: one runtime or bridge per file; nothing is imported from here."""

@@ -1,0 +1,178 @@
+"""What a session can be asked to do: each control becomes one command to the bridge."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, get_args, runtime_checkable
+
+from orchestrator.errors import LineGone, NotSupported
+from orchestrator.runtime import (
+    CAPABILITIES,
+    Bridge,
+    Command,
+    DialogMachine,
+    Filler,
+    Inject,
+    Interrupt,
+    Recording,
+    Say,
+    SendDigits,
+    Transfer,
+)
+
+__all__ = ["Controls", "RecordingControl"]
+
+Kind = Literal["number", "queue", "agent"]
+Mode = Literal["cold", "warm"]
+
+
+@runtime_checkable
+class _TakesNotes(Protocol):
+    """A dialog machine that can be given a note for its next reply."""
+
+    def assist(self, note: str) -> object:
+        """Take a note; may be async."""
+        ...
+
+
+class Controls:
+    """The controls of a session.
+
+    Each raises `NotSupported` when the bridge lacks what it needs, `LineGone` once the call is
+    over or ending, and `CommandRefused` when the far side says no.
+    """
+
+    dialog_machine: DialogMachine | None
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self.recording = RecordingControl(self)
+        self.dialog_machine = None
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the runtime of this call can do."""
+        return self._bridge.capabilities
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be said or done on the call any more."""
+        raise NotImplementedError
+
+    async def command(self, command: Command, *needs: str) -> None:
+        """Send a command that needs these capabilities beside its own."""
+        self._require(command.needs, *needs)
+        if self.is_over:
+            raise LineGone(f"the call is over, {command.name!r} came too late")
+        await self._bridge.send(command)
+
+    def _require(self, *needs: str) -> None:
+        for need in needs:
+            if need and need not in self.capabilities:
+                what = CAPABILITIES.get(need, need)
+                raise NotSupported(f"this runtime cannot {what} (capability {need!r})")
+
+    async def say(self, text: str, interruptible: bool = True) -> None:
+        """Speak a text after what is queued."""
+        needs = () if interruptible else ("say.protected",)
+        await self.command(Say(text, interruptible), *needs)
+
+    async def interrupt(self) -> None:
+        """Stop the agent's speech, and the reply that is being written."""
+        await self.command(Interrupt())
+
+    async def transfer(
+        self,
+        target: str,
+        *,
+        transfer_type: str = "number",
+        mode: Mode = "cold",
+        announcement: str = "",
+        answer_within: float = 25.0,
+    ) -> None:
+        """Hand the caller over; returns once the runtime took the request.
+
+        `transfer_type` is `number`, `queue` (or `human`) or `agent`; `answer_within` is in seconds.
+        """
+        kind = _kind(transfer_type)
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode must be cold or warm, got {mode!r}")
+        needs = (f"transfer.{kind}", *(["transfer.warm"] if mode == "warm" else []))
+        await self.command(Transfer(kind, target, mode, announcement, answer_within), *needs)
+
+    async def transfer_to_human(
+        self,
+        queue: str,
+        *,
+        mode: Mode = "cold",
+        announcement: str = "",
+        answer_within: float = 25.0,
+    ) -> None:
+        """Hand the caller over to a queue of people."""
+        await self.transfer(
+            queue,
+            transfer_type="queue",
+            mode=mode,
+            announcement=announcement,
+            answer_within=answer_within,
+        )
+
+    async def transfer_to_agent(
+        self,
+        agent_id: str,
+        *,
+        mode: Mode = "cold",
+        announcement: str = "",
+        answer_within: float = 25.0,
+    ) -> None:
+        """Hand the caller over to another agent."""
+        await self.transfer(
+            agent_id,
+            transfer_type="agent",
+            mode=mode,
+            announcement=announcement,
+            answer_within=answer_within,
+        )
+
+    async def set_filler(self, text: str) -> None:
+        """What to say while the agent thinks; an empty text turns it off."""
+        await self.command(Filler(text))
+
+    async def send_digits(self, digits: str) -> None:
+        """Send key tones."""
+        await self.command(SendDigits(digits))
+
+    async def inject(self, note: str) -> None:
+        """Give a note to the dialog machine: ours, if it takes notes, else the runtime's."""
+        machine = self.dialog_machine
+        if not isinstance(machine, _TakesNotes):
+            await self.command(Inject(note))
+            return
+        if self.is_over:
+            raise LineGone("the call is over, a note came too late")
+        answer = machine.assist(note)
+        if hasattr(answer, "__await__"):
+            await answer
+
+
+def _kind(transfer_type: str) -> Kind:
+    kinds: dict[str, Kind] = {
+        "number": "number", "queue": "queue", "human": "queue", "agent": "agent",
+    }  # fmt: skip
+    if transfer_type not in kinds:
+        raise ValueError(f"transfer_type must be one of {', '.join(kinds)}, got {transfer_type!r}")
+    return kinds[transfer_type]
+
+
+class RecordingControl:
+    """The recording of a call, paused and resumed."""
+
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
+
+    async def pause(self, reason: str = "") -> None:
+        """Stop recording until `resume`."""
+        await self._controls.command(Recording("pause", reason))
+
+    async def resume(self) -> None:
+        """Record again."""
+        await self._controls.command(Recording("resume"))

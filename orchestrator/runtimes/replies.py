@@ -1,0 +1,130 @@
+"""Replies: stream what the dialog machine writes to the caller, one reply at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from orchestrator.deadline import Cut, StepCut, bounded
+from orchestrator.errors import ActionFailed
+from orchestrator.runtime import CallEvent, Command, DialogMachine, ReplyDelta, ReplyEnd
+from orchestrator.runtimes.tasks import TaskOwner
+
+__all__ = ["Replies", "closing"]
+
+logger = logging.getLogger(__name__)
+
+
+class Replies:
+    """The replies of one call, in the order asked.
+
+    Each is streamed as `ReplyDelta` commands and a `ReplyEnd`; then `report` gets an `agent_turn`
+    with the whole text, or with the text so far and `interrupted` when it was cut short. A reply
+    without text is no turn. What the machine raises becomes an `error` event.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Command], Awaitable[None]],
+        report: Callable[[CallEvent], None],
+        tasks: TaskOwner,
+    ) -> None:
+        self._send = send
+        self._report = report
+        self._tasks = tasks
+        self._asked: deque[tuple[DialogMachine, str]] = deque()
+        self._is_streaming = self._is_cut = False
+        self._cut = Cut()
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self, machine: DialogMachine, text: str) -> None:
+        """Have the machine answer the caller's words, after replies asked for earlier."""
+        self._asked.append((machine, text))
+        if not self._is_streaming:
+            self._is_streaming = True
+            self._task = self._tasks.start(self._stream_all())
+
+    def cut(self) -> None:
+        """Stop the reply that is being streamed, at once; replies that wait stay asked for."""
+        if self._is_streaming:
+            self._is_cut = True
+            self._cut()
+
+    def stop(self) -> None:
+        """Stop the reply that is being streamed and forget the rest."""
+        self._asked.clear()
+        self.cut()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until a stopped reply has ended and was reported, for `seconds` at most."""
+        if self._is_streaming and self._task is not None:
+            await asyncio.wait([self._task], timeout=seconds)
+
+    async def _stream_all(self) -> None:
+        try:
+            while self._asked:
+                await self._stream_one(*self._asked.popleft())
+        finally:
+            self._is_streaming = False
+
+    async def _stream_one(self, machine: DialogMachine, text: str) -> None:
+        self._is_cut = False
+        pieces: list[str] = []
+        is_whole = False
+        try:
+            work = self._pieces(machine, text, pieces)
+            await bounded(work, None, on_stray=self._tasks.start, cut=self._cut)
+            is_whole = not self._is_cut
+        except StepCut:
+            pass
+        except ActionFailed:
+            logger.info("reply ended because the line did not take it")
+        except Exception as error:  # whatever a dialog machine raises, the call goes on
+            logger.exception("dialog machine raised")
+            self._report(_failure(error))
+        await self._finish("".join(pieces), is_whole=is_whole)
+
+    async def _pieces(self, machine: DialogMachine, text: str, pieces: list[str]) -> None:
+        async with closing(machine.stream(text)) as stream:
+            async for piece in stream:
+                if self._is_cut:
+                    return
+                if not isinstance(piece, str):
+                    raise TypeError(f"a dialog machine must yield text, got {piece!r}")
+                if piece:
+                    pieces.append(piece)
+                    await self._send(ReplyDelta(piece))
+
+    async def _finish(self, text: str, *, is_whole: bool) -> None:
+        try:
+            await self._send(ReplyEnd(text, was_interrupted=not is_whole))
+        except ActionFailed:
+            logger.info("reply ended because the line did not take it")
+        except Exception:  # a bridge that breaks must not lose the turn
+            logger.exception("bridge raised on the end of a reply")
+        if text:
+            extra = {} if is_whole else {"interrupted": True}
+            self._report(CallEvent("agent_turn", {"text": text, **extra}))
+
+
+def _failure(error: Exception) -> CallEvent:
+    return CallEvent(
+        "error",
+        {"code": type(error).__name__, "message": str(error), "severity": "error",
+         "source": "dialog_machine"},
+    )  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def closing(stream: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+    """Close an async iterator in the end, if it can be closed, instead of leaving it to chance."""
+    try:
+        yield stream
+    finally:
+        aclose = getattr(stream, "aclose", None)
+        if aclose is not None:
+            await aclose()

@@ -1,0 +1,47 @@
+"""The owner of background tasks: it keeps them, and cancels and awaits them in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+__all__ = ["TaskOwner"]
+
+logger = logging.getLogger(__name__)
+
+
+class TaskOwner:
+    """Owns tasks of one call or one runner."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run work in a task of its own; an error in it is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("background task failed", exc_info=task.exception())
+
+    async def join(self, seconds: float | None = None) -> bool:
+        """Wait until all tasks ended, for `seconds` at most; whether they did."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+        return not self._tasks
+
+    async def aclose(self, seconds: float = 1.0) -> None:
+        """Cancel all tasks and await them; one that will not end in `seconds` is reported."""
+        for task in set(self._tasks):
+            task.cancel()
+        if not await self.join(seconds):
+            logger.error("tasks ignore being cancelled", extra={"tasks": len(self._tasks)})
