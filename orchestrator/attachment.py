@@ -123,6 +123,7 @@ class Attachment:
     # --- the session's events
 
     def _register(self, call: Call, session: Any) -> None:
+        call.emit = _Emitter(call, session)
         tap = getattr(session, "tap", None)
         if tap is not None:
             tap(lambda event: call.arrive(event.name, event.fields))
@@ -134,7 +135,6 @@ class Attachment:
             except (UnknownEvent, ValueError):
                 if call.plan.handlers.get(("session", name)):
                     call.journal.note(call.t, "this runtime has no such event", event=name)
-        call.emit = _Emitter(call, session)
 
     def _handler(self, call: Call, name: str, *, arrives: bool) -> Callable[..., Any]:
         event = find_event("session", name)
@@ -162,16 +162,14 @@ async def _session_started(call: Call) -> None:
 async def _session_ended(call: Call, state: str) -> None:
     call.facts.state = state
     call.facts.end_reason = call.facts.end_reason or state
-    call.journal.event(call.t, "hangup", {"reason": state}, "" if state == "hangup" else "session")
     call.close(state)
     fields = {"state": state}
     call.journal.scope(call.t, "session", "call_end", fields)
     await _run(call, "session", "call_end", fields)
 
 
-async def _happened(call: Call, name: str, fields: Mapping[str, Any], origin: str = "") -> None:
+async def _happened(call: Call, name: str, fields: Mapping[str, Any]) -> None:
     call.facts.note_event(name, fields)
-    call.journal.event(call.t, name, fields, origin)
     await _run(call, "session", name, fields)
 
 
@@ -204,10 +202,12 @@ class _Emitter:
         self._count += 1
         if self._count > MAX_EMITTED:
             raise ActionFailed(f"this call's hooks emitted {MAX_EMITTED} events; is it a loop?")
+        self._call.expect_own(name)
         if self._fire is not None:
             self._fire(name, **fields)
         else:
-            self._call.spawn(_happened(self._call, name, fields, "hook"))
+            self._call.arrive(name, fields)
+            self._call.spawn(_happened(self._call, name, fields))
 
 
 def check_capabilities(plan: Plan, capabilities: frozenset[str], runtime: str) -> None:
@@ -223,10 +223,10 @@ def check_capabilities(plan: Plan, capabilities: frozenset[str], runtime: str) -
 
 
 def _unlimited(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a handler whose steps have deadlines of their own, so that a runner sets it none."""
+    """Mark a handler whose steps have deadlines of their own: a runner sets it none."""
 
     async def run(*args: Any, **kwargs: Any) -> None:
         await handler(*args, **kwargs)
 
-    run.limit = None  # type: ignore[attr-defined]
+    run.keeps_deadline = True  # type: ignore[attr-defined]
     return run

@@ -246,6 +246,7 @@ class Call:
             self.clock, self._log_timer, self.spawn, has_playback="playback" in capabilities
         )
         self.watchers: list[Callable[[str, Mapping[str, Any]], bool]] = []
+        self._own_events: Counter[str] = Counter()
         self.timers_started = 0
         self._timers: dict[str, tuple[asyncio.TimerHandle, frozenset[str]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -265,6 +266,11 @@ class Call:
 
     def arrive(self, name: str, fields: Mapping[str, Any]) -> None:
         """An event has arrived: what cannot wait for earlier events happens now."""
+        if name in ("call_start", "call_end", "") or (name == "hangup" and self.is_over):
+            return
+        origin = "hook" if self._own_events[name] > 0 else ""
+        self._own_events[name] -= bool(origin)
+        self.journal.event(self.t, name, fields, origin)
         for timer, (handle, cancel_on) in list(self._timers.items()):
             if name in cancel_on:
                 handle.cancel()
@@ -277,6 +283,10 @@ class Call:
         self.floor.on_event(name, fields)
         if name == "hangup":
             self.close("the caller hung up")
+
+    def expect_own(self, name: str) -> None:
+        """The next event of this name was emitted by one of our hooks."""
+        self._own_events[name] += 1
 
     def occurrence(self, key: str) -> int:
         """Count one more run of a hook or step; its number, from 1."""

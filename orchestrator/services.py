@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator.action import Delivery, MemoryLike
 from orchestrator.clock import Clock
 from orchestrator.errors import NotSent
-from orchestrator.outbox import Outbox
 
 if TYPE_CHECKING:
     import httpx
+
+    from orchestrator.outbox import Outbox
 
 __all__ = ["GivenLike", "Services"]
 
@@ -88,6 +89,8 @@ class Services:
         if self.is_virtual:
             raise NotSent("virtual time, nothing leaves the machine", detail=delivery)
         if self._outbox is None:
+            from orchestrator.outbox import Outbox
+
             self._outbox = Outbox(self.send, clock=self.clock)
         await self._outbox.put(delivery)
 

@@ -341,7 +341,8 @@ class Ladder:
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
-        self._say("ended", why=why)
+        if self.rung < len(self.rungs):
+            self._say("ended", why=why)
 
     # --- its states
 
