@@ -13,7 +13,8 @@ import asyncio
 import contextlib
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from typing import Any, TypeVar
+from types import CoroutineType
+from typing import Any, NoReturn, TypeVar
 
 __all__ = ["GRACE", "Cut", "Rest", "StepCut", "StepTimeout", "bounded"]
 
@@ -107,32 +108,34 @@ async def bounded(
         StepCut: `cut()` was called meanwhile.
         asyncio.CancelledError: the task was cancelled by somebody else, even if also late.
     """
-    driven = work if isinstance(work, types.CoroutineType) else _as_coroutine(work)
+    driven = work if isinstance(work, CoroutineType) else _as_coroutine(work)
     try:
         waiting = driven.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # StopIteration is not generic
-    return await _limited(driven, waiting, _Limit(seconds, cut), on_stray)
-
-
-async def _as_coroutine(work: Awaitable[T]) -> T:
-    return await work
-
-
-async def _limited(
-    work: Coroutine[Any, Any, T], waiting: Any, limit: _Limit, on_stray: Callable[[Rest], object]
-) -> T:
+    limit = _Limit(seconds, cut)
     answer: BaseException | None = None
     try:
-        result = await _driven(work, waiting, limit)
+        result = await _driven(driven, waiting, limit)
     except (Exception, asyncio.CancelledError) as error:
         if not limit.asked:
             raise
         answer = error
     finally:
         limit.disarm()
-    if not limit.asked:
-        return result  # type: ignore[no-any-return]  # what the coroutine returned
+    if limit.asked:
+        await _expired(limit, answer, on_stray)
+    return result  # type: ignore[no-any-return]  # what the coroutine returned
+
+
+async def _as_coroutine(work: Awaitable[T]) -> T:
+    return await work
+
+
+async def _expired(
+    limit: _Limit, answer: BaseException | None, on_stray: Callable[[Rest], object]
+) -> NoReturn:
+    """The work was asked to stop: settle the account, and say so."""
     if limit.asked > limit.delivered:
         await _swallow_request()
     is_foreign = limit.take_back()
