@@ -93,6 +93,7 @@ async def bounded(
     *,
     on_stray: Callable[[Rest], object],
     cut: Cut | None = None,
+    grace: float = GRACE,
 ) -> T:
     """The result of `work`, if it comes within `seconds` of its first suspension.
 
@@ -102,6 +103,7 @@ async def bounded(
         on_stray: takes over the rest of work that ignores being cancelled, and owns it from then
             on. Time limits and task groups which such work holds open still belong to this task.
         cut: lets somebody else stop the work early.
+        grace: seconds for cleaning up between the first and the second request to stop.
 
     Raises:
         StepTimeout: the limit passed. What the work made of its cancellation is the cause.
@@ -113,7 +115,7 @@ async def bounded(
         waiting = driven.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # StopIteration is not generic
-    limit = _Limit(seconds, cut)
+    limit = _Limit(seconds, cut, grace)
     answer: BaseException | None = None
     try:
         result = await _driven(driven, waiting, limit)
@@ -187,11 +189,11 @@ class _Limit:
     """One piece of waiting work: its timer, and how often it was asked to stop."""
 
     __slots__ = (
-        "asked", "baseline", "delivered", "is_cut", "loop", "rest", "seconds", "slot", "task",
-        "timer",
+        "asked", "baseline", "delivered", "grace", "is_cut", "loop", "rest", "seconds", "slot",
+        "task", "timer",
     )  # fmt: skip
 
-    def __init__(self, seconds: float | None, slot: Cut | None) -> None:
+    def __init__(self, seconds: float | None, slot: Cut | None, grace: float) -> None:
         self.loop = asyncio.get_running_loop()
         task = asyncio.current_task(self.loop)
         if task is None:
@@ -203,6 +205,7 @@ class _Limit:
         self.is_cut = False
         self.rest: Rest | None = None
         self.seconds = seconds
+        self.grace = grace
         self.slot = slot
         if slot is not None:
             slot._limit = self
@@ -216,9 +219,9 @@ class _Limit:
         return gate
 
     def ask(self) -> None:
-        """Cancel the task on our own account, and once more after GRACE."""
+        """Cancel the task on our own account, and once more after the grace."""
         self.asked += 1
-        self.timer = self.loop.call_later(GRACE, self.ask) if self.asked == 1 else None
+        self.timer = self.loop.call_later(self.grace, self.ask) if self.asked == 1 else None
         self.task.cancel()
 
     def cut(self) -> None:

@@ -322,6 +322,26 @@ async def test_a_handler_that_keeps_its_own_deadlines_has_no_limit() -> None:
 
 
 @virtual
+async def test_a_handler_that_keeps_its_own_deadlines_has_time_to_clean_up() -> None:
+    """Its `finally` steps run to their end after a hang-up, before the call ends."""
+    wire, session, log = a_call()
+
+    async def hooks(text: str) -> None:
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(2)
+            log.lines.append(("cleaned up", now()))
+
+    hooks.keeps_deadline = True  # type: ignore[attr-defined]
+    session.on("user_turn")(hooks)
+    wire.say("x")
+    at(9, wire.feed, "hangup")
+    await carry(session)
+    assert log.lines[-2:] == [("cleaned up", 11.0), ("call_end", "hangup")]
+
+
+@virtual
 async def test_a_handler_that_swallows_cancellation_is_abandoned_and_ended_with_the_call() -> None:
     """The call goes on without it, and no task outlives the call."""
     wire, session, log = a_call()
