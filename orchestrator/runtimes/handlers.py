@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.deadline import Cut, Rest, StepCut, StepTimeout, bounded
+from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounded
 from orchestrator.events import Event, Scope, check_event, is_custom
 from orchestrator.runtime import Handler
 
@@ -24,7 +24,7 @@ class Registered:
     """A handler, and which fields beyond the event's own it takes: by name, or all (None).
 
     `keeps_deadline` handlers limit what they do by themselves; they say so by an attribute of
-    that name, and get no time limit from the runner.
+    that name. They get no time limit from the runner, and the whole of it to clean up when cut.
     """
 
     function: Callable[..., Awaitable[Any]]
@@ -155,10 +155,12 @@ async def _run_one(
     about: Mapping[str, Any],
 ) -> None:
     before = cancellations()
-    seconds = None if handler.keeps_deadline else limits.seconds
+    # Who keeps deadlines also ends by itself once cut short, and may have `finally` steps to run.
+    keeps = handler.keeps_deadline
+    seconds, grace = (None, limits.seconds) if keeps else (limits.seconds, GRACE)
     try:
         work = handler.call(args, extras)
-        await bounded(work, seconds, on_stray=limits.on_stray, cut=limits.cut)
+        await bounded(work, seconds, on_stray=limits.on_stray, cut=limits.cut, grace=grace)
     except StepCut:
         logger.info("handler cut short by the end of the call", extra=_who(handler, about))
     except StepTimeout:
