@@ -147,7 +147,7 @@ class StepContext:
         if "transfer.outcome" in self.live.capabilities:
             self._watch_outcome(command)
         else:
-            self.live.journal.note(self.live.t, "this runtime reports no transfer outcome")
+            self.live.journal.note("this runtime reports no transfer outcome")
 
     def _watch_outcome(self, command: Transfer) -> None:
         """Judge the transfer by the `transfer` event, or by its absence."""
@@ -174,7 +174,7 @@ class StepContext:
 
     def _fail_later(self, message: str) -> None:
         steps = self._step.on_error
-        self.live.journal.note(self.live.t, message, at=self._step.key)
+        self.live.journal.note(message, at=self._step.key)
         if steps:
             error = {"message": message, "step": self._step.id or self._step.word}
             self.live.spawn(self._run_steps(self.live, self._scope.fork(error), steps))
