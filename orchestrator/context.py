@@ -108,13 +108,16 @@ class StepContext:
 
     def write_log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         """Write a line of the config's own log, secrets masked."""
+        number = _LEVELS[level]
+        if not _hooks_log.isEnabledFor(number):
+            return
         redact = self.live.journal.redactor.personal
         extra = {
             "call_id": self.live.facts.id,
             "hook_step": self._step.key,
             "fields": redact(plain(dict(fields))),
         }
-        _hooks_log.log(_LEVELS[level], "%s", redact(message), extra=extra)
+        _hooks_log.log(number, "%s", redact(message), extra=extra)
 
     def connection(self, name: str) -> Any:
         """The open connection of this name."""
