@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from types import CoroutineType
 from typing import Any, NoReturn, TypeVar
 
-__all__ = ["GRACE", "Cut", "Rest", "StepCut", "StepTimeout", "bounded"]
+__all__ = ["GRACE", "Cut", "Rest", "StepCut", "StepTimeout", "bounded", "cancellations"]
 
 T = TypeVar("T")
 
@@ -251,3 +251,11 @@ class _Limit:
         if self.is_cut:
             return StepCut("stopped early", is_stray=is_stray)
         return StepTimeout(f"not done within {self.seconds:g} s", is_stray=is_stray)
+
+
+def cancellations() -> int:
+    """How many requests to cancel the current task has; compared before and after, it tells
+    whether a `CancelledError` was meant for us.
+    """
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0

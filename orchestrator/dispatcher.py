@@ -21,7 +21,7 @@ from typing import Any
 
 from orchestrator.call import Call, Scope
 from orchestrator.context import StepContext
-from orchestrator.deadline import StepTimeout, bounded
+from orchestrator.deadline import StepTimeout, bounded, cancellations
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, NotSent
 from orchestrator.journal import HOOK, STEP
@@ -162,6 +162,7 @@ async def run_steps(call: Call, scope: Scope, steps: tuple[Step, ...]) -> None:
 
 async def _run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
     journal, now = call.journal, call.journal.now
+    before = cancellations()
     for step in steps:
         if step.is_conditional and not _enter(call, scope, step):
             continue
@@ -181,9 +182,14 @@ async def _run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
             flow = await _failed(call, scope, step, started, error)
             if flow is not Flow.DONE:
                 return flow
-        except CancelledError:
-            _finish(call, scope, step, "cancelled", started)
-            raise
+        except CancelledError as error:
+            if cancellations() > before:
+                _finish(call, scope, step, "cancelled", started)
+                raise
+            # Nobody cancelled us: the step itself awaited something that was cancelled.
+            flow = await _failed(call, scope, step, started, error)
+            if flow is not Flow.DONE:
+                return flow
         else:
             if step.save is not None:
                 scope.data[step.save] = output
@@ -265,7 +271,7 @@ async def _failed(call: Call, scope: Scope, step: Step, started: float, error: E
     return Flow.STOPPED
 
 
-def _describe(step: Step, error: Exception) -> tuple[str, str]:
+def _describe(step: Step, error: BaseException) -> tuple[str, str]:
     if isinstance(error, StepTimeout):
         stray = "; it ignores being stopped" if error.is_stray else ""
         return "timed_out", f"no answer within {format_duration(step.timeout or 0)}{stray}"

@@ -14,7 +14,7 @@ from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounde
 from orchestrator.events import Event, Scope, check_event, is_custom
 from orchestrator.runtime import Handler
 
-__all__ = ["HandlerTable", "Limits", "Registered", "cancellations", "run_handlers"]
+__all__ = ["HandlerTable", "Limits", "Registered", "run_handlers"]
 
 logger = logging.getLogger(__name__)
 
@@ -172,14 +172,6 @@ async def _run_one(
         logger.exception("handler raised CancelledError", extra=_who(handler, about))
     except Exception:  # the isolation of handlers, promised to the operator
         logger.exception("handler raised", extra=_who(handler, about))
-
-
-def cancellations() -> int:
-    """How many requests to cancel the current task has; compared before and after, it tells
-    whether a `CancelledError` was meant for us.
-    """
-    task = asyncio.current_task()
-    return task.cancelling() if task is not None else 0
 
 
 def _who(handler: Registered, about: Mapping[str, Any]) -> dict[str, Any]:
