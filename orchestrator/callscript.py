@@ -138,7 +138,7 @@ def write_script(script: CallScript) -> str:
 
 
 def _lines(script: CallScript) -> Iterator[dict[str, Any]]:
-    if script.header:
+    if script.header or not script.events:
         yield {"call": dict(script.header)}
     for timed in script.events:
         yield {"t": timed.t, "event": timed.event.name, **timed.event.fields}

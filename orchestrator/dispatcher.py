@@ -252,7 +252,9 @@ def _keep(scope: Scope, name: str, status: str, output: Any, error: str | None) 
     scope.steps[name] = {"status": status, "output": output, "error": error}
 
 
-async def _failed(call: Call, scope: Scope, step: Step, started: float, error: Exception) -> Flow:
+async def _failed(
+    call: Call, scope: Scope, step: Step, started: float, error: BaseException
+) -> Flow:
     """Record a step that raised, and do what its policy says."""
     if isinstance(error, NotSent):
         if step.save is not None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounded
+from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounded, cancellations
 from orchestrator.events import Event, Scope, check_event, is_custom
 from orchestrator.runtime import Handler
 
