@@ -208,7 +208,7 @@ _SEND: Mapping[type[Command], Callable[[Any, Any], Awaitable[None]]] = {
         answer_within=c.answer_within,
     ),
     Recording: lambda s, c: (
-        s.recording.pause(c.reason) if c.do == "pause" else s.recording.resume()
+        s.recording.pause(c.reason) if c.change == "pause" else s.recording.resume()
     ),
     Filler: lambda s, c: s.set_filler(c.text),
     SendDigits: lambda s, c: s.send_digits(c.digits),

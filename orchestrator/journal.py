@@ -141,7 +141,7 @@ def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line
 
 
 def _timer(r: Redactor, name: str, what: str, details: Mapping[str, Any]) -> Line:
-    return {"timer": name, "is": what, **r.secret(details)}
+    return {"timer": r.secret(name), "is": what, **r.secret(details)}
 
 
 def _note(r: Redactor, text: str, details: Mapping[str, Any]) -> Line:

@@ -21,6 +21,11 @@ async def note(ctx: Any, *fields: Any) -> int:
     return len(seen)
 
 
+async def mark(ctx: Any) -> None:
+    """Write down that a hook of the config ran."""
+    seen.append("yaml")
+
+
 async def score(ctx: Any, text: str) -> dict[str, int]:
     """Return plain data."""
     return {"length": len(text)}

@@ -54,7 +54,7 @@ def run(
 
 def did(played: Played, name: str) -> list[tuple[float, Any]]:
     """When a command of this name went out, and its main field."""
-    main = {"say": "text", "end_call": "reason", "transfer": "target", "recording": "do"}
+    main = {"say": "text", "end_call": "reason", "transfer": "target", "recording": "change"}
     return [
         (line["t"], line.get(main.get(name, "text")))
         for line in played.lines
