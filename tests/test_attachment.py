@@ -122,11 +122,15 @@ def test_a_reload_validates_first_and_a_bad_file_changes_nothing(config: Path) -
 def test_a_call_keeps_the_plan_it_started_with(config: Path) -> None:
     """A reload in mid-call is for new calls."""
     sink = Lines()
-    config.write_text("version: 1\nsession:\n  user_turn: [{say: old}]\n")
+
+    def rewrite(word: str) -> None:
+        config.write_text(f"version: 1\nsession:\n  user_turn: [{{say: {word}}}]\n")
+
+    rewrite("old")
     orchestrator = Orchestrator.from_file(config, journals=sink)
 
     async def entry(ctx: Any) -> None:
-        config.write_text("version: 1\nsession:\n  user_turn: [{say: new}]\n")
+        rewrite("new")
         orchestrator.reload()
         await ctx.session.run()
 
