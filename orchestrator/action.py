@@ -18,6 +18,7 @@ the work. Everything that an action needs comes from this module::
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent
+from orchestrator.plain import plain
 from orchestrator.shapes import (
     ANY,
     BOOL,
@@ -73,6 +75,7 @@ __all__ = [
     "Shape",
     "Steps",
     "Url",
+    "json_bytes",
     "list_of",
     "maybe",
     "one_of",
@@ -211,6 +214,19 @@ class Action:
 def snake_case(name: str) -> str:
     """`PageOnCall` -> `page_on_call`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON, made once: what is signed must be, byte for byte, what is sent.
+
+    Raises:
+        ActionFailed: it is not plain data.
+    """
+    try:
+        text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        raise ActionFailed("JSON has no infinity and no NaN") from None
+    return text.encode(errors="replace")  # half of a surrogate pair is no character
 
 
 # --- what an action is given
@@ -357,7 +373,7 @@ class ActionContext(Protocol):
         ...
 
     def connection(self, name: str) -> Any:
-        """The open connection of this name."""
+        """The open connection of this name; `""` is the open web: whole URLs, no credentials."""
         ...
 
     def check_destination(self, number: str, allowed: Sequence[str] = ()) -> str:

@@ -117,11 +117,25 @@ class _Compiler:
         }
         cls, name, allow = connection.type.cls, connection.name, self.config.allow
         self.env.secrets.update(_secrets(given, table))
+        self._check_connection(connection, given)
 
         def open_connection(services: Any) -> Any:
             return cls.open(name, cls(**given), services, allow)
 
         return open_connection
+
+    def _check_connection(self, connection: ConnectionConfig, given: Mapping[str, Any]) -> None:
+        """What only shows once the environment is known: a URL, a secret that is none."""
+        is_known = all(value is not None for value in given.values())
+        if self.problems or not is_known:
+            return
+        for fault in connection.type.cls(**given).faults(self.config.allow):
+            value = connection.options.get(fault.option)
+            place = value.place if value is not None else connection.place
+            message = f"connection `{connection.name}`: {fault.message}"
+            self.problems.append(
+                place.document.problem(fault.code, message, place.value_position, help=fault.help)
+            )
 
     # --- hooks and steps
 
@@ -332,7 +346,7 @@ def _secrets(given: Mapping[str, Any], table: Mapping[str, Option]) -> set[str]:
         value = given.get(field_name(name))
         if option.accepts("secret") and isinstance(value, str) and value:
             found.add(value)
-        elif isinstance(value, list) and option.item is not None and option.item.kind == "secret":
+        elif isinstance(value, list) and option.accepts_item("secret"):
             found.update(v for v in value if v)
         elif isinstance(value, Options):
             found |= _secrets(vars(value), option.fields)
