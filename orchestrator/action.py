@@ -18,7 +18,6 @@ the work. Everything that an action needs comes from this module::
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,8 +25,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from orchestrator.encoding import encode_query, json_bytes
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent
-from orchestrator.plain import plain
 from orchestrator.shapes import (
     ANY,
     BOOL,
@@ -75,6 +74,8 @@ __all__ = [
     "Shape",
     "Steps",
     "Url",
+    "check_target",
+    "encode_query",
     "json_bytes",
     "list_of",
     "maybe",
@@ -216,17 +217,19 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def json_bytes(value: Any) -> bytes:
-    """A value as JSON, made once: what is signed must be, byte for byte, what is sent.
-
-    Raises:
-        ActionFailed: it is not plain data.
-    """
-    try:
-        text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except ValueError:
-        raise ActionFailed("JSON has no infinity and no NaN") from None
-    return text.encode(errors="replace")  # half of a surrogate pair is no character
+def check_target(options: Mapping[str, Any]) -> Sequence[Fault]:
+    """Faults of a request's target: `connection` with `path`, or `url`."""
+    if "url" in options:
+        other = next((name for name in ("connection", "path") if name in options), None)
+        if other is not None:
+            return [Fault(f"`url` and `{other}` exclude each other", other)]
+        return ()
+    if "connection" not in options:
+        return [Fault("has no target", help="name a `connection`, or a `url`", code="HK104")]
+    path = options.get("path")
+    if isinstance(path, str) and "{{" not in path and ("?" in path or "#" in path):
+        return [Fault("a path has no query", "path", "put it under `query`")]
+    return ()
 
 
 # --- what an action is given
@@ -357,6 +360,11 @@ class ActionContext(Protocol):
     @property
     def timeout(self) -> float:
         """Seconds that this step has in all."""
+        ...
+
+    @property
+    def saves(self) -> bool:
+        """Whether somebody wants the output: the step has a `save`."""
         ...
 
     @property

@@ -35,7 +35,7 @@ class Entry:
     @property
     def endpoint(self) -> str:
         """What fails and recovers as one: a connection, or the host of a whole URL."""
-        return self.delivery.connection or "//{}".format(urlsplit(self.delivery.url).netloc)
+        return self.delivery.connection or f"//{urlsplit(self.delivery.url).netloc}"
 
     @property
     def address(self) -> str:

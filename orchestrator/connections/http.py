@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import quote
 
 from orchestrator._version import __version__
-from orchestrator.action import Delivery, Duration, Fault, Options, Secret, Url, json_bytes
+from orchestrator.action import Delivery, Duration, Fault, Options, Secret, Url
 from orchestrator.connections.base import AllowLike, Connection, ServicesLike
-from orchestrator.connections.paths import encode_query, join_path, whole_url
+from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.durations import format_duration
 from orchestrator.egress import Egress, SafeUrl, parse_url
+from orchestrator.encoding import encode_query, json_bytes
 from orchestrator.errors import ActionFailed, UserError
 from orchestrator.signing import key_of, sign
 
@@ -178,7 +179,7 @@ class HttpConnection(Connection):
         base = parse_url(self.base_url)
         if base.query:
             raise ActionFailed("a base URL has no query")
-        join_path(base, "/")
+        join_path(base, "")
         return base
 
     @cached_property

@@ -1,16 +1,14 @@
-"""Paths and queries put behind a base URL, so that no value can lead to another host or folder."""
+"""Paths put behind a base URL, so that no value can lead to another host or folder."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote
 
 from orchestrator.egress import SafeUrl, parse_url
 from orchestrator.errors import ActionFailed
 
-__all__ = ["encode_query", "join_path", "whole_url"]
+__all__ = ["join_path", "whole_url"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -21,12 +19,15 @@ _MAX_DECODINGS = 5
 def join_path(base: SafeUrl, path: str) -> str:
     """The URL of a path under a base URL.
 
-    Values in the path are percent-encoded before; what is left unsafe is encoded here.
+    Values in the path are percent-encoded before; what is left unsafe is encoded here. An empty
+    path is the base itself.
 
     Raises:
         ActionFailed: the path would leave the base, or names no single place under it.
     """
-    return base.origin + base.path.rstrip("/") + _safe_path(path)
+    if not path:
+        return base.origin + _safe_path(base.path or "/")
+    return base.origin + _safe_path(base.path.rstrip("/") + "/" + path.removeprefix("/"))
 
 
 def whole_url(text: str) -> tuple[SafeUrl, str]:
@@ -45,8 +46,6 @@ def _safe_path(path: str) -> str:
         raise ActionFailed(f"the path {path[:80]!r} holds a query or fragment; use `query`")
     if "\\" in path or _CONTROL.search(path):
         raise ActionFailed(f"the path {path[:80]!r} holds a backslash or control character")
-    if not path.startswith("/"):
-        path = f"/{path}"
     if "//" in path:
         raise ActionFailed(f"the path {path[:80]!r} has an empty part")
     parts = re.split(r"[/\\]", _decoded(path))
@@ -63,24 +62,3 @@ def _decoded(path: str) -> str:
             return path
         path = decoded
     raise ActionFailed("the path is percent-encoded over and over")
-
-
-def encode_query(query: Mapping[str, Any]) -> str:
-    """A query string; null values are left out, lists repeat their name.
-
-    Raises:
-        ActionFailed: a value is a mapping.
-    """
-    pairs: list[tuple[str, str]] = []
-    for name, value in query.items():
-        items = value if isinstance(value, (list, tuple)) else [value]
-        pairs += [(name, _query_text(name, item)) for item in items if item is not None]
-    return urlencode(pairs, errors="replace")
-
-
-def _query_text(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Mapping):
-        raise ActionFailed(f"`query`: {name!r} is a mapping; give text, numbers or lists")
-    return str(value)
