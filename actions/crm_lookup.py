@@ -138,9 +138,11 @@ class CrmLookup(Action):
         if answer.status != 200:
             return None
         found = _first(ctx, _reach(answer.json, self.record))
-        if found is not None and not isinstance(found, dict):
-            raise ActionFailed(f"the answer has no record at {self.record or 'its top'!r}")
-        return found or None
+        if isinstance(found, dict):
+            return found or None
+        if found is None:
+            return None
+        raise ActionFailed(f"the answer has no record at {self.record or 'its top'!r}")
 
     def _missed(self) -> dict[str, Any] | None:
         if self.default is None:

@@ -103,7 +103,7 @@ class Webhook(Action):
         return {"status": answer.status, "body": answer.content}
 
     def _delivery(self, ctx: ActionContext) -> Delivery:
-        target = self.url or self.path
+        target = str(self.url or self.path)
         if self.query:
             target += ("&" if "?" in target else "?") + encode_query(self.query)
         body, content_type = self._content(ctx)

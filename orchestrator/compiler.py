@@ -15,6 +15,7 @@ from orchestrator.config import (
     HookConfig,
     StepConfig,
 )
+from orchestrator.encoding import path_value
 from orchestrator.errors import ActionFailed, ConfigError, EnvironmentFailure, Problem
 from orchestrator.options import Option, convert, field_name
 from orchestrator.plan import (
@@ -78,9 +79,15 @@ class _Compiler:
 
     # --- values
 
-    def _compile(self, value: Value, *, is_secret: bool = False) -> Constant | Read:
+    def _compile(
+        self,
+        value: Value,
+        *,
+        is_secret: bool = False,
+        encode: Callable[[Any], str] | None = None,
+    ) -> Constant | Read:
         try:
-            return value.compile(self.env, is_secret=is_secret)
+            return value.compile(self.env, is_secret=is_secret, encode=encode)
         except EnvironmentFailure as error:
             self._problem("HK601", str(error), value)
             return Constant("")
@@ -262,7 +269,8 @@ class _Compiler:
         if option.kind == "condition":
             read = parse_condition(str(value.raw)).compile()
             return Constant(Condition(_event_condition(read, self.vars)))
-        compiled = self._compile(value, is_secret=option.kind == "secret")
+        encode = path_value if option.kind in ("path", "url") else None
+        compiled = self._compile(value, is_secret=option.kind == "secret", encode=encode)
         if isinstance(compiled, Constant):
             return Constant(self._converted(value, option, compiled.value))
         return compiled

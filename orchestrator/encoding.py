@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from orchestrator.errors import ActionFailed
 from orchestrator.plain import plain
 
-__all__ = ["encode_query", "json_bytes"]
+__all__ = ["encode_query", "json_bytes", "path_value"]
 
 
 def json_bytes(value: Any) -> bytes:
@@ -37,6 +37,22 @@ def encode_query(query: Mapping[str, Any]) -> str:
         items = value if isinstance(value, (list, tuple)) else [value]
         pairs += [(name, _query_text(name, item)) for item in items if item is not None]
     return urlencode(pairs, errors="replace")
+
+
+def path_value(value: Any) -> str:
+    """A value as one part of a path or query, whatever it holds.
+
+    Raises:
+        ActionFailed: it is null or empty, so that the path would name another thing; or it is no
+            single value.
+    """
+    if value is None or value == "":
+        raise ActionFailed("a value in the path is empty")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (Mapping, list, tuple)):
+        raise ActionFailed("a value in the path is a list or a mapping")
+    return quote(str(value), safe="", errors="replace")
 
 
 def _query_text(name: str, value: Any) -> str:
