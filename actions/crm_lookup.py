@@ -129,7 +129,8 @@ class CrmLookup(Action):
 
     async def _in_table(self, ctx: ActionContext, connection: Any) -> dict[str, Any] | None:
         rows = await connection.fetch(self.table, self.match, self._theirs() or None, limit=2)
-        return _first(ctx, rows)
+        row: dict[str, Any] | None = _first(ctx, rows)
+        return row
 
     async def _in_service(self, ctx: ActionContext, connection: Any) -> dict[str, Any] | None:
         answer = await connection.request(

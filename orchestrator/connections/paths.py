@@ -48,7 +48,10 @@ def _safe_path(path: str) -> str:
         raise ActionFailed(f"the path {path[:80]!r} holds a backslash or control character")
     if "//" in path:
         raise ActionFailed(f"the path {path[:80]!r} has an empty part")
-    parts = re.split(r"[/\\]", _decoded(path))
+    decoded = _decoded(path)
+    if _CONTROL.search(decoded):
+        raise ActionFailed(f"the path {path[:80]!r} holds an encoded control character")
+    parts = re.split(r"[/\\]", decoded)
     if any(part.split(";")[0].strip() in (".", "..") for part in parts):
         raise ActionFailed(f"the path {path[:80]!r} steps out of its folder")
     return quote(_STRAY_PERCENT.sub("%25", path), safe=_KEPT, errors="replace")
