@@ -100,6 +100,11 @@ class StepContext:
         return self._step.timeout or 30.0
 
     @property
+    def saves(self) -> bool:
+        """Whether the step has a `save`."""
+        return self._step.save is not None
+
+    @property
     def random(self) -> float:
         """A number in [0, 1), the same in every run of the same call."""
         return self.live.random.random()
@@ -122,7 +127,7 @@ class StepContext:
         _hooks_log.log(number, "%s", redact(message), extra=extra)
 
     def connection(self, name: str) -> Any:
-        """The open connection of this name."""
+        """The open connection of this name; `""` is the open web."""
         return self.live.services.connection(name)
 
     def check_destination(self, number: str, allowed: Sequence[str] = ()) -> str:

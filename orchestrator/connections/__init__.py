@@ -1,0 +1,1 @@
+"""Kinds of connections to outside systems; the registry finds them by name."""
