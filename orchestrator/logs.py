@@ -1,7 +1,7 @@
 """Logging for the command line: text or JSON lines on standard error.
 
 A program that embeds the orchestrator sets up `logging` as it likes; nothing here is called then.
-Environment: `ORCHESTRATOR_LOG` is `text` (default) or `json`, `ORCHESTRATOR_LOG_LEVEL` a level name.
+Environment: `ORCHESTRATOR_LOG` is `text` or `json`, `ORCHESTRATOR_LOG_LEVEL` the name of a level.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, and what `extra` gave."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The record as a line."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
