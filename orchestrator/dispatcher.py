@@ -65,11 +65,11 @@ async def dispatch(call: Call, handlers: tuple[Handler, ...], fields: Mapping[st
         for handler in handlers:
             if handler.is_conditional and not _admit(call, handler, scope):
                 continue
+            number = runs[handler.key] = runs.get(handler.key, 0) + 1
+            records.append((HOOK, now(), handler, number))
             if handler.background:
                 call.in_background(_Later(call, handler, fields))
                 continue
-            number = runs[handler.key] = runs.get(handler.key, 0) + 1
-            records.append((HOOK, now(), handler, number))
             if scope.is_used:
                 scope = Scope(call, fields)
             if handler.is_simple:
@@ -87,11 +87,12 @@ class _Later:
 
     def __init__(self, call: Call, handler: Handler, fields: Mapping[str, Any]) -> None:
         self._call = call
-        self._handler = replace(handler, background=False, when=None, max_count=None, cooldown=None)
-        self._fields = fields
+        self._handler = handler
+        self._scope = Scope(call, fields)
 
     async def __call__(self) -> None:
-        await dispatch(self._call, (self._handler,), self._fields)
+        await _run_guarded(self._call, self._handler, self._scope)
+        self._call.journal.flush()
 
 
 def _admit(call: Call, handler: Handler, scope: Scope) -> bool:
