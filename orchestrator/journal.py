@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from orchestrator.errors import EnvironmentFailure
 
 __all__ = [
+    "ACT",
     "HOOK",
     "SKIP",
     "STEP",
@@ -42,6 +43,12 @@ class Redactor:
         self.is_private = is_private
         kept = sorted((s for s in secrets if s), key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
+
+    def without_masks(self) -> Redactor:
+        """One that masks secrets only."""
+        other = Redactor()
+        other._secrets = self._secrets
+        return other
 
     def secret(self, value: Any) -> Any:
         """The value with every secret in its texts, keys included, as `***`."""
@@ -130,8 +137,12 @@ def _step(
     return line
 
 
+def _act(r: Redactor, step: Any, options: Mapping[str, Any]) -> Line:
+    return {"act": step.word, "at": step.key, "with": r.personal(_short(options))}
+
+
 #: Encoders that the dispatcher puts into records itself.
-HOOK, SKIP, STEP = _hook, _skip, _step
+ACT, HOOK, SKIP, STEP = _act, _hook, _skip, _step
 
 
 def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line:
@@ -168,7 +179,7 @@ class Journal:
     """Collects the records of one call and hands them to a sink.
 
     A record is `(encoder, now, *fields)`, its time as the clock has it; adding one is appending a
-    tuple. The dispatcher appends hooks and steps itself, with `HOOK`, `SKIP` and `STEP`.
+    tuple. The dispatcher appends acts, hooks and steps itself, with `ACT`, `HOOK` and `STEP`.
     """
 
     __slots__ = ("began", "call_id", "now", "records", "redactor", "sink")
