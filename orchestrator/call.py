@@ -20,7 +20,7 @@ from orchestrator.clock import Clock
 from orchestrator.durations import parse_duration
 from orchestrator.errors import ActionFailed, LineGone
 from orchestrator.journal import Journal
-from orchestrator.plan import Handler, Plan
+from orchestrator.plan import Handler, Plan, Step
 from orchestrator.runtime import (
     Command,
     End,
@@ -150,7 +150,7 @@ def _weekdays(text: str) -> set[int]:
 class Scope:
     """The names that templates of a hook see."""
 
-    __slots__ = ("call", "data", "error", "event", "live", "memory", "steps", "vars")
+    __slots__ = ("call", "data", "error", "event", "is_used", "live", "memory", "steps", "vars")
 
     def __init__(self, live: Call, event: Mapping[str, Any]) -> None:
         self.live = live
@@ -161,6 +161,7 @@ class Scope:
         self.memory = live.services.memory
         self.steps: dict[str, Any] = {}
         self.error: Mapping[str, Any] | None = None
+        self.is_used = False  # by a hook that left results of steps or an error in it
 
     @property
     def now(self) -> datetime:
@@ -203,12 +204,15 @@ _SEND: Mapping[type[Command], Callable[[Any, Any], Awaitable[None]]] = {
         answer_within=c.answer_within,
     ),
     Recording: lambda s, c: (
-        s.recording.pause(c.reason) if c.do == "pause" else s.recording.resume()
+        s.recording.pause(c.reason) if c.change == "pause" else s.recording.resume()
     ),
     Filler: lambda s, c: s.set_filler(c.text),
     SendDigits: lambda s, c: s.send_digits(c.digits),
     Inject: lambda s, c: s.inject(c.note),
 }
+
+
+RunSteps = Callable[["Call", Scope, tuple[Step, ...]], Coroutine[Any, Any, None]]
 
 
 def _no_events(name: str, fields: dict[str, Any]) -> None:
@@ -227,8 +231,10 @@ class Call:
         services: Services,
         journal: Journal,
         capabilities: frozenset[str],
+        run: RunSteps,
     ) -> None:
         self.plan = plan
+        self._run = run
         self.facts = facts
         self.session = session
         self.data: dict[str, Any] = session.data
@@ -238,7 +244,7 @@ class Call:
         self.capabilities = capabilities
         self.began = self.clock.now()
         self.random = random.Random(facts.id)  # noqa: S311 - which of several texts to say
-        self.runs: Counter[str] = Counter()
+        self.runs: dict[str, int] = {}
         self.last_run: dict[str, float] = {}
         self.is_over = False
         self.emit: Callable[[str, dict[str, Any]], None] = _no_events
@@ -260,7 +266,7 @@ class Call:
         return self.clock.now() - self.began
 
     def _log_timer(self, name: str, what: str, **details: Any) -> None:
-        self.journal.timer(self.t, name, what, **details)
+        self.journal.timer(name, what, **details)
 
     # --- events
 
@@ -270,7 +276,7 @@ class Call:
             return
         origin = "hook" if self._own_events[name] > 0 else ""
         self._own_events[name] -= bool(origin)
-        self.journal.event(self.t, name, fields, origin)
+        self.journal.event(name, fields, origin)
         for timer, (handle, cancel_on) in list(self._timers.items()):
             if name in cancel_on:
                 handle.cancel()
@@ -290,12 +296,12 @@ class Call:
 
     def occurrence(self, key: str) -> int:
         """Count one more run of a hook or step; its number, from 1."""
-        self.runs[key] += 1
-        return self.runs[key]
+        number = self.runs[key] = self.runs.get(key, 0) + 1
+        return number
 
     def may_run(self, handler: Handler) -> str:
         """Why a hook may not run now by its own limits; empty when it may."""
-        if handler.max_count is not None and self.runs[handler.key] >= handler.max_count:
+        if handler.max_count is not None and self.runs.get(handler.key, 0) >= handler.max_count:
             return f"max_count {handler.max_count} is reached"
         if handler.cooldown is not None:
             last = self.last_run.get(handler.key)
@@ -316,7 +322,7 @@ class Call:
         """
         if self.is_over and not isinstance(command, Recording):
             raise LineGone(f"{command.name}: the call is over")
-        self.journal.command(self.t, command.name, command_fields(command), by)
+        self.journal.command(command.name, command_fields(command), by)
         await _SEND[type(command)](self.session, command)
         if isinstance(command, Say):
             self.facts.transcript.append({"who": "agent", "text": command.text})
@@ -345,14 +351,14 @@ class Call:
         if self._recording_timer is not None:
             self._recording_timer.cancel()
             self._recording_timer = None
-            self.journal.note(self.t, "the recording resumes by itself", why=why)
+            self.journal.note("the recording resumes by itself", why=why)
             self.spawn(self._resume_quietly())
 
     async def _resume_quietly(self) -> None:
         try:
             await self.resume_recording("recording")
         except ActionFailed as error:
-            self.journal.note(self.t, "the recording could not be resumed", why=str(error))
+            self.journal.note("the recording could not be resumed", why=str(error))
 
     # --- timers
 
@@ -387,6 +393,10 @@ class Call:
 
     # --- tasks
 
+    def run_steps(self, scope: Scope, steps: tuple[Step, ...]) -> Coroutine[Any, Any, None]:
+        """Run steps outside of any event: of a timer, a ladder or a late outcome."""
+        return self._run(self, scope, steps)
+
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that this call owns."""
         task = asyncio.get_running_loop().create_task(work)
@@ -397,7 +407,7 @@ class Call:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.journal.note(self.t, "a task of this call failed", why=repr(error))
+            self.journal.note("a task of this call failed", why=repr(error))
 
     def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run after all earlier background work of this call, off the call's path."""
@@ -430,7 +440,7 @@ class Call:
             await asyncio.wait(self._others(), timeout=left)
         late = self._others()
         if late:
-            self.journal.note(self.t, "background work was cut off", tasks=len(late), after=limit)
+            self.journal.note("background work was cut off", tasks=len(late), after=limit)
             for task in late:
                 task.cancel()
             await asyncio.wait(late, timeout=1.0)  # a task that ignores this is not waited for

@@ -13,9 +13,10 @@ import asyncio
 import contextlib
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from typing import Any, TypeVar
+from types import CoroutineType
+from typing import Any, NoReturn, TypeVar
 
-__all__ = ["GRACE", "Cut", "Rest", "StepCut", "StepTimeout", "bounded"]
+__all__ = ["GRACE", "Cut", "Rest", "SelfCancelled", "StepCut", "StepTimeout", "bounded"]
 
 T = TypeVar("T")
 
@@ -36,6 +37,13 @@ class StepTimeout(TimeoutError):
 
 class StepCut(StepTimeout):
     """The work was stopped early, through its `Cut`."""
+
+
+class SelfCancelled(Exception):
+    """The work awaited something that was cancelled, or raised `CancelledError` by itself."""
+
+    def __str__(self) -> str:
+        return "it awaited something that was cancelled"
 
 
 class Cut:
@@ -92,6 +100,7 @@ async def bounded(
     *,
     on_stray: Callable[[Rest], object],
     cut: Cut | None = None,
+    grace: float = GRACE,
 ) -> T:
     """The result of `work`, if it comes within `seconds` of its first suspension.
 
@@ -101,38 +110,46 @@ async def bounded(
         on_stray: takes over the rest of work that ignores being cancelled, and owns it from then
             on. Time limits and task groups which such work holds open still belong to this task.
         cut: lets somebody else stop the work early.
+        grace: seconds for cleaning up between the first and the second request to stop.
 
     Raises:
         StepTimeout: the limit passed. What the work made of its cancellation is the cause.
         StepCut: `cut()` was called meanwhile.
+        SelfCancelled: the work ended as cancelled although nobody had cancelled the task.
         asyncio.CancelledError: the task was cancelled by somebody else, even if also late.
     """
-    driven = work if isinstance(work, types.CoroutineType) else _as_coroutine(work)
+    driven = work if isinstance(work, CoroutineType) else _as_coroutine(work)
     try:
         waiting = driven.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # StopIteration is not generic
-    return await _limited(driven, waiting, _Limit(seconds, cut), on_stray)
+    except asyncio.CancelledError as error:  # nothing was awaited yet that could have brought it
+        raise SelfCancelled from error
+    limit = _Limit(seconds, cut, grace)
+    answer: BaseException | None = None
+    try:
+        result = await _driven(driven, waiting, limit)
+    except (Exception, asyncio.CancelledError) as error:
+        if not limit.asked:
+            if isinstance(error, asyncio.CancelledError) and not limit.is_foreign():
+                raise SelfCancelled from error
+            raise
+        answer = error
+    finally:
+        limit.disarm()
+    if limit.asked:
+        await _expired(limit, answer, on_stray)
+    return result  # type: ignore[no-any-return]  # what the coroutine returned
 
 
 async def _as_coroutine(work: Awaitable[T]) -> T:
     return await work
 
 
-async def _limited(
-    work: Coroutine[Any, Any, T], waiting: Any, limit: _Limit, on_stray: Callable[[Rest], object]
-) -> T:
-    answer: BaseException | None = None
-    try:
-        result = await _driven(work, waiting, limit)
-    except (Exception, asyncio.CancelledError) as error:
-        if not limit.asked:
-            raise
-        answer = error
-    finally:
-        limit.disarm()
-    if not limit.asked:
-        return result  # type: ignore[no-any-return]  # what the coroutine returned
+async def _expired(
+    limit: _Limit, answer: BaseException | None, on_stray: Callable[[Rest], object]
+) -> NoReturn:
+    """The work was asked to stop: settle the account, and say so."""
     if limit.asked > limit.delivered:
         await _swallow_request()
     is_foreign = limit.take_back()
@@ -184,11 +201,11 @@ class _Limit:
     """One piece of waiting work: its timer, and how often it was asked to stop."""
 
     __slots__ = (
-        "asked", "baseline", "delivered", "is_cut", "loop", "rest", "seconds", "slot", "task",
-        "timer",
+        "asked", "baseline", "delivered", "grace", "is_cut", "loop", "rest", "seconds", "slot",
+        "task", "timer",
     )  # fmt: skip
 
-    def __init__(self, seconds: float | None, slot: Cut | None) -> None:
+    def __init__(self, seconds: float | None, slot: Cut | None, grace: float) -> None:
         self.loop = asyncio.get_running_loop()
         task = asyncio.current_task(self.loop)
         if task is None:
@@ -200,6 +217,7 @@ class _Limit:
         self.is_cut = False
         self.rest: Rest | None = None
         self.seconds = seconds
+        self.grace = grace
         self.slot = slot
         if slot is not None:
             slot._limit = self
@@ -213,9 +231,9 @@ class _Limit:
         return gate
 
     def ask(self) -> None:
-        """Cancel the task on our own account, and once more after GRACE."""
+        """Cancel the task on our own account, and once more after the grace."""
         self.asked += 1
-        self.timer = self.loop.call_later(GRACE, self.ask) if self.asked == 1 else None
+        self.timer = self.loop.call_later(self.grace, self.ask) if self.asked == 1 else None
         self.task.cancel()
 
     def cut(self) -> None:
@@ -231,6 +249,10 @@ class _Limit:
             self.timer.cancel()
         if self.slot is not None:
             self.slot._limit = None
+
+    def is_foreign(self) -> bool:
+        """Whether somebody cancelled the task since the work began to wait."""
+        return self.task.cancelling() > self.baseline
 
     def take_back(self) -> bool:
         """Undo our own requests; whether one of somebody else's is left."""
