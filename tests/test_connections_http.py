@@ -12,7 +12,6 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import Opened, Reply, Server, run, services
 from standardwebhooks.webhooks import Webhook
 
 from orchestrator.action import Delivery
@@ -22,6 +21,7 @@ from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.egress import parse_url
 from orchestrator.encoding import json_bytes
 from orchestrator.errors import ActionFailed, EnvironmentFailure, OrchestratorError
+from tests.servers import Opened, Reply, Server, run, services
 
 BASE = parse_url("https://crm.test/api/v1")
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()

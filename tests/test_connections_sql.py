@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import run, services
 
 from orchestrator.action import Delivery
 from orchestrator.config import Allow
 from orchestrator.connections.sql import SqlConnection
 from orchestrator.errors import ActionFailed, EnvironmentFailure
+from tests.servers import run, services
 
 SCHEMA = """
 CREATE TABLE customers (phone TEXT PRIMARY KEY, first_name TEXT, visits INTEGER);

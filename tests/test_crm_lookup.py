@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeContext
-from servers import Opened, Reply, Server, run, services
 
 from actions.crm_lookup import CrmLookup
 from actions.crm_write import CrmWrite
@@ -20,6 +18,8 @@ from orchestrator.config import Allow
 from orchestrator.connections.sql import SqlConnection
 from orchestrator.errors import ActionFailed, NotSent
 from orchestrator.shapes import Shape
+from tests.fakes import FakeContext
+from tests.servers import Opened, Reply, Server, run, services
 
 SCHEMA = """
 CREATE TABLE customers (phone TEXT, given_name TEXT, plan TEXT);

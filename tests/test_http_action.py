@@ -6,14 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from fakes import FakeContext
-from servers import Opened, Reply, Server, run, services
 
 from actions.http import Http
 from orchestrator.clock import run_virtual
 from orchestrator.config import Allow
 from orchestrator.connections.http import open_web
 from orchestrator.errors import ActionFailed, NotSent
+from tests.fakes import FakeContext
+from tests.servers import Opened, Reply, Server, run, services
 
 
 def ask(reply: Reply, **options: Any) -> tuple[Any, Any]:

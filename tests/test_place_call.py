@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes import FakeContext
-from servers import Opened, Reply, Server, run
 
 from actions.place_call import PlaceCall
 from orchestrator.clock import run_virtual
 from orchestrator.config import Allow
 from orchestrator.errors import ActionFailed, NotSent
+from tests.fakes import FakeContext
+from tests.servers import Opened, Reply, Server, run
 
 NUMBER = "+442079460123"
 

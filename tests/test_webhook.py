@@ -7,8 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from fakes import FakeContext
-from servers import Opened, Reply, Server, run, services
 from standardwebhooks.webhooks import Webhook as Receiver
 
 from actions.webhook import MOST_BYTES, Webhook
@@ -19,6 +17,8 @@ from orchestrator.connections.http import HttpConnection
 from orchestrator.errors import ActionFailed, NotSent
 from orchestrator.memory import Memory
 from orchestrator.services import Services
+from tests.fakes import FakeContext
+from tests.servers import Opened, Reply, Server, run, services
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
