@@ -11,7 +11,8 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from orchestrator import AgentRunner, Orchestrator
-from orchestrator.errors import ConfigError
+from orchestrator.encoding import path_value
+from orchestrator.errors import ActionFailed, ConfigError
 from orchestrator.journal import encode
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from tests.kit import make_plan, script
@@ -176,3 +177,19 @@ session:
 """
     variables = {"A": "plain-a", "B": "plain-b", "C": "plain-c", "D": "sqlite:///d.db"}
     assert set(variables.values()) <= make_plan(config, variables).secrets
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("a/b", "a%2Fb"), (7, "7"), (True, "true"), ("é", "%C3%A9"), ("..", ".."), ("\ud800", "%3F")],
+)
+def test_a_value_is_one_part_of_a_path(value: Any, text: str) -> None:
+    """Whatever a value holds, it makes no further part, query or fragment."""
+    assert path_value(value) == text
+
+
+@pytest.mark.parametrize("value", [None, "", [], {}, ["a"]])
+def test_a_path_without_its_value_is_refused(value: Any) -> None:
+    """An empty value would name another thing, such as the whole collection."""
+    with pytest.raises(ActionFailed):
+        path_value(value)
