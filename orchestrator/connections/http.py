@@ -255,6 +255,12 @@ class HttpConnection(Connection):
             delivery.method, self._url(path, query), headers, delivery.body, limit
         )
 
+    def prepare(self) -> None:
+        """Import httpx and load the certificates."""
+        from orchestrator.connections.transport import certificates
+
+        certificates()
+
     def _url(self, path: str, query: str) -> str:
         if self.base_url:
             url = join_path(self._base, path)

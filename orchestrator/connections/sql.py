@@ -104,6 +104,11 @@ class SqlConnection(Connection):
             rows = (await db.execute(query)).mappings().all()
         return [{str(k): _value(v) for k, v in row.items()} for row in rows]
 
+    def prepare(self) -> None:
+        """Import SQLAlchemy and the driver."""
+        import_driver(self.url)
+        import sqlalchemy.ext.asyncio  # noqa: F401 - what the first query would import
+
     async def write(self, table: str, match: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         """Set `values` where columns equal `match`, or add a record. Raises as `fetch`."""
         import_driver(self.url)
