@@ -159,7 +159,7 @@ def write_script(script: CallScript) -> str:
 
 def _lines(script: CallScript) -> Iterator[dict[str, Any]]:
     started = {"started_at": script.started.isoformat()} if script.started else {}
-    if script.header or started:
+    if script.header or started or not script.events:
         yield {"call": dict(script.header), **started}
     for timed in script.events:
         yield {"t": timed.t, "event": timed.event.name, **timed.event.fields}

@@ -19,9 +19,8 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any
 
-from orchestrator.action import Options, Secret, Steps
 from orchestrator.call import Call, Scope
-from orchestrator.context import StepContext
+from orchestrator.context import StepContext, shown_options
 from orchestrator.deadline import StepTimeout, bounded
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, NotSent
@@ -59,6 +58,7 @@ class Flow(Enum):
 async def dispatch(call: Call, handlers: tuple[Handler, ...], fields: Mapping[str, Any]) -> None:
     """Run the hooks of one event, one after another."""
     scope = Scope(call, fields)
+    runs, records, now = call.runs, call.journal.records, call.journal.now
     floor = call.floor if call.plan.has_ladder else None
     if floor is not None:
         floor.hooks_begin()
@@ -66,10 +66,17 @@ async def dispatch(call: Call, handlers: tuple[Handler, ...], fields: Mapping[st
         for handler in handlers:
             if handler.is_conditional and not _admit(call, handler, scope):
                 continue
+            number = runs[handler.key] = runs.get(handler.key, 0) + 1
+            records.append((HOOK, now(), handler, number))
             if handler.background:
                 call.in_background(_Later(call, handler, fields))
+                continue
+            if scope.is_used:
+                scope = Scope(call, fields)
+            if handler.is_simple:
+                await _run_list(call, scope, handler.steps)
             else:
-                await _run_hook(call, handler, scope)
+                await _run_guarded(call, handler, scope)
     finally:
         if floor is not None:
             floor.hooks_end()
@@ -80,11 +87,13 @@ class _Later:
     """A hook that runs in the background, with the event of its moment."""
 
     def __init__(self, call: Call, handler: Handler, fields: Mapping[str, Any]) -> None:
-        self._work = (call, handler, Scope(call, fields))
+        self._call = call
+        self._handler = handler
+        self._scope = Scope(call, fields)
 
     async def __call__(self) -> None:
-        await _run_hook(*self._work)
-        self._work[0].journal.flush()
+        await _run_guarded(self._call, self._handler, self._scope)
+        self._call.journal.flush()
 
 
 def _admit(call: Call, handler: Handler, scope: Scope) -> bool:
@@ -106,19 +115,6 @@ def _admit(call: Call, handler: Handler, scope: Scope) -> bool:
 
 
 # --- one hook
-
-
-async def _run_hook(call: Call, handler: Handler, scope: Scope) -> None:
-    """Run one hook to its end, `finally` steps included. Raises nothing but cancellation."""
-    journal, key = call.journal, handler.key
-    number = call.runs[key] = call.runs.get(key, 0) + 1
-    journal.records.append((HOOK, journal.now(), handler, number))
-    if scope.is_used:
-        scope = scope.fresh()
-    if handler.is_simple:
-        await _run_list(call, scope, handler.steps)
-    else:
-        await _run_guarded(call, handler, scope)
 
 
 async def _run_guarded(call: Call, handler: Handler, scope: Scope) -> None:
@@ -163,11 +159,11 @@ async def run_steps(call: Call, scope: Scope, steps: tuple[Step, ...]) -> None:
 
 
 async def _run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
-    journal, now = call.journal, call.journal.now
+    now, append = call.journal.now, call.journal.records.append
+    started = now()
     for step in steps:
         if step.is_conditional and not _enter(call, scope, step):
             continue
-        started = now()
         try:
             output = _ACTS[step.body.__class__](call, scope, step, step.body)
             if output.__class__ not in _DATA and inspect.isawaitable(output):
@@ -183,13 +179,16 @@ async def _run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
             flow = await _failed(call, scope, step, started, error)
             if flow is not Flow.DONE:
                 return flow
+            started = now()
         except CancelledError:
             _finish(call, scope, step, "cancelled", started)
             raise
         else:
             if step.save is not None:
                 scope.data[step.save] = output
-            journal.records.append((STEP, now(), step, started, "ok", output, None))
+            ended = now()
+            append((STEP, ended, step, started, "ok", output, None))
+            started = ended
             if step.id is not None:
                 _keep(scope, step.id, "ok", output, None)
     return Flow.DONE
@@ -285,37 +284,12 @@ def _act(call: Call, scope: Scope, step: Step, body: ActionBody) -> Any:
     if action is None:
         action = body.make(scope)
     if body.cls.in_journal:
-        call.journal.records.append((ACT, call.journal.now(), step, _options(action)))
-    context = StepContext(scope, step, run_steps)
+        call.journal.records.append((ACT, call.journal.now(), step, shown_options(action)))
+    context = StepContext(scope, step)
     if step.retry is not None:
         return _with_retries(call, step, action, context)
     given = call.services.given
     return action.run(context) if given is None else _ask(given, action, context, step)
-
-
-def _options(action: Any) -> dict[str, Any]:
-    """What an action was given, sharing nothing that may change while the call goes on."""
-    return {
-        name: value if value.__class__ in _FIXED else _shown(value)
-        for name, value in action.__dict__.items()
-    }
-
-
-#: Values that cannot change; `plain` costs more.
-_FIXED = frozenset({str, bool, int, float, type(None)})
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, Secret):
-        return "***"
-    if isinstance(value, Options):
-        return {name.rstrip("_"): _shown(item) for name, item in vars(value).items()}
-    if isinstance(value, Steps) or callable(value):
-        return None
-    try:
-        return plain(value)
-    except ActionFailed as error:
-        return f"({error})"
 
 
 def _ask(given: GivenLike, action: Any, context: StepContext, step: Step) -> Any:

@@ -152,7 +152,7 @@ def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line
 
 
 def _timer(r: Redactor, name: str, what: str, details: Mapping[str, Any]) -> Line:
-    return {"timer": name, "is": what, **r.secret(details)}
+    return {"timer": r.secret(name), "is": what, **r.secret(details)}
 
 
 def _note(r: Redactor, text: str, details: Mapping[str, Any]) -> Line:
@@ -182,7 +182,7 @@ class Journal:
     tuple. The dispatcher appends acts, hooks and steps itself, with `ACT`, `HOOK` and `STEP`.
     """
 
-    __slots__ = ("_flushed", "began", "call_id", "now", "records", "redactor", "sink")
+    __slots__ = ("began", "call_id", "now", "records", "redactor", "sink")
 
     def __init__(
         self, call_id: str, sink: Sink, redactor: Redactor, now: Callable[[], float]
@@ -193,7 +193,6 @@ class Journal:
         self.now = now
         self.began = now()
         self.records: list[Record] = []
-        self._flushed = 0
 
     def call(self, call: Mapping[str, Any], config: Mapping[str, Any], started: str) -> None:
         """The header: who calls, under which config, since when."""
@@ -236,10 +235,10 @@ class Journal:
         self.records.append((_end, self.now(), facts))
 
     def flush(self) -> None:
-        """Hand what is new to the sink."""
-        new = self.records[self._flushed :]
-        if new:
-            self._flushed += len(new)
+        """Hand the records to the sink; a long call does not pile them up."""
+        if self.records:
+            new = self.records[:]
+            self.records.clear()  # in place: the dispatcher holds on to the list
             self.sink.put(self.call_id, new, self.redactor, self.began)
 
 
@@ -268,12 +267,12 @@ class Sink(Protocol):
 
 
 class MemorySink:
-    """Keeps nothing of its own: for embedding without a journal directory, and for tests."""
+    """Keeps nothing: for embedding without a journal directory."""
 
     def put(
         self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
     ) -> None:
-        """Drop the records; the journal still holds them while the call is live."""
+        """Drop the records."""
 
     def close(self) -> None:
         """Nothing to write."""
@@ -295,19 +294,23 @@ class DirectorySink:
         self.last_failure = ""
         self._started: set[str] = set()
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def put(
         self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
     ) -> None:
         """Queue the records; returns at once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+            self._thread.start()
         self._queue.put((call_id, records, redactor, began))
 
     def close(self) -> None:
         """Write out all that was put, and stop the thread."""
-        self._queue.put(None)
-        self._thread.join()
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:

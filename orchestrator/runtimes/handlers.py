@@ -14,7 +14,7 @@ from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounde
 from orchestrator.events import Event, Scope, check_event, is_custom
 from orchestrator.runtime import Handler
 
-__all__ = ["HandlerTable", "Limits", "Registered", "cancellations", "run_handlers"]
+__all__ = ["HandlerTable", "Limits", "Registered", "run_handlers"]
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,6 @@ async def _run_one(
     *,
     about: Mapping[str, Any],
 ) -> None:
-    before = cancellations()
     # Who keeps deadlines also ends by itself once cut short, and may have `finally` steps to run.
     keeps = handler.keeps_deadline
     seconds, grace = (None, limits.seconds) if keeps else (limits.seconds, GRACE)
@@ -165,21 +164,8 @@ async def _run_one(
         logger.info("handler cut short by the end of the call", extra=_who(handler, about))
     except StepTimeout:
         logger.warning("handler exceeded its time limit", extra=_who(handler, about))
-    except asyncio.CancelledError:
-        if cancellations() > before:
-            raise
-        # Nobody cancelled us: the handler awaited something that was cancelled.
-        logger.exception("handler raised CancelledError", extra=_who(handler, about))
     except Exception:  # the isolation of handlers, promised to the operator
         logger.exception("handler raised", extra=_who(handler, about))
-
-
-def cancellations() -> int:
-    """How many requests to cancel the current task has; compared before and after, it tells
-    whether a `CancelledError` was meant for us.
-    """
-    task = asyncio.current_task()
-    return task.cancelling() if task is not None else 0
 
 
 def _who(handler: Registered, about: Mapping[str, Any]) -> dict[str, Any]:

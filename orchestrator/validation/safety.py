@@ -30,7 +30,7 @@ def _check_connection(connection: ConnectionConfig, problems: ProblemList) -> No
     for name, value in connection.options.items():
         option = connection.type.options[name]
         for text, inner in _secret_values(value, option):
-            if isinstance(text.raw, str) and text.raw and not list(text.env_refs()):
+            if _is_credential(text.raw) and not list(text.env_refs()):
                 problems.add(
                     text.place.document.problem(
                         "HK502",
@@ -65,6 +65,13 @@ def _secret_values(value: Value, option: Option) -> Iterable[tuple[Value, str]]:
         field = option.fields.get(name)
         if field is not None:
             yield from _secret_values(inner, field)
+
+
+def _is_credential(raw: object) -> bool:
+    """Whether a text under a secret option is one: a URL without a password is not."""
+    if not isinstance(raw, str) or not raw:
+        return False
+    return "://" not in raw or "@" in raw
 
 
 def _is_plain_http(raw: object) -> bool:
