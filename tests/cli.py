@@ -40,7 +40,7 @@ def run_process(*args: object, cwd: Path, text: str = "") -> subprocess.Complete
     """Run a command in a process of its own, as a user does."""
     command = [sys.executable, "-W", "error", "-m", "orchestrator", *map(str, args)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(  # noqa: S603 - our own interpreter
+    return subprocess.run(
         command, cwd=cwd, input=text, env=environment, text=True, capture_output=True, timeout=60,
         check=False,
     )  # fmt: skip

@@ -1,6 +1,5 @@
 """Tests of call tests: what their files may say, and how a call is compared with them."""
 
-# ruff: noqa: E501 - tables read best one row a line
 from __future__ import annotations
 
 from pathlib import Path

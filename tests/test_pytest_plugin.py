@@ -18,7 +18,7 @@ def run_pytest(folder: Path, *args: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-p", "orchestrator.pytest_plugin",
                "-p", "no:cacheprovider", *args]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ran = subprocess.run(  # noqa: S603 - our own interpreter
+    ran = subprocess.run(
         command, cwd=folder, env=environment, text=True, capture_output=True, timeout=60,
         check=False,
     )  # fmt: skip
@@ -59,7 +59,7 @@ def test_the_plugin_costs_nothing_where_there_are_no_call_tests() -> None:
         "import sys; before = set(sys.modules); import orchestrator.pytest_plugin;"
         "print(*sorted(m for m in sys.modules if m.startswith('orchestrator') and m not in before))"
     )
-    ran = subprocess.run(  # noqa: S603 - our own interpreter
+    ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, text=True, capture_output=True, check=True
     )
     assert ran.stdout.strip() == ("orchestrator orchestrator._version orchestrator.pytest_plugin")

@@ -59,10 +59,7 @@ def command(
     app = Orchestrator(loaded, journals=_Printer() if verbose else None, given=given)
     if sys.stdin.isatty():
         click.echo(f"{loaded.name}: you are the caller. {', '.join(COMMANDS)}")
-    try:
-        asyncio.run(_carry(app, machine, number))
-    finally:
-        app.close()
+    asyncio.run(_carry(app, machine, number))
 
 
 def _machine(name: str | None) -> DialogMachine:
