@@ -28,8 +28,9 @@ RANKS = {
     "attachment": 12,
     "replay": 13, "app": 13,
     "testing": 14,
-    "pytest_plugin": 15, "cli": 15,
-    "__init__": 16, "__main__": 16,
+    "story": 15,
+    "pytest_plugin": 16, "cli": 16,
+    "__init__": 17, "__main__": 17,
 }  # fmt: skip
 
 
