@@ -28,7 +28,6 @@ RANKS = {
     "attachment": 12,
     "replay": 13, "app": 13,
     "testing": 14,
-    "story": 15,
     "pytest_plugin": 16, "cli": 16,
     "__init__": 17, "__main__": 17,
 }  # fmt: skip
