@@ -14,10 +14,11 @@ from typing import Any
 
 from benchmarks.sidebyside import measure, table
 from orchestrator.action import Action
-from orchestrator.call import Call, CallFacts
+from orchestrator.call import Call
 from orchestrator.clock import real_clock
 from orchestrator.compiler import compile_config
 from orchestrator.dispatcher import dispatch, run_steps
+from orchestrator.facts import CallFacts
 from orchestrator.journal import Journal, MemorySink, Redactor
 from orchestrator.memory import Memory
 from orchestrator.registry import Registry
