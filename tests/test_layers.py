@@ -15,7 +15,7 @@ RANKS = {
     "_version": 0, "errors": 0, "codes": 0, "shapes": 0, "durations": 0, "deadline": 0,
     "events": 1, "clock": 1, "runtime": 1, "plain": 1,
     "document": 2, "templates": 2, "journal": 2, "memory": 2, "signing": 2, "egress": 2,
-    "breaker": 2, "logs": 2, "summary": 13, "encoding": 2, "scriptevent": 2, "dialog": 2,
+    "breaker": 2, "logs": 2, "summary": 15, "encoding": 2, "scriptevent": 2, "dialog": 2,
     "commands": 2, "facts": 2, "owned": 2,
     "action": 3, "values": 3, "callscript": 3, "story": 3,
     "options": 4, "journalfile": 4, "runtimes": 4, "outbox_store": 4, "connections": 4,
@@ -26,12 +26,13 @@ RANKS = {
     "silence": 9,
     "call": 10,
     "context": 11,
-    "dispatcher": 12,
-    "attachment": 13,
-    "replay": 14, "app": 14,
-    "testing": 15,
-    "pytest_plugin": 17, "cli": 17,
-    "__init__": 18, "__main__": 18,
+    "steps": 12,
+    "dispatcher": 13,
+    "attachment": 14,
+    "replay": 15, "app": 15,
+    "testing": 16,
+    "pytest_plugin": 18, "cli": 18,
+    "__init__": 19, "__main__": 19,
 }  # fmt: skip
 
 
