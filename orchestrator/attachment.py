@@ -73,7 +73,7 @@ class Attachment:
         call = self._new_call(ctx)
         self.calls[id(ctx)] = call
         self._register(call, ctx.session)
-        call.journal.scope(call.t, "runner", "call_start", {})
+        call.journal.scope("runner", "call_start", {})
         await _run(call, "runner", "call_start", {})
 
     async def _call_ended(self, ctx: ContextLike, final_state: str = "ended", *_: Any) -> None:
@@ -84,7 +84,7 @@ class Attachment:
         if call.facts.outcome is None:
             call.facts.outcome = final_state
         fields = {"final_state": final_state}
-        call.journal.scope(call.t, "runner", "call_end", fields)
+        call.journal.scope("runner", "call_end", fields)
         try:
             await _run(call, "runner", "call_end", fields)
         finally:
@@ -96,7 +96,7 @@ class Attachment:
         facts.id = ctx.call_id
         facts.attempt = self._attempt(facts.session_id)
         redactor = Redactor(tuple(plan.secrets), is_private=plan.is_private)
-        journal = Journal(facts.id, self.host.sink(), redactor)
+        journal = Journal(facts.id, self.host.sink(), redactor, services.clock.now)
         session_can = getattr(ctx.session, "capabilities", None)
         runner_can = getattr(self.runner, "capabilities", None)
         capabilities = session_can or runner_can or ALL_CAPABILITIES
@@ -134,7 +134,7 @@ class Attachment:
                 session.on(name)(_unlimited(handler))
             except (UnknownEvent, ValueError):
                 if call.plan.handlers.get(("session", name)):
-                    call.journal.note(call.t, "this runtime has no such event", event=name)
+                    call.journal.note("this runtime has no such event", event=name)
 
     def _handler(self, call: Call, name: str, *, arrives: bool) -> Callable[..., Any]:
         event = find_event("session", name)
@@ -155,7 +155,7 @@ class Attachment:
 
 async def _session_started(call: Call) -> None:
     call.facts.state = "live"
-    call.journal.scope(call.t, "session", "call_start", {})
+    call.journal.scope("session", "call_start", {})
     await _run(call, "session", "call_start", {})
 
 
@@ -164,7 +164,7 @@ async def _session_ended(call: Call, state: str) -> None:
     call.facts.end_reason = call.facts.end_reason or state
     call.close(state)
     fields = {"state": state}
-    call.journal.scope(call.t, "session", "call_end", fields)
+    call.journal.scope("session", "call_end", fields)
     await _run(call, "session", "call_end", fields)
 
 
@@ -183,8 +183,7 @@ async def _settle(call: Call, final_state: str) -> None:
     """What is left of a call once it is over; off the runtime's path, so that no slot is held."""
     await call.drain()
     facts = call.facts
-    call.journal.end(
-        call.t, final_state=final_state, state=facts.state, reason=facts.end_reason,
+    call.journal.end(final_state=final_state, state=facts.state, reason=facts.end_reason,
         turns=facts.turns, interruptions=facts.interruptions,
     )  # fmt: skip
     call.journal.flush()

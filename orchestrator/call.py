@@ -150,7 +150,7 @@ def _weekdays(text: str) -> set[int]:
 class Scope:
     """The names that templates of a hook see."""
 
-    __slots__ = ("call", "data", "error", "event", "live", "memory", "steps", "vars")
+    __slots__ = ("call", "data", "error", "event", "is_used", "live", "memory", "steps", "vars")
 
     def __init__(self, live: Call, event: Mapping[str, Any]) -> None:
         self.live = live
@@ -161,6 +161,11 @@ class Scope:
         self.memory = live.services.memory
         self.steps: dict[str, Any] = {}
         self.error: Mapping[str, Any] | None = None
+        self.is_used = False  # by a hook that left results of steps or an error in it
+
+    def fresh(self) -> Scope:
+        """The same names for the next hook of the event."""
+        return Scope(self.live, self.event)
 
     @property
     def now(self) -> datetime:
@@ -203,7 +208,7 @@ _SEND: Mapping[type[Command], Callable[[Any, Any], Awaitable[None]]] = {
         answer_within=c.answer_within,
     ),
     Recording: lambda s, c: (
-        s.recording.pause(c.reason) if c.do == "pause" else s.recording.resume()
+        s.recording.pause(c.reason) if c.change == "pause" else s.recording.resume()
     ),
     Filler: lambda s, c: s.set_filler(c.text),
     SendDigits: lambda s, c: s.send_digits(c.digits),
@@ -260,7 +265,7 @@ class Call:
         return self.clock.now() - self.began
 
     def _log_timer(self, name: str, what: str, **details: Any) -> None:
-        self.journal.timer(self.t, name, what, **details)
+        self.journal.timer(name, what, **details)
 
     # --- events
 
@@ -270,7 +275,7 @@ class Call:
             return
         origin = "hook" if self._own_events[name] > 0 else ""
         self._own_events[name] -= bool(origin)
-        self.journal.event(self.t, name, fields, origin)
+        self.journal.event(name, fields, origin)
         for timer, (handle, cancel_on) in list(self._timers.items()):
             if name in cancel_on:
                 handle.cancel()
@@ -316,7 +321,7 @@ class Call:
         """
         if self.is_over and not isinstance(command, Recording):
             raise LineGone(f"{command.name}: the call is over")
-        self.journal.command(self.t, command.name, command_fields(command), by)
+        self.journal.command(command.name, command_fields(command), by)
         await _SEND[type(command)](self.session, command)
         if isinstance(command, Say):
             self.facts.transcript.append({"who": "agent", "text": command.text})
@@ -345,14 +350,14 @@ class Call:
         if self._recording_timer is not None:
             self._recording_timer.cancel()
             self._recording_timer = None
-            self.journal.note(self.t, "the recording resumes by itself", why=why)
+            self.journal.note("the recording resumes by itself", why=why)
             self.spawn(self._resume_quietly())
 
     async def _resume_quietly(self) -> None:
         try:
             await self.resume_recording("recording")
         except ActionFailed as error:
-            self.journal.note(self.t, "the recording could not be resumed", why=str(error))
+            self.journal.note("the recording could not be resumed", why=str(error))
 
     # --- timers
 
@@ -397,7 +402,7 @@ class Call:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.journal.note(self.t, "a task of this call failed", why=repr(error))
+            self.journal.note("a task of this call failed", why=repr(error))
 
     def in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run after all earlier background work of this call, off the call's path."""
@@ -430,7 +435,7 @@ class Call:
             await asyncio.wait(self._others(), timeout=left)
         late = self._others()
         if late:
-            self.journal.note(self.t, "background work was cut off", tasks=len(late), after=limit)
+            self.journal.note("background work was cut off", tasks=len(late), after=limit)
             for task in late:
                 task.cancel()
             await asyncio.wait(late, timeout=1.0)  # a task that ignores this is not waited for

@@ -138,7 +138,7 @@ def write_script(script: CallScript) -> str:
 
 
 def _lines(script: CallScript) -> Iterator[dict[str, Any]]:
-    if script.header:
+    if script.header or not script.events:
         yield {"call": dict(script.header)}
     for timed in script.events:
         yield {"t": timed.t, "event": timed.event.name, **timed.event.fields}
@@ -211,7 +211,9 @@ def _segment(entry: Mapping[str, Any], earlier: list[_Segment]) -> _Segment:
 def _events(segments: list[_Segment]) -> tuple[TimedEvent, ...]:
     rows: list[tuple[float, int, CallEvent]] = []
     for who in ("agent", "caller"):
-        rows += _state_rows([s for s in segments if s.who == who], who)
+        # An agent's synthetic voice makes no noise: only the caller's wordless segments count.
+        heard = [s for s in segments if s.who == who and (s.words or who == "caller")]
+        rows += _state_rows(heard, who)
     for segment in segments:
         rows += _turn_rows(segment, segments)
     rows.sort(key=lambda row: row[:2])

@@ -11,6 +11,7 @@ import asyncio
 import selectors
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,8 +41,8 @@ class Clock:
 
 
 def real_clock() -> Clock:
-    """The clock of the running event loop."""
-    return Clock(asyncio.get_running_loop().time, lambda: datetime.now(UTC))
+    """The clock of an ordinary event loop, whose time is `time.monotonic`."""
+    return Clock(time.monotonic, lambda: datetime.now(UTC))
 
 
 def virtual_clock(start: datetime = VIRTUAL_START) -> Clock:

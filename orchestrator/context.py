@@ -108,13 +108,16 @@ class StepContext:
 
     def write_log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         """Write a line of the config's own log, secrets masked."""
+        number = _LEVELS[level]
+        if not _hooks_log.isEnabledFor(number):
+            return
         redact = self.live.journal.redactor.personal
         extra = {
             "call_id": self.live.facts.id,
             "hook_step": self._step.key,
             "fields": redact(plain(dict(fields))),
         }
-        _hooks_log.log(_LEVELS[level], "%s", redact(message), extra=extra)
+        _hooks_log.log(number, "%s", redact(message), extra=extra)
 
     def connection(self, name: str) -> Any:
         """The open connection of this name."""
@@ -147,7 +150,7 @@ class StepContext:
         if "transfer.outcome" in self.live.capabilities:
             self._watch_outcome(command)
         else:
-            self.live.journal.note(self.live.t, "this runtime reports no transfer outcome")
+            self.live.journal.note("this runtime reports no transfer outcome")
 
     def _watch_outcome(self, command: Transfer) -> None:
         """Judge the transfer by the `transfer` event, or by its absence."""
@@ -174,7 +177,7 @@ class StepContext:
 
     def _fail_later(self, message: str) -> None:
         steps = self._step.on_error
-        self.live.journal.note(self.live.t, message, at=self._step.key)
+        self.live.journal.note(message, at=self._step.key)
         if steps:
             error = {"message": message, "step": self._step.id or self._step.word}
             self.live.spawn(self._run_steps(self.live, self._scope.fork(error), steps))

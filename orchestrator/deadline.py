@@ -13,9 +13,10 @@ import asyncio
 import contextlib
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from typing import Any, TypeVar
+from types import CoroutineType
+from typing import Any, NoReturn, TypeVar
 
-__all__ = ["GRACE", "Cut", "Rest", "StepCut", "StepTimeout", "bounded"]
+__all__ = ["GRACE", "Cut", "Rest", "StepCut", "StepTimeout", "bounded", "cancellations"]
 
 T = TypeVar("T")
 
@@ -92,6 +93,7 @@ async def bounded(
     *,
     on_stray: Callable[[Rest], object],
     cut: Cut | None = None,
+    grace: float = GRACE,
 ) -> T:
     """The result of `work`, if it comes within `seconds` of its first suspension.
 
@@ -101,38 +103,41 @@ async def bounded(
         on_stray: takes over the rest of work that ignores being cancelled, and owns it from then
             on. Time limits and task groups which such work holds open still belong to this task.
         cut: lets somebody else stop the work early.
+        grace: seconds for cleaning up between the first and the second request to stop.
 
     Raises:
         StepTimeout: the limit passed. What the work made of its cancellation is the cause.
         StepCut: `cut()` was called meanwhile.
         asyncio.CancelledError: the task was cancelled by somebody else, even if also late.
     """
-    driven = work if isinstance(work, types.CoroutineType) else _as_coroutine(work)
+    driven = work if isinstance(work, CoroutineType) else _as_coroutine(work)
     try:
         waiting = driven.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # StopIteration is not generic
-    return await _limited(driven, waiting, _Limit(seconds, cut), on_stray)
-
-
-async def _as_coroutine(work: Awaitable[T]) -> T:
-    return await work
-
-
-async def _limited(
-    work: Coroutine[Any, Any, T], waiting: Any, limit: _Limit, on_stray: Callable[[Rest], object]
-) -> T:
+    limit = _Limit(seconds, cut, grace)
     answer: BaseException | None = None
     try:
-        result = await _driven(work, waiting, limit)
+        result = await _driven(driven, waiting, limit)
     except (Exception, asyncio.CancelledError) as error:
         if not limit.asked:
             raise
         answer = error
     finally:
         limit.disarm()
-    if not limit.asked:
-        return result  # type: ignore[no-any-return]  # what the coroutine returned
+    if limit.asked:
+        await _expired(limit, answer, on_stray)
+    return result  # type: ignore[no-any-return]  # what the coroutine returned
+
+
+async def _as_coroutine(work: Awaitable[T]) -> T:
+    return await work
+
+
+async def _expired(
+    limit: _Limit, answer: BaseException | None, on_stray: Callable[[Rest], object]
+) -> NoReturn:
+    """The work was asked to stop: settle the account, and say so."""
     if limit.asked > limit.delivered:
         await _swallow_request()
     is_foreign = limit.take_back()
@@ -184,11 +189,11 @@ class _Limit:
     """One piece of waiting work: its timer, and how often it was asked to stop."""
 
     __slots__ = (
-        "asked", "baseline", "delivered", "is_cut", "loop", "rest", "seconds", "slot", "task",
-        "timer",
+        "asked", "baseline", "delivered", "grace", "is_cut", "loop", "rest", "seconds", "slot",
+        "task", "timer",
     )  # fmt: skip
 
-    def __init__(self, seconds: float | None, slot: Cut | None) -> None:
+    def __init__(self, seconds: float | None, slot: Cut | None, grace: float) -> None:
         self.loop = asyncio.get_running_loop()
         task = asyncio.current_task(self.loop)
         if task is None:
@@ -200,6 +205,7 @@ class _Limit:
         self.is_cut = False
         self.rest: Rest | None = None
         self.seconds = seconds
+        self.grace = grace
         self.slot = slot
         if slot is not None:
             slot._limit = self
@@ -213,9 +219,9 @@ class _Limit:
         return gate
 
     def ask(self) -> None:
-        """Cancel the task on our own account, and once more after GRACE."""
+        """Cancel the task on our own account, and once more after the grace."""
         self.asked += 1
-        self.timer = self.loop.call_later(GRACE, self.ask) if self.asked == 1 else None
+        self.timer = self.loop.call_later(self.grace, self.ask) if self.asked == 1 else None
         self.task.cancel()
 
     def cut(self) -> None:
@@ -245,3 +251,11 @@ class _Limit:
         if self.is_cut:
             return StepCut("stopped early", is_stray=is_stray)
         return StepTimeout(f"not done within {self.seconds:g} s", is_stray=is_stray)
+
+
+def cancellations() -> int:
+    """How many requests to cancel the current task has; compared before and after, it tells
+    whether a `CancelledError` was meant for us.
+    """
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0

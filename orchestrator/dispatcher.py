@@ -2,6 +2,9 @@
 
 `dispatch` never raises but for cancellation. Whatever a step does, the outcome is a record in the
 journal, and the next hook runs. Way of the data: event -> scope -> hook -> step -> action.
+
+A hook that never waits makes no task, no timer and no context manager: `_run_list` calls the step,
+appends one record, and goes on. All else (failures, waits, policies) leaves that path.
 """
 
 from __future__ import annotations
@@ -11,15 +14,17 @@ import contextlib
 import inspect
 import logging
 from asyncio import CancelledError
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from enum import Enum
+from typing import Any
 
 from orchestrator.call import Call, Scope
 from orchestrator.context import StepContext
-from orchestrator.deadline import StepTimeout, bounded
+from orchestrator.deadline import StepTimeout, bounded, cancellations
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, NotSent
+from orchestrator.journal import HOOK, STEP
 from orchestrator.plain import plain
 from orchestrator.plan import (
     ActionBody,
@@ -39,24 +44,45 @@ _log = logging.getLogger("orchestrator")
 
 #: Seconds for all `finally` steps of a hook together.
 CLEANUP_LIMIT = 5.0
-Outcome = Literal["done", "stopped", "failed"]
+
+
+class Flow(Enum):
+    """How a list of steps goes on after one of them."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
 
 
 async def dispatch(call: Call, handlers: tuple[Handler, ...], fields: Mapping[str, Any]) -> None:
     """Run the hooks of one event, one after another."""
     scope = Scope(call, fields)
-    call.floor.hooks_begin()
+    floor = call.floor if call.plan.has_ladder else None
+    if floor is not None:
+        floor.hooks_begin()
     try:
         for handler in handlers:
-            if not _admit(call, handler, scope):
+            if handler.is_conditional and not _admit(call, handler, scope):
                 continue
             if handler.background:
-                call.in_background(lambda h=handler: _run_hook(call, h, Scope(call, fields)))  # type: ignore[misc]
+                call.in_background(_Later(call, handler, fields))
             else:
                 await _run_hook(call, handler, scope)
     finally:
-        call.floor.hooks_end()
+        if floor is not None:
+            floor.hooks_end()
         call.journal.flush()
+
+
+class _Later:
+    """A hook that runs in the background, with the event of its moment."""
+
+    def __init__(self, call: Call, handler: Handler, fields: Mapping[str, Any]) -> None:
+        self._work = (call, handler, Scope(call, fields))
+
+    async def __call__(self) -> None:
+        await _run_hook(*self._work)
+        self._work[0].journal.flush()
 
 
 def _admit(call: Call, handler: Handler, scope: Scope) -> bool:
@@ -65,40 +91,50 @@ def _admit(call: Call, handler: Handler, scope: Scope) -> bool:
         try:
             is_met = handler.when(scope)
         except ActionFailed as error:
-            call.journal.skip(call.t, handler, f"`when` could not be decided: {error}")
+            call.journal.skip(handler, f"`when` could not be decided: {error}")
             return False
         if not is_met:
             saw = handler.explain(scope) if handler.explain is not None else None
-            call.journal.skip(call.t, handler, f"when: {handler.when_text}", saw)
+            call.journal.skip(handler, f"when: {handler.when_text}", saw)
             return False
-    if handler.max_count is not None or handler.cooldown is not None:
-        why = call.may_run(handler)
-        if why:
-            call.journal.skip(call.t, handler, why)
-            return False
-    return True
+    why = call.may_run(handler)
+    if why:
+        call.journal.skip(handler, why)
+    return not why
+
+
+# --- one hook
 
 
 async def _run_hook(call: Call, handler: Handler, scope: Scope) -> None:
     """Run one hook to its end, `finally` steps included. Raises nothing but cancellation."""
-    call.journal.hook(call.t, handler, call.occurrence(handler.key))
-    scope.steps, scope.error = {}, None
+    journal, key = call.journal, handler.key
+    number = call.runs[key] = call.runs.get(key, 0) + 1
+    journal.records.append((HOOK, journal.now(), handler, number))
+    if scope.is_used:
+        scope = scope.fresh()
+    if handler.is_simple:
+        await _run_list(call, scope, handler.steps)
+    else:
+        await _run_guarded(call, handler, scope)
+
+
+async def _run_guarded(call: Call, handler: Handler, scope: Scope) -> None:
+    """A hook with a limit, an error policy or a clean-up of its own."""
     try:
-        if handler.timeout is None:
-            outcome = await _run_list(call, scope, handler.steps)
-        else:
-            work = _run_list(call, scope, handler.steps)
-            outcome = await bounded(work, handler.timeout, on_stray=call.spawn)
-        if outcome == "failed" and handler.on_error:
+        work = _run_list(call, scope, handler.steps)
+        if handler.timeout is not None:
+            work = bounded(work, handler.timeout, on_stray=call.spawn)
+        if await work is Flow.FAILED and handler.on_error:
             await _run_list(call, scope, handler.on_error)
     except StepTimeout:
-        limit = format_duration(handler.timeout or 0)
-        call.journal.hook_end(call.t, handler, "timed_out", f"the hook took longer than {limit}")
+        why = f"the hook took longer than {format_duration(handler.timeout or 0)}"
+        call.journal.hook_end(handler, "timed_out", why)
         if handler.on_error:
-            error = {"message": f"the hook took longer than {limit}", "step": handler.name}
+            error = {"message": why, "step": handler.name}
             await _run_list(call, scope.fork(error), handler.on_error)
     except CancelledError:
-        call.journal.hook_end(call.t, handler, "cancelled")
+        call.journal.hook_end(handler, "cancelled")
         raise
     finally:
         if handler.cleanup:
@@ -107,11 +143,11 @@ async def _run_hook(call: Call, handler: Handler, scope: Scope) -> None:
 
 async def _clean_up(call: Call, handler: Handler, scope: Scope) -> None:
     """Run `finally` steps in a task that the call owns: they go on if this one is cancelled."""
-    work = call.spawn(_run_list(call, scope, handler.cleanup))
+    work = call.spawn(_run_list(call, scope.fork(), handler.cleanup))
     await asyncio.wait({work}, timeout=CLEANUP_LIMIT)
     if not work.done():
         work.cancel()
-        call.journal.hook_end(call.t, handler, "timed_out", "its `finally` steps took too long")
+        call.journal.hook_end(handler, "timed_out", "its `finally` steps took too long")
 
 
 async def run_steps(call: Call, scope: Scope, steps: tuple[Step, ...]) -> None:
@@ -121,115 +157,148 @@ async def run_steps(call: Call, scope: Scope, steps: tuple[Step, ...]) -> None:
     call.journal.flush()
 
 
-async def _run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Outcome:
+# --- steps
+
+
+async def _run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
+    journal, now = call.journal, call.journal.now
+    before = cancellations()
     for step in steps:
-        if step.when is not None and not _is_met(call, step, scope):
+        if step.is_conditional and not _enter(call, scope, step):
             continue
-        if step.background:
-            _send_to_background(call, scope, step)
-            continue
-        outcome = await _run_step(call, scope, step)
-        if outcome != "done":
-            return outcome
-    return "done"
+        started = now()
+        try:
+            output = _ACTS[step.body.__class__](call, scope, step, step.body)
+            if output.__class__ not in _DATA and inspect.isawaitable(output):
+                output = await bounded(output, step.timeout, on_stray=call.spawn)
+            if output.__class__ is Flow:
+                if output is not Flow.DONE:
+                    _finish(call, scope, step, "ok", started)
+                    return output
+                output = None
+            elif output is not None and step.body.__class__ is ActionBody:
+                output = plain(output)
+        except Exception as error:  # noqa: BLE001 - whatever a step raises, the call goes on
+            flow = await _failed(call, scope, step, started, error)
+            if flow is not Flow.DONE:
+                return flow
+        except CancelledError as error:
+            if cancellations() > before:
+                _finish(call, scope, step, "cancelled", started)
+                raise
+            # Nobody cancelled us: the step itself awaited something that was cancelled.
+            flow = await _failed(call, scope, step, started, error)
+            if flow is not Flow.DONE:
+                return flow
+        else:
+            if step.save is not None:
+                scope.data[step.save] = output
+            journal.records.append((STEP, now(), step, started, "ok", output, None))
+            if step.id is not None:
+                _keep(scope, step.id, "ok", output, None)
+    return Flow.DONE
 
 
-def _is_met(call: Call, step: Step, scope: Scope) -> bool:
-    assert step.when is not None  # noqa: S101 - narrows the type for the checker
-    why = "its `when` is false"
-    try:
-        if step.when(scope):
-            return True
-    except ActionFailed as error:
-        why = f"its `when` could not be decided: {error}"
-    _finish(call, scope, step, "skipped", call.clock.now(), None, why)
-    return False
+#: What is surely nothing to wait for; asking `isawaitable` costs ten times as much.
+_DATA = frozenset({type(None), dict, str, list, bool, int, float, Flow})
 
 
-async def _run_step(call: Call, scope: Scope, step: Step) -> Outcome:
-    """Run one step; its failure is recorded here and goes no further than its policy says."""
-    started = call.clock.now()
-    try:
-        outcome, output = await _execute(call, scope, step)
-    except StepTimeout:
-        message = f"no answer within {format_duration(step.timeout or 0)}"
-        return await _fail(call, scope, step, "timed_out", started, message)
-    except NotSent as error:
-        if step.save is not None:
-            scope.data[step.save] = None
-        _finish(call, scope, step, "not_sent", started, None, str(error))
-        return "done"
-    except CancelledError:
-        _finish(call, scope, step, "cancelled", started, None, None)
-        raise
-    except ActionFailed as error:
-        return await _fail(call, scope, step, "failed", started, str(error))
-    except Exception as error:  # noqa: BLE001 - whatever a hook raises, the call goes on
-        _log.warning("a step raised", exc_info=error, extra={"step": step.key})
-        message = f"{type(error).__name__}: {error}"
-        return await _fail(call, scope, step, "failed", started, message)
-    if step.save is not None:
-        scope.data[step.save] = output
-    _finish(call, scope, step, "ok", started, output, None)
-    return outcome
+def _enter(call: Call, scope: Scope, step: Step) -> bool:
+    """Whether a step with a condition, or in the background, is to be run here and now."""
+    if step.when is not None:
+        why = "its `when` is false"
+        try:
+            is_met = step.when(scope)
+        except ActionFailed as error:
+            is_met, why = False, f"its `when` could not be decided: {error}"
+        if not is_met:
+            _finish(call, scope, step, "skipped", call.journal.now(), error=why)
+            return False
+    if step.background:
+        _send_to_background(call, scope, step)
+        return False
+    return True
+
+
+def _send_to_background(call: Call, scope: Scope, step: Step) -> None:
+    """Queue a step. Its options are rendered now, so that it sees the values of its moment."""
+    body = step.body
+    if isinstance(body, ActionBody) and body.constant is None:
+        try:
+            step = replace(step, body=replace(body, constant=body.make(scope)))
+        except ActionFailed as error:
+            _finish(call, scope, step, "failed", call.journal.now(), error=str(error))
+            return
+    forked, inline = scope.fork(), replace(step, when=None, background=False)
+
+    async def work() -> None:
+        await _run_list(call, forked, (inline,))
+        call.journal.flush()
+
+    call.in_background(work)
 
 
 def _finish(
-    call: Call,
-    scope: Scope,
-    step: Step,
-    status: str,
-    started: float,
-    output: Any,
-    error: str | None,
+    call: Call, scope: Scope, step: Step, status: str, started: float, *, error: str | None = None
 ) -> None:
-    now = call.clock.now()
-    call.journal.step(now - call.began, step, status, now - started, output, error)
+    """Record a step that did not simply succeed."""
+    call.journal.step(step, started, status, None, error)
     if step.id is not None:
-        scope.steps[step.id] = {"status": status, "output": output, "error": error}
+        _keep(scope, step.id, status, None, error)
 
 
-async def _fail(
-    call: Call, scope: Scope, step: Step, status: str, started: float, message: str
-) -> Outcome:
-    _finish(call, scope, step, status, started, None, message)
+def _keep(scope: Scope, name: str, status: str, output: Any, error: str | None) -> None:
+    scope.is_used = True
+    scope.steps[name] = {"status": status, "output": output, "error": error}
+
+
+async def _failed(
+    call: Call, scope: Scope, step: Step, started: float, error: BaseException
+) -> Flow:
+    """Record a step that raised, and do what its policy says."""
+    if isinstance(error, NotSent):
+        if step.save is not None:
+            scope.data[step.save] = None
+        _finish(call, scope, step, "not_sent", started, error=str(error))
+        return Flow.DONE
+    status, message = _describe(step, error)
+    _finish(call, scope, step, status, started, error=message)
+    if step.on_error == ():
+        return Flow.DONE
+    details = {"message": message, "step": step.id or step.word}
     if step.on_error is None:
-        scope.error = {"message": message, "step": step.id or step.word}
-        return "failed"
-    if not step.on_error:
-        return "done"
-    error = {"message": message, "step": step.id or step.word}
-    await _run_list(call, scope.fork(error), step.on_error)
-    return "stopped"
+        scope.error, scope.is_used = details, True
+        return Flow.FAILED
+    await _run_list(call, scope.fork(details), step.on_error)
+    return Flow.STOPPED
 
 
-# --- bodies: each returns how the list goes on, and an output
+def _describe(step: Step, error: BaseException) -> tuple[str, str]:
+    if isinstance(error, StepTimeout):
+        stray = "; it ignores being stopped" if error.is_stray else ""
+        return "timed_out", f"no answer within {format_duration(step.timeout or 0)}{stray}"
+    if isinstance(error, ActionFailed):
+        return "failed", str(error)
+    _log.warning("a step raised", exc_info=error, extra={"step": step.key, "place": step.place})
+    return "failed", f"{type(error).__name__}: {error}"
 
 
-async def _execute(call: Call, scope: Scope, step: Step) -> tuple[Outcome, Any]:
-    body = step.body
-    if body.__class__ is ActionBody:
-        return "done", await _run_action(call, scope, step)
-    return await _BODIES[body.__class__](call, scope, step, body)
+# --- bodies: each acts at once, or gives a coroutine; a `Flow` says how the list goes on
 
 
-async def _run_action(call: Call, scope: Scope, step: Step) -> Any:
-    body: ActionBody = step.body  # type: ignore[assignment]
-    if call.services.given is not None:
-        answer = call.services.given.answer(call.facts.id, step)
+def _act(call: Call, scope: Scope, step: Step, body: ActionBody) -> Any:
+    given = call.services.given
+    if given is not None:
+        answer = given.answer(call.facts.id, step)
         if answer is not None:
-            return await bounded(answer, step.timeout, on_stray=call.spawn)
-    action = body.constant or body.make(scope)
+            return answer
+    action = body.constant
+    if action is None:
+        action = body.make(scope)
     context = StepContext(scope, step, run_steps)
     if step.retry is not None:
-        work = _with_retries(call, step, action, context)
-        return plain(await bounded(work, step.timeout, on_stray=call.spawn))
-    output = action.run(context)
-    if output is None:
-        return None
-    if inspect.isawaitable(output):
-        output = await bounded(output, step.timeout, on_stray=call.spawn)
-    return plain(output)
+        return _with_retries(call, step, action, context)
+    return action.run(context)
 
 
 async def _with_retries(call: Call, step: Step, action: Any, context: StepContext) -> Any:
@@ -244,105 +313,68 @@ async def _with_retries(call: Call, step: Step, action: Any, context: StepContex
         except Exception as error:
             if isinstance(error, ActionFailed) and not error.retryable:
                 raise
-            call.journal.note(
-                call.t, "a step is tried again", at=step.key, attempt=attempt, why=str(error)
-            )
+            call.journal.note("a step is tried again", at=step.key, attempt=attempt, why=str(error))
         await asyncio.sleep(pause)
         pause = min(pause * 2, step.retry.max)
     output = action.run(context)
     return await output if inspect.isawaitable(output) else output
 
 
-async def _run_if(call: Call, scope: Scope, step: Step, body: IfBody) -> tuple[Outcome, Any]:
-    is_met = bool(body.condition(scope))
-    return await _run_list(call, scope, body.then if is_met else body.otherwise), None
+def _if(call: Call, scope: Scope, step: Step, body: IfBody) -> Any:
+    return _run_list(call, scope, body.then if body.condition(scope) else body.otherwise)
 
 
-async def _run_chain(call: Call, scope: Scope, step: Step, body: ChainBody) -> tuple[Outcome, Any]:
-    work = _run_list(call, scope, body.steps)
-    if step.timeout is not None:
-        return await bounded(work, step.timeout, on_stray=call.spawn), None
-    return await work, None
+def _chain(call: Call, scope: Scope, step: Step, body: ChainBody) -> Any:
+    return _run_list(call, scope, body.steps)
 
 
-async def _run_wait(call: Call, scope: Scope, step: Step, body: WaitBody) -> tuple[Outcome, Any]:
+async def _wait(call: Call, scope: Scope, step: Step, body: WaitBody) -> None:
     await asyncio.sleep(body.seconds)
-    return "done", None
 
 
-async def _run_stop(call: Call, scope: Scope, step: Step, body: StopBody) -> tuple[Outcome, Any]:
-    return "stopped", body.reason(scope)
+def _stop(call: Call, scope: Scope, step: Step, body: StopBody) -> Flow:
+    reason = body.reason(scope)
+    call.journal.note("the hook stops", at=step.key, why=str(reason))
+    return Flow.STOPPED
 
 
-async def _run_set(call: Call, scope: Scope, step: Step, body: SetBody) -> tuple[Outcome, Any]:
+def _set(call: Call, scope: Scope, step: Step, body: SetBody) -> Any:
     values = {key: plain(read(scope)) for key, read in body.values}
     scope.data.update(values)
-    return "done", values
+    return values
 
 
-async def _run_parallel(
-    call: Call, scope: Scope, step: Step, body: ParallelBody
-) -> tuple[Outcome, Any]:
-    """Run steps side by side under one deadline."""
+async def _parallel(call: Call, scope: Scope, step: Step, body: ParallelBody) -> Flow:
+    """Run steps side by side; the step's deadline is kept by whoever awaits this."""
     tasks = {call.spawn(_run_list(call, scope, (inner,))) for inner in body.steps}
-    deadline = call.clock.now() + step.timeout if step.timeout is not None else None
-    pending = set(tasks)
-    failed = False
+    pending, failed = tasks, False
     try:
         while pending and not (failed and body.first_error == "cancel"):
-            left = None if deadline is None else deadline - call.clock.now()
-            if left is not None and left <= 0:
-                break
-            done, pending = await asyncio.wait(
-                pending, timeout=left, return_when=asyncio.FIRST_COMPLETED
-            )
-            failed = failed or any(not t.cancelled() and t.result() == "failed" for t in done)
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            failed = failed or any(not t.cancelled() and t.result() is Flow.FAILED for t in done)
     except CancelledError:
-        await _cancel(pending)
+        if not body.keeps_late:
+            await _cancel(pending)
         raise
-    if pending and not (body.keeps_late and not failed):
-        await _cancel(pending)
+    await _cancel(pending)
     if failed:
         raise ActionFailed("a step of `parallel` failed")
-    if pending:
-        raise StepTimeout
-    return "done", None
+    return Flow.DONE
 
 
 async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=0.1)
+        await asyncio.wait(tasks, timeout=0.05)
 
 
-_BODIES: Mapping[type, Callable[..., Coroutine[Any, Any, tuple[Outcome, Any]]]] = {
-    IfBody: _run_if,
-    ChainBody: _run_chain,
-    WaitBody: _run_wait,
-    StopBody: _run_stop,
-    SetBody: _run_set,
-    ParallelBody: _run_parallel,
+_ACTS: Mapping[type, Callable[[Call, Scope, Step, Any], Any]] = {
+    ActionBody: _act,
+    IfBody: _if,
+    ChainBody: _chain,
+    WaitBody: _wait,
+    StopBody: _stop,
+    SetBody: _set,
+    ParallelBody: _parallel,
 }
-
-
-# --- the background lane
-
-
-def _send_to_background(call: Call, scope: Scope, step: Step) -> None:
-    """Queue a step. Its options are rendered now, so that it sees the values of its moment."""
-    forked = scope.fork()
-    body = step.body
-    if isinstance(body, ActionBody) and body.constant is None:
-        try:
-            action = body.make(forked)
-        except ActionFailed as error:
-            _finish(call, scope, step, "failed", call.clock.now(), None, str(error))
-            return
-        step = replace(step, body=replace(body, constant=action))
-
-    async def work() -> None:
-        await _run_step(call, forked, step)
-        call.journal.flush()
-
-    call.in_background(work)

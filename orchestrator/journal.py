@@ -17,7 +17,19 @@ from typing import Any, Protocol
 
 from orchestrator.errors import EnvironmentFailure
 
-__all__ = ["DirectorySink", "Journal", "MemorySink", "Redactor", "Sink", "file_name"]
+__all__ = [
+    "HOOK",
+    "SKIP",
+    "STEP",
+    "DirectorySink",
+    "Journal",
+    "MemorySink",
+    "Redactor",
+    "Sink",
+    "dump_line",
+    "encode",
+    "file_name",
+]
 
 Record = tuple[Any, ...]
 Line = dict[str, Any]
@@ -96,11 +108,17 @@ def _hook_end(r: Redactor, handler: Any, outcome: str, detail: str) -> Line:
 
 
 def _step(
-    r: Redactor, step: Any, status: str, seconds: float, output: Any, error: str | None
+    r: Redactor,
+    now: float,
+    step: Any,
+    started: float,
+    status: str,
+    output: Any,
+    error: str | None,
 ) -> Line:
     line: Line = {"step": step.word, "at": step.key, "status": status}
-    if seconds:
-        line["ms"] = round(seconds * 1000, 1)
+    if now > started:
+        line["ms"] = round((now - started) * 1000, 1)
     if step.id:
         line["id"] = step.id
     if output is not None:
@@ -112,6 +130,10 @@ def _step(
     return line
 
 
+#: Encoders that the dispatcher puts into records itself.
+HOOK, SKIP, STEP = _hook, _skip, _step
+
+
 def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line:
     shown = {k: r.personal(v) if k in ("text", "target", "announcement", "note") else r.secret(v)
              for k, v in fields.items()}  # fmt: skip
@@ -119,7 +141,7 @@ def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line
 
 
 def _timer(r: Redactor, name: str, what: str, details: Mapping[str, Any]) -> Line:
-    return {"timer": name, "is": what, **r.secret(details)}
+    return {"timer": r.secret(name), "is": what, **r.secret(details)}
 
 
 def _note(r: Redactor, text: str, details: Mapping[str, Any]) -> Line:
@@ -143,95 +165,89 @@ def _short(value: Any, limit: int = 2000) -> Any:
 
 
 class Journal:
-    """Collects the records of one call and hands them to a sink. Times are seconds into the call.
+    """Collects the records of one call and hands them to a sink.
 
-    Adding a record only appends a tuple; `flush` passes what is new to the sink.
+    A record is `(encoder, now, *fields)`, its time as the clock has it; adding one is appending a
+    tuple. The dispatcher appends hooks and steps itself, with `HOOK`, `SKIP` and `STEP`.
     """
 
-    __slots__ = ("_flushed", "call_id", "records", "redactor", "sink")
+    __slots__ = ("_flushed", "began", "call_id", "now", "records", "redactor", "sink")
 
-    def __init__(self, call_id: str, sink: Sink, redactor: Redactor) -> None:
+    def __init__(
+        self, call_id: str, sink: Sink, redactor: Redactor, now: Callable[[], float]
+    ) -> None:
         self.call_id = call_id
         self.sink = sink
         self.redactor = redactor
+        self.now = now
+        self.began = now()
         self.records: list[Record] = []
         self._flushed = 0
 
-    def add(self, encoder: Callable[..., Line], t: float, *fields: Any) -> None:
-        """Add one record; `encoder` is one of the methods' functions below."""
-        self.records.append((encoder, t, *fields))
-
     def call(self, call: Mapping[str, Any], config: Mapping[str, Any], started: str) -> None:
         """The header: who calls, under which config, since when."""
-        self.add(_call, 0.0, call, config, started)
+        self.records.append((_call, self.began, call, config, started))
 
-    def event(self, t: float, name: str, fields: Mapping[str, Any], origin: str = "") -> None:
+    def event(self, name: str, fields: Mapping[str, Any], origin: str = "") -> None:
         """A session event came in; `origin` is `hook` when a hook emitted it."""
-        self.add(_event, t, name, fields, origin)
+        self.records.append((_event, self.now(), name, fields, origin))
 
-    def scope(self, t: float, scope: str, event: str, fields: Mapping[str, Any]) -> None:
+    def scope(self, scope: str, event: str, fields: Mapping[str, Any]) -> None:
         """A runner event, or the start or end of the session."""
-        self.add(_scope, t, scope, event, fields)
+        self.records.append((_scope, self.now(), scope, event, fields))
 
-    def hook(self, t: float, handler: Any, occurrence: int) -> None:
-        """A hook begins, for the n-th time in this call."""
-        self.add(_hook, t, handler, occurrence)
-
-    def skip(self, t: float, handler: Any, why: str, saw: Mapping[str, Any] | None = None) -> None:
+    def skip(self, handler: Any, why: str, saw: Mapping[str, Any] | None = None) -> None:
         """A hook did not run, why, and which values decided it."""
-        self.add(_skip, t, handler, why, saw)
+        self.records.append((SKIP, self.now(), handler, why, saw))
 
-    def hook_end(self, t: float, handler: Any, outcome: str, detail: str = "") -> None:
+    def hook_end(self, handler: Any, outcome: str, detail: str = "") -> None:
         """A hook ended in another way than by doing all its steps."""
-        self.add(_hook_end, t, handler, outcome, detail)
+        self.records.append((_hook_end, self.now(), handler, outcome, detail))
 
-    def step(
-        self, t: float, step: Any, status: str, seconds: float, output: Any, error: str | None
-    ) -> None:
-        """A step is done; `seconds` is how long it took."""
-        self.add(_step, t, step, status, seconds, output, error)
+    def step(self, step: Any, started: float, status: str, output: Any, error: str | None) -> None:
+        """A step that began at `started` (on the clock) is done."""
+        self.records.append((STEP, self.now(), step, started, status, output, error))
 
-    def command(self, t: float, name: str, fields: Mapping[str, Any], by: str = "") -> None:
+    def command(self, name: str, fields: Mapping[str, Any], by: str = "") -> None:
         """A command went out to the runtime."""
-        self.add(_command, t, name, fields, by)
+        self.records.append((_command, self.now(), name, fields, by))
 
-    def timer(self, t: float, name: str, what: str, **details: Any) -> None:
+    def timer(self, name: str, what: str, **details: Any) -> None:
         """A timer was armed, paused, resumed, cancelled or fired."""
-        self.add(_timer, t, name, what, details)
+        self.records.append((_timer, self.now(), name, what, details))
 
-    def note(self, t: float, text: str, **details: Any) -> None:
+    def note(self, text: str, **details: Any) -> None:
         """Something that a reader should know."""
-        self.add(_note, t, text, details)
+        self.records.append((_note, self.now(), text, details))
 
-    def end(self, t: float, **facts: Any) -> None:
+    def end(self, **facts: Any) -> None:
         """The last record: how the call ended, and its counts."""
-        self.add(_end, t, facts)
-
-    def lines(self, start: int = 0) -> list[Line]:
-        """The records from `start` on as JSON-able lines."""
-        return encode(self.records[start:], self.redactor)
+        self.records.append((_end, self.now(), facts))
 
     def flush(self) -> None:
         """Hand what is new to the sink."""
         new = self.records[self._flushed :]
         if new:
             self._flushed += len(new)
-            self.sink.put(self.call_id, new, self.redactor)
+            self.sink.put(self.call_id, new, self.redactor, self.began)
 
 
-def encode(records: Sequence[Record], redactor: Redactor) -> list[Line]:
-    """Records as JSON-able lines."""
+def encode(records: Sequence[Record], redactor: Redactor, began: float) -> list[Line]:
+    """Records as JSON-able lines, their times in seconds since the call began."""
     lines = []
-    for encoder, t, *fields in records:
-        line = encoder(redactor, *fields)
-        lines.append(line if encoder is _call else {"t": round(t, 3), **line})
+    for encoder, now, *fields in records:
+        timed = (now, *fields) if encoder is STEP else fields
+        line = encoder(redactor, *timed)
+        lines.append(line if encoder is _call else {"t": round(now - began, 3), **line})
     return lines
 
 
 class Sink(Protocol):
     """Where journals go. `put` must not block a call."""
 
-    def put(self, call_id: str, records: Sequence[Record], redactor: Redactor) -> None:
+    def put(
+        self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
+    ) -> None:
         """Take new records of a call."""
         ...
 
@@ -243,7 +259,9 @@ class Sink(Protocol):
 class MemorySink:
     """Keeps nothing of its own: for embedding without a journal directory, and for tests."""
 
-    def put(self, call_id: str, records: Sequence[Record], redactor: Redactor) -> None:
+    def put(
+        self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
+    ) -> None:
         """Drop the records; the journal still holds them while the call is live."""
 
     def close(self) -> None:
@@ -269,9 +287,11 @@ class DirectorySink:
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
-    def put(self, call_id: str, records: Sequence[Record], redactor: Redactor) -> None:
+    def put(
+        self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
+    ) -> None:
         """Queue the records; returns at once."""
-        self._queue.put((call_id, records, redactor))
+        self._queue.put((call_id, records, redactor, began))
 
     def close(self) -> None:
         """Write out all that was put, and stop the thread."""
@@ -286,10 +306,12 @@ class DirectorySink:
                 self.failures += 1
                 self.last_failure = str(error)
 
-    def _write(self, call_id: str, records: Sequence[Record], redactor: Redactor) -> None:
+    def _write(
+        self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
+    ) -> None:
         mode = "a" if call_id in self._started else "w"
         self._started.add(call_id)
-        text = "".join(dump_line(line) + "\n" for line in encode(records, redactor))
+        text = "".join(dump_line(line) + "\n" for line in encode(records, redactor, began))
         with (self.directory / file_name(call_id)).open(mode, encoding="utf-8") as file:
             file.write(text)
 

@@ -22,6 +22,7 @@ MAX_VALUES = 20_000
 MAX_TEXT = 1_000_000
 MAX_DEPTH = 32
 
+_NUMBERS = frozenset({bool, int, float})
 _SIMPLE = (str, bool, int, float, type(None))
 
 
@@ -31,7 +32,8 @@ def plain(value: Any) -> Any:
     Raises:
         ActionFailed: it is something else than data, or too large.
     """
-    if value is None or value.__class__ in (bool, int, float):
+    kind = value.__class__
+    if value is None or kind in _NUMBERS or (kind is str and len(value) <= MAX_TEXT):
         return value
     return _convert(value, 0, [MAX_VALUES])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from orchestrator.action import Action
@@ -97,7 +98,7 @@ class ChainBody:
 Body = ActionBody | IfBody | ParallelBody | WaitBody | StopBody | SetBody | ChainBody
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
     """One compiled step. `key` names it in journals and ids; `place` is `file:line`.
 
@@ -119,8 +120,13 @@ class Step:
     background: bool = False
     after: float | None = None
 
+    @cached_property
+    def is_conditional(self) -> bool:
+        """Whether it may be left out of its list here: by a condition, or as background work."""
+        return self.when is not None or self.background
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Handler:
     """One compiled hook."""
 
@@ -138,6 +144,16 @@ class Handler:
     timeout: float | None = None
     on_error: tuple[Step, ...] | None = None
     background: bool = False
+
+    @cached_property
+    def is_conditional(self) -> bool:
+        """Whether something may keep it from running."""
+        return not (self.when is None and self.max_count is None and self.cooldown is None)
+
+    @cached_property
+    def is_simple(self) -> bool:
+        """Whether it has no limit, error policy or clean-up of its own."""
+        return self.timeout is None and not self.on_error and not self.cleanup
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ class End(Command):
 class Recording(Command):
     """Pause or resume the recording."""
 
-    do: Literal["pause", "resume"]
+    change: Literal["pause", "resume"]
     reason: str = ""
     name: ClassVar[str] = "recording"
     needs: ClassVar[str] = "recording"

@@ -183,6 +183,7 @@ class Floor:
     def transfer_begins(self) -> None:
         """A transfer was taken; its outcome comes as an event."""
         self.is_transferring = True
+        self.answer_due = None
         self._update()
 
     def start(
@@ -240,8 +241,8 @@ class Floor:
 
     def _restart(self) -> None:
         for ladder in self.ladders.values():
-            ladder.remaining = None
-            ladder.deadline = None
+            if not ladder.is_committed:
+                ladder.remaining = ladder.deadline = None
 
     def _update(self) -> None:
         for ladder in list(self.ladders.values()):
@@ -297,7 +298,7 @@ class Ladder:
 
     def reset(self, fields: Mapping[str, Any]) -> None:
         """The caller said words or pressed a key."""
-        if self._is_committed:
+        if self.is_committed:
             return
         if self.options.reset == "on_user_turn":
             self.rung = 0
@@ -311,7 +312,7 @@ class Ladder:
 
     def stop_running(self, why: str) -> None:
         """Cancel a rung in progress."""
-        if self._task is not None and not self._is_committed:
+        if self._task is not None and not self.is_committed:
             self._task.cancel()
             self._task = None
             self.floor.log(self.name, "stopped", why=why, rung=self.rung + 1)
@@ -326,7 +327,7 @@ class Ladder:
         if self._task is not None or self.rung >= len(self.rungs):
             return
         busy = self.floor.busy_with()
-        if busy and not self._is_committed:
+        if busy and not self.is_committed:
             self._suspend(busy)
         elif self._must_pause():
             self._pause()
@@ -347,7 +348,7 @@ class Ladder:
     # --- its states
 
     @property
-    def _is_committed(self) -> bool:
+    def is_committed(self) -> bool:
         """`end: strict`: the goodbye was said, nothing stops the end."""
         is_last = 0 < self.rung == len(self.rungs) - 1
         return (
@@ -358,7 +359,7 @@ class Ladder:
 
     def _must_pause(self) -> bool:
         floor = self.floor
-        if self._is_committed or self._noise_so_far() + _TICK >= NOISE_LIMIT:
+        if self.is_committed or self._noise_so_far() + _TICK >= NOISE_LIMIT:
             return False
         if floor.caller_since is not None:
             return True

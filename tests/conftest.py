@@ -10,9 +10,8 @@ import pytest
 
 @pytest.fixture(scope="session")
 def recorded_calls() -> list[Path]:
-    """Recorded phone calls; the variable RECORDED_CALLS names their folder, outside the project."""
-    folder = os.environ.get("RECORDED_CALLS")
-    calls = sorted(Path(folder).glob("*.jsonl")) if folder else []
-    if not calls:
-        pytest.skip("RECORDED_CALLS does not name a folder of recorded calls")
+    """Recorded phone calls: the folder that RECORDED_CALLS names, else three of our own making."""
+    folder = os.environ.get("RECORDED_CALLS") or Path(__file__).parent / "data" / "segments"
+    calls = sorted(Path(folder).glob("*.jsonl"))
+    assert calls, f"no recorded calls in {folder}"
     return calls

@@ -266,7 +266,7 @@ asyncio.run(AgentRunner(entry).handle(ConsoleBridge(read_lines(), show)))
 
 def console() -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
-    return subprocess.Popen(  # noqa: S603  # our own program
+    return subprocess.Popen(  # our own program
         [sys.executable, "-c", PROGRAM], stdin=pipe, stdout=pipe, stderr=pipe, text=True
     )
 

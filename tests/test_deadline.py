@@ -94,6 +94,34 @@ def test_an_error_of_the_work_passes_unchanged(waits: bool) -> None:
 
 
 @in_virtual_time
+async def test_an_error_of_an_awaited_future_reaches_the_work() -> None:
+    """The work may handle it, as under `await`."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(0.1, future.set_exception, KeyError("x"))
+
+    async def waits() -> str:
+        try:
+            await future
+        except KeyError:
+            return "handled"
+        return ""
+
+    assert await bounded(waits(), 1, on_stray=refuse) == "handled"
+
+
+@in_virtual_time
+async def test_a_limit_of_zero_still_lets_work_run_that_does_not_wait() -> None:
+    """Only the first suspension is too late."""
+
+    async def quick() -> int:
+        return 7
+
+    assert await bounded(quick(), 0, on_stray=refuse) == 7
+    with pytest.raises(StepTimeout):
+        await bounded(forever(), 0, on_stray=refuse)
+
+
+@in_virtual_time
 async def test_hanging_work_is_stopped_at_the_limit() -> None:
     """The caller goes on exactly at the limit when the work lets itself be cancelled."""
     with pytest.raises(StepTimeout, match=r"not done within 1\.5 s") as caught:

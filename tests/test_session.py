@@ -13,7 +13,7 @@ import pytest
 from wire import Slow, Wire, at, forever, now, virtual
 
 from orchestrator.dialog import Echo, from_callable
-from orchestrator.errors import LineGone, NotSupported, UserError
+from orchestrator.errors import CommandRefused, LineGone, NotSupported, UserError
 from orchestrator.runtime import (
     ALL_CAPABILITIES,
     CallEvent,
@@ -322,6 +322,26 @@ async def test_a_handler_that_keeps_its_own_deadlines_has_no_limit() -> None:
 
 
 @virtual
+async def test_a_handler_that_keeps_its_own_deadlines_has_time_to_clean_up() -> None:
+    """Its `finally` steps run to their end after a hang-up, before the call ends."""
+    wire, session, log = a_call()
+
+    async def hooks(text: str) -> None:
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(2)
+            log.lines.append(("cleaned up", now()))
+
+    hooks.keeps_deadline = True  # type: ignore[attr-defined]
+    session.on("user_turn")(hooks)
+    wire.say("x")
+    at(9, wire.feed, "hangup")
+    await carry(session)
+    assert log.lines[-2:] == [("cleaned up", 11.0), ("call_end", "hangup")]
+
+
+@virtual
 async def test_a_handler_that_swallows_cancellation_is_abandoned_and_ended_with_the_call() -> None:
     """The call goes on without it, and no task outlives the call."""
     wire, session, log = a_call()
@@ -590,6 +610,58 @@ def test_a_control_that_the_runtime_lacks_names_the_capability(needs: str, contr
     test()
 
 
+class Refusing(Wire):
+    """A wire whose far side breaks on some commands."""
+
+    async def send(self, command: Any) -> None:
+        await super().send(command)
+        if command.name in ("transfer", "end_call", "reply"):
+            raise self.trouble or CommandRefused("no")
+
+
+@pytest.mark.parametrize("trouble", [None, ConnectionError("reset")])
+def test_a_far_side_that_refuses_or_breaks_ends_no_call(trouble: Exception | None) -> None:
+    """A refused transfer is not under way; a failing reply or end is logged."""
+
+    @virtual
+    async def test() -> None:
+        wire = Refusing()
+        wire.trouble = trouble
+        session = Session(wire)
+        log = Log(session)
+        session.dialog_machine = Echo()
+
+        @session.on("dtmf")
+        async def human(digit: str) -> None:
+            with pytest.raises((CommandRefused, ConnectionError)):
+                await session.transfer_to_human("q")
+            await session.end()
+
+        wire.say("hi")
+        at(1, functools.partial(wire.feed, "dtmf", digit="0"))
+        await carry(session)
+        assert ("agent_turn", "You said: hi") in log.lines
+        assert log.ends == ["ended"]
+
+    test()
+
+
+@virtual
+async def test_words_only_positional_are_not_taken_for_extras() -> None:
+    """An extra goes by name, so a positional-only parameter never gets it."""
+    wire, session, _ = a_call()
+    seen: list[Any] = []
+
+    @session.on("interruption")
+    async def handler(heard: str = "none", /) -> None:
+        seen.append(heard)
+
+    wire.feed("interruption", heard="Hel")
+    wire.feed("hangup")
+    await carry(session)
+    assert seen == ["none"]
+
+
 @virtual
 async def test_bad_words_for_a_transfer_are_refused() -> None:
     """A typo does not become a transfer."""
@@ -618,6 +690,9 @@ async def test_a_note_goes_to_a_dialog_machine_that_takes_notes() -> None:
         session.dialog_machine = machine
         await session.inject("brief")
     assert (notes, wire.commands) == (["brief", "brief"], [])
+    await session.end()
+    with pytest.raises(LineGone):
+        await session.inject("late")
 
 
 @virtual
@@ -743,6 +818,24 @@ async def test_what_the_agent_had_written_at_a_hang_up_is_a_turn() -> None:
     at(2.5, wire.feed, "hangup")
     await carry(session)
     assert log.lines[-2:] == [("agent_turn", "one two ", "interrupted"), ("call_end", "hangup")]
+
+
+@virtual
+async def test_a_deaf_handler_does_not_hold_up_the_end() -> None:
+    """It is asked twice and then abandoned; the call's end does not wait for it."""
+    wire, session, log = a_call()
+
+    @session.on("user_turn")
+    async def deaf(text: str) -> None:
+        while not session.state:
+            with contextlib.suppress(asyncio.CancelledError):
+                await forever()
+
+    wire.say("a")
+    at(2, wire.feed, "hangup")
+    await session.run()
+    assert (now(), log.ends) == (2.1, ["hangup"])
+    await session.aclose()
 
 
 @virtual

@@ -14,7 +14,7 @@ import click
 from orchestrator._version import __version__
 from orchestrator.errors import EnvironmentFailure, OrchestratorError, UserError
 
-__all__ = ["COMMANDS", "BAD", "FAILED", "GOOD", "USAGE", "main"]
+__all__ = ["BAD", "COMMANDS", "FAILED", "GOOD", "USAGE", "main"]
 
 GOOD, BAD, USAGE, FAILED = 0, 1, 2, 3
 

@@ -70,10 +70,9 @@ class ConsoleBridge:
                 await self._wait(rest)
                 continue
             for event in self._events_of(word, rest.strip(), line.strip()):
-                yield event
                 if event.name == "hangup":
                     self._over.set()
-                    return
+                yield event
         if not self._over.is_set():
             yield CallEvent("hangup", {"reason": "end of input"})
 
@@ -193,6 +192,7 @@ async def read_lines(fd: int = 0) -> AsyncIterator[str]:
 
     A thread reads, because an event loop cannot wait for files. It never blocks in a read: it
     waits for the descriptor or for us, so that it ends with the iterator and holds no exit.
+    For real time only: virtual time does not wait for people.
     """
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes] = asyncio.Queue()

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.deadline import Cut, Rest, StepCut, StepTimeout, bounded
+from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounded, cancellations
 from orchestrator.events import Event, Scope, check_event, is_custom
 from orchestrator.runtime import Handler
 
-__all__ = ["HandlerTable", "Limits", "Registered", "cancellations", "run_handlers"]
+__all__ = ["HandlerTable", "Limits", "Registered", "run_handlers"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Registered:
     """A handler, and which fields beyond the event's own it takes: by name, or all (None).
 
     `keeps_deadline` handlers limit what they do by themselves; they say so by an attribute of
-    that name, and get no time limit from the runner.
+    that name. They get no time limit from the runner, and the whole of it to clean up when cut.
     """
 
     function: Callable[..., Awaitable[Any]]
@@ -155,10 +155,12 @@ async def _run_one(
     about: Mapping[str, Any],
 ) -> None:
     before = cancellations()
-    seconds = None if handler.keeps_deadline else limits.seconds
+    # Who keeps deadlines also ends by itself once cut short, and may have `finally` steps to run.
+    keeps = handler.keeps_deadline
+    seconds, grace = (None, limits.seconds) if keeps else (limits.seconds, GRACE)
     try:
         work = handler.call(args, extras)
-        await bounded(work, seconds, on_stray=limits.on_stray, cut=limits.cut)
+        await bounded(work, seconds, on_stray=limits.on_stray, cut=limits.cut, grace=grace)
     except StepCut:
         logger.info("handler cut short by the end of the call", extra=_who(handler, about))
     except StepTimeout:
@@ -170,14 +172,6 @@ async def _run_one(
         logger.exception("handler raised CancelledError", extra=_who(handler, about))
     except Exception:  # the isolation of handlers, promised to the operator
         logger.exception("handler raised", extra=_who(handler, about))
-
-
-def cancellations() -> int:
-    """How many requests to cancel the current task has; compared before and after, it tells
-    whether a `CancelledError` was meant for us.
-    """
-    task = asyncio.current_task()
-    return task.cancelling() if task is not None else 0
 
 
 def _who(handler: Registered, about: Mapping[str, Any]) -> dict[str, Any]:

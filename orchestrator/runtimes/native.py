@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.deadline import bounded
+from orchestrator.deadline import bounded, cancellations
 from orchestrator.errors import UserError
 from orchestrator.runtime import ALL_CAPABILITIES, Bridge, Exchange, Handler
-from orchestrator.runtimes.handlers import HandlerTable, Limits, cancellations, run_handlers
+from orchestrator.runtimes.handlers import HandlerTable, Limits, run_handlers
 from orchestrator.runtimes.replies import closing
 from orchestrator.runtimes.session import Session
 from orchestrator.runtimes.tasks import TaskOwner

@@ -189,6 +189,9 @@ class _Converter:
         return self._extend(base, key, key.offset, end)
 
     def _extend(self, base: Node, part: Any, at: int, end: int) -> Node:
+        if isinstance(base, Constant) and not isinstance(base.value, str):
+            raise _NotAllowed(Fault("HK306", "nothing can be read inside this value",
+                                    base.offset, max(1, base.end - base.offset)))  # fmt: skip
         if not isinstance(base, Path):
             return Path(base.offset, end, base, (part,), (base.offset, at), (base.end, end))
         return Path(base.offset, end, base.root, (*base.parts, part), (*base.offsets, at),

@@ -1,0 +1,47 @@
+# `make test` on a fresh machine with Python 3.11: sets up .venv, then every check and test.
+# `make demo` plays a conversation against real parts. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# Recorded calls beside the project, where there are any: the tests then play those too.
+RECORDED_CALLS ?= $(wildcard ../shared/calls)
+export RECORDED_CALLS
+export PYTHONDONTWRITEBYTECODE = 1
+
+.PHONY: help setup test check unit bench demo schema clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## make .venv with everything that tests and the demo need
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[postgres]" --group dev
+	@touch $@
+
+test: check unit ## format, lint, types, layers, schema and all tests
+
+check: $(READY) ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: $(READY) ## the tests, configs and their call tests included
+	$(BIN)/python -m pytest
+
+bench: $(READY) ## the benchmarks, as ratios to a named alternative
+	$(BIN)/python -m benchmarks
+
+schema: $(READY) ## write schema/orchestrator.schema.json anew
+	$(BIN)/orchestrator schema > schema/orchestrator.schema.json.new
+	mv schema/orchestrator.schema.json.new schema/orchestrator.schema.json
+
+demo: $(READY) ## play a conversation through support-line.yaml with a CRM and a webhook receiver
+	$(BIN)/python -m configs.demo
+
+clean: ## remove what was made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist demo journals

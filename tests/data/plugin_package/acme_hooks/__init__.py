@@ -1,0 +1,1 @@
+"""Actions of another company, installed beside the orchestrator."""

@@ -1,0 +1,93 @@
+"""Python callables that the tests' configs call: good ones and bad ones."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+seen: list[Any] = []
+
+
+def forget() -> None:
+    """Begin a test with nothing seen."""
+    seen.clear()
+    flaky.calls = itertools.count(1)  # type: ignore[attr-defined]
+
+
+async def note(ctx: Any, *fields: Any) -> int:
+    """Write down when it ran and with what."""
+    seen.append((round(ctx.call.duration, 3), *fields))
+    return len(seen)
+
+
+async def mark(ctx: Any) -> None:
+    """Write down that a hook of the config ran."""
+    seen.append("yaml")
+
+
+async def score(ctx: Any, text: str) -> dict[str, int]:
+    """Return plain data."""
+    return {"length": len(text)}
+
+
+def plain_function(ctx: Any) -> str:
+    """A function that is not async; it runs in a thread."""
+    return f"hello {ctx.call.id}"
+
+
+async def boom(ctx: Any) -> None:
+    """Raise what nobody expects."""
+    raise ValueError("boom")
+
+
+async def hang(ctx: Any) -> None:
+    """Never return."""
+    await asyncio.Event().wait()
+
+
+async def stubborn(ctx: Any) -> None:
+    """Swallow every cancellation and go on for an hour."""
+    for _ in range(3600):
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            continue
+
+
+async def slow(ctx: Any) -> str:
+    """Take three seconds."""
+    await asyncio.sleep(3)
+    return "late"
+
+
+async def garbage(ctx: Any) -> Any:
+    """Return what is no data."""
+    return object()
+
+
+async def huge(ctx: Any) -> str:
+    """Return far too much."""
+    return "x" * 2_000_000
+
+
+async def cancelled(ctx: Any) -> None:
+    """Raise the exception of a cancellation that nobody asked for."""
+    raise asyncio.CancelledError
+
+
+async def flaky(ctx: Any) -> str:
+    """Fail twice, then work."""
+    number = next(flaky.calls)  # type: ignore[attr-defined]
+    seen.append(round(ctx.call.duration, 3))
+    if number < 3:
+        raise ConnectionError("not yet")
+    return f"try {number}"
+
+
+async def idem(ctx: Any) -> str:
+    """Give the id of this side effect."""
+    return str(ctx.id)
+
+
+flaky.calls = itertools.count(1)  # type: ignore[attr-defined]

@@ -1,0 +1,104 @@
+"""Journals: lines, redaction, files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.errors import EnvironmentFailure
+from orchestrator.journal import DirectorySink, Journal, MemorySink, Redactor, encode, file_name
+from tests.kit import run
+
+
+def journal(sink: object = None, redactor: Redactor | None = None) -> Journal:
+    """A journal whose clock stands at 10 s."""
+    return Journal("c1", sink or MemorySink(), redactor or Redactor(), lambda: 10.0)  # type: ignore[arg-type]
+
+
+def test_secrets_are_masked_in_every_kind_of_line() -> None:
+    """Wherever the value of a secret turns up, it is `***`."""
+    j = journal(redactor=Redactor(["s3cret"]))
+    step = SimpleNamespace(word="http", key="k", id=None, save=None)
+    j.event("user_turn", {"text": "my s3cret"})
+    j.step(step, 10.0, "failed", {"s3cret": ["s3cret"]}, "HTTP 401 for s3cret")
+    j.command("say", {"text": "s3cret"})
+    j.note("s3cret", why="s3cret")
+    j.timer("s3cret", "armed", why="s3cret")
+    j.end(reason="s3cret")
+    text = json.dumps(encode(j.records, j.redactor, j.began))
+    assert "s3cret" not in text
+    assert text.count("***") >= 8
+
+
+def test_under_privacy_redact_speech_and_numbers_are_masked_and_states_are_not() -> None:
+    """Lengths remain, so that a reader still follows the call."""
+    text = "privacy: redact\nsession:\n  user_turn: [{say: 'you said {{ event.text }}'}, {set: {n: 5}}]\n"
+    played = run(
+        text,
+        [{"t": 1, "user_turn": "my number is 4711"}, {"t": 2, "state": "speaking", "who": "agent"}],
+    )
+    dumped = json.dumps(played.lines)
+    assert "4711" not in dumped
+    assert "+15550100" not in dumped
+    assert '"text": "[17 characters]"' in dumped
+    assert '"state": "speaking"' in dumped
+
+
+def test_a_directory_gets_one_file_a_call_and_starts_it_anew(tmp_path: Path) -> None:
+    """A second process run replaces the file of the first; one run appends."""
+    for _ in range(2):
+        sink = DirectorySink(tmp_path / "journals")
+        j = journal(sink)
+        j.note("one")
+        j.flush()
+        j.note("two")
+        j.flush()
+        j.flush()
+        sink.close()
+    (file,) = (tmp_path / "journals").iterdir()
+    assert [json.loads(line)["note"] for line in file.read_text().splitlines()] == ["one", "two"]
+
+
+def test_a_disk_that_fails_never_reaches_the_call(tmp_path: Path) -> None:
+    """The failure is counted."""
+    sink = DirectorySink(tmp_path / "journals")
+    (tmp_path / "journals" / "c1.jsonl").mkdir()
+    j = journal(sink)
+    j.note("x")
+    j.flush()
+    sink.close()
+    assert sink.failures == 1
+
+
+def test_a_directory_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
+    """Before any call."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentFailure, match="journal directory"):
+        DirectorySink(tmp_path / "file" / "journals")
+
+
+@pytest.mark.parametrize(
+    ("call_id", "name"),
+    [
+        ("c-1", "c-1.jsonl"),
+        ("../../etc/passwd", "_.._etc_passwd.jsonl"),
+        ("", "call.jsonl"),
+        ("a b\n", "a_b_.jsonl"),
+    ],
+)
+def test_any_call_id_makes_a_safe_file_name(call_id: str, name: str) -> None:
+    """An id from the wire cannot leave the directory."""
+    assert file_name(call_id) == name
+
+
+def test_text_that_is_no_valid_unicode_is_written_escaped(tmp_path: Path) -> None:
+    """A lone surrogate in speech does not lose the journal."""
+    sink = DirectorySink(tmp_path)
+    j = journal(sink)
+    j.event("user_turn", {"text": "\ud83d"})
+    j.flush()
+    sink.close()
+    assert json.loads((tmp_path / "c1.jsonl").read_text())["text"] == "\ud83d"

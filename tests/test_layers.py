@@ -1,0 +1,92 @@
+"""Data flows one way: a module imports only modules of lower rank (docs/design.md, "Layout")."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+#: Rank by module; a package has one rank. What a user reads first stands lowest.
+RANKS = {
+    "_version": 0, "errors": 0, "codes": 0, "shapes": 0, "durations": 0, "deadline": 0,
+    "events": 1, "clock": 1, "runtime": 1, "plain": 1,
+    "action": 2, "document": 2, "templates": 2, "journal": 2, "memory": 2, "signing": 2,
+    "scriptevent": 2, "dialog": 2, "egress": 2,
+    "options": 3, "values": 3, "callscript": 3, "outbox": 3,
+    "registry": 4, "services": 4, "runtimes": 4,
+    "config": 5, "targets": 5, "connections": 5,
+    "plan": 6, "destinations": 6, "validation": 6,
+    "compiler": 7, "silence": 7,
+    "call": 8,
+    "context": 9,
+    "dispatcher": 10,
+    "attachment": 11,
+    "replay": 12, "app": 12,
+    "testing": 13,
+    "pytest_plugin": 14, "cli": 14,
+    "__init__": 15, "__main__": 15,
+}  # fmt: skip
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Every module of the package with its unit: the part under `orchestrator` that has a rank."""
+    for path in sorted((ROOT / "orchestrator").rglob("*.py")):
+        parts = path.relative_to(ROOT / "orchestrator").with_suffix("").parts
+        yield parts[0], path
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Units imported by a module, those for type checkers only left out."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only or not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        names = (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [a.name for a in node.names]
+        )
+        for name in names:
+            if name == "orchestrator":
+                yield "__init__", node.lineno
+            elif name.startswith("orchestrator."):
+                yield name.split(".")[1], node.lineno
+
+
+@pytest.mark.parametrize("unit", sorted({unit for unit, _ in modules()}))
+def test_a_module_imports_lower_ranks_only(unit: str) -> None:
+    """A new module needs a rank, which makes its author think about its place."""
+    assert unit in RANKS, f"orchestrator/{unit} has no rank in this test"
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {target}"
+        for name, path in modules()
+        if name == unit
+        for target, line in imports(path)
+        if target != unit and RANKS.get(target, 99) >= RANKS[unit] and not _is_version(target)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def _is_version(target: str) -> bool:
+    return target == "_version"
+
+
+def test_actions_import_the_contract_for_authors_only() -> None:
+    """A built-in is written exactly like an action of somebody else."""
+    wrong = [
+        f"{path.name}:{line} imports {target}"
+        for path in sorted((ROOT / "actions").glob("*.py"))
+        for target, line in imports(path)
+        if target != "action"
+    ]
+    assert not wrong, "\n".join(wrong)
