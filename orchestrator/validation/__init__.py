@@ -55,7 +55,8 @@ class Settings:
 class Checked:
     """What a check found: all problems in reading order, and the config when there is one.
 
-    `skipped` names the unknown actions that were let pass.
+    `skipped` names the unknown actions that were let pass; `reads_environment` says that variables
+    were checked too.
     """
 
     file: str
@@ -63,6 +64,7 @@ class Checked:
     problems: tuple[Problem, ...]
     documents: tuple[Document, ...]
     skipped: frozenset[str] = frozenset()
+    reads_environment: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -103,7 +105,8 @@ def check_document(document: Document, settings: Settings | None = None) -> Chec
 
         problems = Findings(apply_ignores(problems, reader.documents, frozenset(CODES))).sorted()
     documents, skipped = tuple(reader.documents), frozenset(reader.skipped)
-    return Checked(document.file, config, problems, documents, skipped)
+    is_strict = settings.variables is not None
+    return Checked(document.file, config, problems, documents, skipped, is_strict)
 
 
 def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 The runtime resumes by itself after `max`, at a transfer, at the end of the call and on an error.
 Short of that a `resume` anywhere in the config will do, unless it can only come before the pause,
 or the pausing hook leaves it out on one of its own ways.
+"""
 
 from __future__ import annotations
 
