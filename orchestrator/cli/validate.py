@@ -34,7 +34,7 @@ _FORMATS = ("text", "json", "github", "sarif", "junit")
               help=f"The runtime that carries the calls: {', '.join(TARGETS)}.")  # fmt: skip
 @click.option("--fix", "is_fixing", is_flag=True,
               help="Mend what can be mended safely; comments and layout stay.")  # fmt: skip
-def command(  # noqa: PLR0913 - one parameter for each option
+def command(
     paths: tuple[str, ...],
     *,
     form: str,

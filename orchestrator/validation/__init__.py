@@ -3,8 +3,8 @@
 Way of the data: `toplevel` reads the files, `sections` and `connections` what stands beside hooks,
 `hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
 `names`, `callables` and `unused` check references, `flow` every template and what `data` holds,
-`waits`, `order`, `timers`, `parallel` and `recording` time and order, `secrets` and `untrusted`
-safety, `capabilities` the runtime.
+`waits`, `order`, `timers`, `parallel` and `recording` time and order, `secrets`, `untrusted`
+and `hosts` safety, `capabilities` the runtime.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from orchestrator.validation.callables import check_callables
 from orchestrator.validation.capabilities import check_target
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.flow import check_flow
+from orchestrator.validation.hosts import check_hosts
 from orchestrator.validation.ignores import apply_ignores
 from orchestrator.validation.names import check_names
 from orchestrator.validation.order import check_order
@@ -125,6 +126,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
         check_recording(config, findings)
     check_secrets(config, visits, findings)
     check_untrusted(config, visits, findings)
+    check_hosts(config, findings)
     if settings.target is not None:
         check_target(config, settings.target, findings)
     if is_complete and not findings.errors:

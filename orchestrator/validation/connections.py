@@ -61,6 +61,7 @@ def _options(
     if missing:
         message = f"connection `{name}` needs {listed(missing)}"
         reader.report(node, name, "HK104", message, on="key", help=table[missing[0]].doc or None)
+    _check_auth(reader, options)
     values: dict[str, Value] = {}
     for key, option in table.items():
         if key in options and check_value(reader, options, key, option):
@@ -68,3 +69,12 @@ def _options(
             words = f"`{key}`: connections are opened when the config is loaded"
             refuse_templates(reader, values[key], words)
     return values
+
+
+def _check_auth(reader: Reader, options: YamlMap) -> None:
+    """There is one way of saying who we are."""
+    auth = options.get("auth")
+    if isinstance(auth, YamlMap) and len(auth) > 1:
+        first, second = list(auth)[:2]
+        message = f"`{first}` and `{second}` exclude each other"
+        reader.report(auth, second, "HK109", message, on="key", help="give one kind of `auth`")

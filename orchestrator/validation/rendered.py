@@ -40,6 +40,8 @@ def misfit(option: Option, shape: Shape) -> str | None:
         return None
     if shape.kind not in takes or _is_speech(option, shape):
         return f"expected {option.wanted()}, and this is {_words(shape)}"
+    if option.kind == "list" and option.item is not None and shape.of is not None:
+        return misfit(option.item, shape.of)
     if option.kind == "choice" and shape.choices and not set(shape.choices) & set(option.choices):
         return f"expected {option.wanted()}, and this is {_words(shape)}"
     return None

@@ -20,8 +20,7 @@ _SECRET_NAME = re.compile(
 )
 _IN_URL = re.compile(r"[a-z+]+://[^/\s:@]*:([^/\s@]+)@")
 #: Options through which a credential may rightly leave.
-_CREDENTIAL_OPTIONS = frozenset({"auth"})
-_LOOPBACK = re.compile(r"http://(localhost|127\.[\d.]+|\[::1\])([:/]|$)")
+_CREDENTIAL_OPTIONS = frozenset({"headers", "auth"})
 _READ_IT = "read it from the environment: `${NAME}`"
 
 
@@ -49,14 +48,9 @@ def check_secrets(config: Config, visits: Iterable[Visit], findings: Findings) -
 
 
 def _check_connection(connection: ConnectionConfig, findings: Findings) -> None:
-    table, has_secret = connection.type.options, False
+    table = connection.type.options
     for name, value in connection.options.items():
-        has_secret = has_secret or any(True for _ in _secret_values(name, value, table.get(name)))
         _check_clear(name, value, table.get(name), findings)
-    url = connection.options.get("base_url")
-    if url is not None and has_secret and _is_plain_http(url.raw):
-        message = f"connection `{connection.name}` sends its credentials over plain http"
-        findings.at(url.place, "HK503", message, help="use https")
 
 
 def _check_clear(name: str, value: Value, option: Option | None, findings: Findings) -> None:
@@ -91,10 +85,6 @@ def _secret_values(name: str, value: Value, option: Option | None) -> Iterator[t
         yield from _secret_values(name if is_list else str(key), item, inner)
 
 
-def _is_plain_http(raw: object) -> bool:
-    return isinstance(raw, str) and raw.startswith("http://") and not _LOOPBACK.match(raw)
-
-
 # --- on their way out
 
 
@@ -104,11 +94,7 @@ def _check_flow(visit: Visit, findings: Findings) -> None:
     place = visit.value.place
     on = place.inside(visit.value.raw, visit.offset, visit.length)
     hint = "put it into a connection's `auth`, which is never logged or spoken"
-    url = visit.step.options.get("url")
-    if visit.name in ("headers", *_CREDENTIAL_OPTIONS):
-        if url is not None and _is_plain_http(url.raw):
-            message = "a secret is sent over plain http"
-            findings.at(place, "HK503", message, on=on, help="use https")
+    if visit.name in _CREDENTIAL_OPTIONS:
         return
     message = f"a secret flows into `{visit.name}` of `{visit.step.word}`"
     if visit.step.kind == "set":

@@ -42,8 +42,8 @@ def _check_end(config: Config, step: StepConfig, findings: Findings) -> None:
     rungs = _rungs(step)
     if not rungs or "max" in step.options:
         return
-    last = expanded(config, rungs[-1].walk())
-    if not any(s.word in ("end_call", "escalate_transfer") for s in last):
+    steps = expanded(config, (s for rung in rungs for s in rung.walk()))
+    if not any(s.word in ("end_call", "escalate_transfer") for s in steps):
         message = "this ladder neither ends the call nor transfers it"
         hint = "end it with `end_call`, or say with `max` how often it may run"
         findings.at(step.place, "HK407", message, on="key", help=hint)

@@ -42,6 +42,9 @@ TOP_KEYS = (
 )  # fmt: skip
 _SCOPES: tuple[Scope, ...] = ("runner", "session")
 
+#: Findings of the YAML layer after which the tree is not what was meant: nothing follows from it.
+_BREAKS = frozenset({"HK013", "HK017", "HK018"})
+
 #: Files that one config may be made of.
 MAX_FILES = 100
 
@@ -97,7 +100,7 @@ class ConfigReader:
         for problem in document.problems:
             self.findings.add(problem)
         root = document.root
-        if root is None:
+        if root is None or any(p.code in _BREAKS for p in document.problems):
             self.is_whole = False
             return
         reader = Reader(document, self.findings)
@@ -139,7 +142,7 @@ class ConfigReader:
 
     def _check_version(self, reader: Reader, root: YamlMap) -> None:
         if "version" not in root:
-            if not any(near_miss(key, ("version",)) for key in root):
+            if not any(near_miss(key, ("version",)) for key in root if key not in TOP_KEYS):
                 self._report_no_version(reader, root)
             return
         version = root["version"]
