@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from orchestrator.encoding import encode_query, json_bytes
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent
 from orchestrator.shapes import (
     ANY,
@@ -73,6 +74,9 @@ __all__ = [
     "Shape",
     "Steps",
     "Url",
+    "check_target",
+    "encode_query",
+    "json_bytes",
     "list_of",
     "maybe",
     "one_of",
@@ -213,6 +217,21 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def check_target(options: Mapping[str, Any]) -> Sequence[Fault]:
+    """Faults of a request's target: `connection` with `path`, or `url`."""
+    if "url" in options:
+        other = next((name for name in ("connection", "path") if name in options), None)
+        if other is not None:
+            return [Fault(f"`url` and `{other}` exclude each other", other)]
+        return ()
+    if "connection" not in options:
+        return [Fault("has no target", help="name a `connection`, or a `url`", code="HK104")]
+    path = options.get("path")
+    if isinstance(path, str) and "{{" not in path and ("?" in path or "#" in path):
+        return [Fault("a path has no query", "path", "put it under `query`")]
+    return ()
+
+
 # --- what an action is given
 
 
@@ -344,6 +363,11 @@ class ActionContext(Protocol):
         ...
 
     @property
+    def saves(self) -> bool:
+        """Whether somebody wants the output: the step has a `save`."""
+        ...
+
+    @property
     def random(self) -> float:
         """A number in [0, 1), the same in every run of the same call."""
         ...
@@ -357,7 +381,7 @@ class ActionContext(Protocol):
         ...
 
     def connection(self, name: str) -> Any:
-        """The open connection of this name."""
+        """The open connection of this name; `""` is the open web: whole URLs, no credentials."""
         ...
 
     def check_destination(self, number: str, allowed: Sequence[str] = ()) -> str:

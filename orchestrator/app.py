@@ -100,7 +100,9 @@ class Orchestrator:
             clock = _clock()
             if clock.is_virtual:
                 self.memory.wall = lambda: clock.wall().timestamp()
-            self._services = Services(clock, self.memory, self.plan.connections)
+            self._services = Services(
+                clock, self.memory, self.plan.connections, allow=self.plan.allow
+            )
             self._services.given = self._given
         return self._services
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from orchestrator.call import Call, CallFacts
-from orchestrator.dispatcher import dispatch
+from orchestrator.dispatcher import dispatch, run_steps
 from orchestrator.errors import ActionFailed, NotSupported, UnknownEvent
 from orchestrator.events import SESSION_EVENTS, find_event
 from orchestrator.journal import Journal, Redactor, Sink
@@ -101,7 +101,7 @@ class Attachment:
         runner_can = getattr(self.runner, "capabilities", None)
         capabilities = session_can or runner_can or ALL_CAPABILITIES
         call = Call(plan, facts, ctx.session, services=services, journal=journal,
-                    capabilities=capabilities)  # fmt: skip
+                    capabilities=capabilities, run=run_steps)  # fmt: skip
         for key, value in (ctx.data or {}).items():
             call.data.setdefault(key, value)
         header = {

@@ -20,7 +20,7 @@ from orchestrator.clock import Clock
 from orchestrator.durations import parse_duration
 from orchestrator.errors import ActionFailed, LineGone
 from orchestrator.journal import Journal
-from orchestrator.plan import Handler, Plan
+from orchestrator.plan import Handler, Plan, Step
 from orchestrator.runtime import (
     Command,
     End,
@@ -163,10 +163,6 @@ class Scope:
         self.error: Mapping[str, Any] | None = None
         self.is_used = False  # by a hook that left results of steps or an error in it
 
-    def fresh(self) -> Scope:
-        """The same names for the next hook of the event."""
-        return Scope(self.live, self.event)
-
     @property
     def now(self) -> datetime:
         """The time of day, in UTC."""
@@ -216,6 +212,9 @@ _SEND: Mapping[type[Command], Callable[[Any, Any], Awaitable[None]]] = {
 }
 
 
+RunSteps = Callable[["Call", Scope, tuple[Step, ...]], Coroutine[Any, Any, None]]
+
+
 def _no_events(name: str, fields: dict[str, Any]) -> None:
     raise ActionFailed(f"{name}: this runtime takes no events of ours")
 
@@ -232,8 +231,10 @@ class Call:
         services: Services,
         journal: Journal,
         capabilities: frozenset[str],
+        run: RunSteps,
     ) -> None:
         self.plan = plan
+        self._run = run
         self.facts = facts
         self.session = session
         self.data: dict[str, Any] = session.data
@@ -243,7 +244,7 @@ class Call:
         self.capabilities = capabilities
         self.began = self.clock.now()
         self.random = random.Random(facts.id)  # noqa: S311 - which of several texts to say
-        self.runs: Counter[str] = Counter()
+        self.runs: dict[str, int] = {}
         self.last_run: dict[str, float] = {}
         self.is_over = False
         self.emit: Callable[[str, dict[str, Any]], None] = _no_events
@@ -295,12 +296,12 @@ class Call:
 
     def occurrence(self, key: str) -> int:
         """Count one more run of a hook or step; its number, from 1."""
-        self.runs[key] += 1
-        return self.runs[key]
+        number = self.runs[key] = self.runs.get(key, 0) + 1
+        return number
 
     def may_run(self, handler: Handler) -> str:
         """Why a hook may not run now by its own limits; empty when it may."""
-        if handler.max_count is not None and self.runs[handler.key] >= handler.max_count:
+        if handler.max_count is not None and self.runs.get(handler.key, 0) >= handler.max_count:
             return f"max_count {handler.max_count} is reached"
         if handler.cooldown is not None:
             last = self.last_run.get(handler.key)
@@ -391,6 +392,10 @@ class Call:
         return self.floor.cancel(name, why) or timer is not None
 
     # --- tasks
+
+    def run_steps(self, scope: Scope, steps: tuple[Step, ...]) -> Coroutine[Any, Any, None]:
+        """Run steps outside of any event: of a timer, a ladder or a late outcome."""
+        return self._run(self, scope, steps)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that this call owns."""

@@ -15,6 +15,7 @@ from orchestrator.config import (
     HookConfig,
     StepConfig,
 )
+from orchestrator.encoding import path_value
 from orchestrator.errors import ActionFailed, ConfigError, EnvironmentFailure, Problem
 from orchestrator.options import Option, convert, field_name
 from orchestrator.plan import (
@@ -79,9 +80,15 @@ class _Compiler:
 
     # --- values
 
-    def _compile(self, value: Value, *, is_secret: bool = False) -> Constant | Read:
+    def _compile(
+        self,
+        value: Value,
+        *,
+        is_secret: bool = False,
+        encode: Callable[[Any], str] | None = None,
+    ) -> Constant | Read:
         try:
-            return value.compile(self.env, is_secret=is_secret)
+            return value.compile(self.env, is_secret=is_secret, encode=encode)
         except EnvironmentFailure as error:
             self._problem("HK601", str(error), value)
             return Constant("")
@@ -118,11 +125,25 @@ class _Compiler:
         }
         cls, name, allow = connection.type.cls, connection.name, self.config.allow
         self.env.secrets.update(_secrets(given, table))
+        self._check_connection(connection, given)
 
         def open_connection(services: Any) -> Any:
             return cls.open(name, cls(**given), services, allow)
 
         return open_connection
+
+    def _check_connection(self, connection: ConnectionConfig, given: Mapping[str, Any]) -> None:
+        """What only shows once the environment is known: a URL, a secret that is none."""
+        is_known = all(value is not None for value in given.values())
+        if self.problems or not is_known:
+            return
+        for fault in connection.type.cls(**given).faults(self.config.allow):
+            value = connection.options.get(fault.option)
+            place = value.place if value is not None else connection.place
+            message = f"connection `{connection.name}`: {fault.message}"
+            self.problems.append(
+                place.document.problem(fault.code, message, place.value_position, help=fault.help)
+            )
 
     # --- hooks and steps
 
@@ -249,7 +270,8 @@ class _Compiler:
         if option.kind == "condition":
             read = parse_condition(str(value.raw)).compile()
             return Constant(Condition(_event_condition(read, self.vars)))
-        compiled = self._compile(value, is_secret=option.kind == "secret")
+        encode = path_value if option.kind in ("path", "url") else None
+        compiled = self._compile(value, is_secret=option.kind == "secret", encode=encode)
         if isinstance(compiled, Constant):
             return Constant(self._converted(value, option, compiled.value))
         return compiled
@@ -333,7 +355,7 @@ def _secrets(given: Mapping[str, Any], table: Mapping[str, Option]) -> set[str]:
         value = given.get(field_name(name))
         if option.accepts("secret") and isinstance(value, str) and value:
             found.add(value)
-        elif isinstance(value, list) and option.item is not None and option.item.kind == "secret":
+        elif isinstance(value, list) and option.accepts_item("secret"):
             found.update(v for v in value if v)
         elif isinstance(value, Options):
             found |= _secrets(vars(value), option.fields)

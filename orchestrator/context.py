@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,28 +34,30 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 #: Seconds that an outcome may be late before a transfer counts as not answered.
 OUTCOME_SLACK = 5.0
 
-RunSteps = Callable[[Call, Scope, tuple[Step, ...]], Any]
-
 
 class StepContext:
     """The context of one run of one step; see `orchestrator.action.ActionContext`."""
 
-    __slots__ = ("_id", "_run_steps", "_scope", "_step", "live")
+    __slots__ = ("_id", "_scope", "_step")
 
-    def __init__(self, scope: Scope, step: Step, run_steps: RunSteps) -> None:
+    def __init__(self, scope: Scope, step: Step) -> None:
         self._scope = scope
         self._step = step
-        self._run_steps = run_steps
-        self._id: str | None = None
-        self.live = scope.live
+
+    @property
+    def live(self) -> Call:
+        """The call."""
+        return self._scope.live
 
     @property
     def id(self) -> str:
         """The id of this side effect; counted on first use, so that retries share it."""
-        if self._id is None:
+        try:
+            return self._id  # type: ignore[has-type, no-any-return]  # set below
+        except AttributeError:
             key = self._step.key
             self._id = side_effect_id(self.live.facts.id, key, self.live.occurrence(key))
-        return self._id
+            return self._id
 
     @property
     def call(self) -> Any:
@@ -98,6 +100,11 @@ class StepContext:
         return self._step.timeout or 30.0
 
     @property
+    def saves(self) -> bool:
+        """Whether the step has a `save`."""
+        return self._step.save is not None
+
+    @property
     def random(self) -> float:
         """A number in [0, 1), the same in every run of the same call."""
         return self.live.random.random()
@@ -120,7 +127,7 @@ class StepContext:
         _hooks_log.log(number, "%s", redact(message), extra=extra)
 
     def connection(self, name: str) -> Any:
-        """The open connection of this name."""
+        """The open connection of this name; `""` is the open web."""
         return self.live.services.connection(name)
 
     def check_destination(self, number: str, allowed: Sequence[str] = ()) -> str:
@@ -180,7 +187,7 @@ class StepContext:
         self.live.journal.note(message, at=self._step.key)
         if steps:
             error = {"message": message, "step": self._step.id or self._step.word}
-            self.live.spawn(self._run_steps(self.live, self._scope.fork(error), steps))
+            self.live.spawn(self.live.run_steps(self._scope.fork(error), steps))
 
     async def pause_recording(self, reason: str, *, at_most: float) -> None:
         """Pause; the recording resumes by itself after `at_most` seconds."""
@@ -217,7 +224,7 @@ class StepContext:
         live, scope = self.live, self._scope.fork()
 
         def fire() -> None:
-            live.spawn(self._run_steps(live, scope, tuple(steps)))
+            live.spawn(live.run_steps(scope, tuple(steps)))
 
         live.start_timer(name, after, frozenset(cancel_on), fire)
 
@@ -230,6 +237,6 @@ class StepContext:
         live, scope = self.live, self._scope.fork()
 
         async def run(step: Step) -> None:
-            await self._run_steps(live, scope, (step,))
+            await live.run_steps(scope, (step,))
 
         live.floor.start(name, options, tuple(steps), run)

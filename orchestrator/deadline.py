@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from types import CoroutineType
 from typing import Any, NoReturn, TypeVar
 
-__all__ = ["GRACE", "Cut", "Rest", "StepCut", "StepTimeout", "bounded", "cancellations"]
+__all__ = ["GRACE", "Cut", "Rest", "SelfCancelled", "StepCut", "StepTimeout", "bounded"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,13 @@ class StepTimeout(TimeoutError):
 
 class StepCut(StepTimeout):
     """The work was stopped early, through its `Cut`."""
+
+
+class SelfCancelled(Exception):
+    """The work awaited something that was cancelled, or raised `CancelledError` by itself."""
+
+    def __str__(self) -> str:
+        return "it awaited something that was cancelled"
 
 
 class Cut:
@@ -108,6 +115,7 @@ async def bounded(
     Raises:
         StepTimeout: the limit passed. What the work made of its cancellation is the cause.
         StepCut: `cut()` was called meanwhile.
+        SelfCancelled: the work ended as cancelled although nobody had cancelled the task.
         asyncio.CancelledError: the task was cancelled by somebody else, even if also late.
     """
     driven = work if isinstance(work, CoroutineType) else _as_coroutine(work)
@@ -115,12 +123,16 @@ async def bounded(
         waiting = driven.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]  # StopIteration is not generic
+    except asyncio.CancelledError as error:  # nothing was awaited yet that could have brought it
+        raise SelfCancelled from error
     limit = _Limit(seconds, cut, grace)
     answer: BaseException | None = None
     try:
         result = await _driven(driven, waiting, limit)
     except (Exception, asyncio.CancelledError) as error:
         if not limit.asked:
+            if isinstance(error, asyncio.CancelledError) and not limit.is_foreign():
+                raise SelfCancelled from error
             raise
         answer = error
     finally:
@@ -238,6 +250,10 @@ class _Limit:
         if self.slot is not None:
             self.slot._limit = None
 
+    def is_foreign(self) -> bool:
+        """Whether somebody cancelled the task since the work began to wait."""
+        return self.task.cancelling() > self.baseline
+
     def take_back(self) -> bool:
         """Undo our own requests; whether one of somebody else's is left."""
         left = self.task.cancelling()
@@ -251,11 +267,3 @@ class _Limit:
         if self.is_cut:
             return StepCut("stopped early", is_stray=is_stray)
         return StepTimeout(f"not done within {self.seconds:g} s", is_stray=is_stray)
-
-
-def cancellations() -> int:
-    """How many requests to cancel the current task has; compared before and after, it tells
-    whether a `CancelledError` was meant for us.
-    """
-    task = asyncio.current_task()
-    return task.cancelling() if task is not None else 0

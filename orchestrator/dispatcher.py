@@ -21,7 +21,7 @@ from typing import Any
 
 from orchestrator.call import Call, Scope
 from orchestrator.context import StepContext
-from orchestrator.deadline import StepTimeout, bounded, cancellations
+from orchestrator.deadline import StepTimeout, bounded
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, NotSent
 from orchestrator.journal import HOOK, STEP
@@ -57,6 +57,7 @@ class Flow(Enum):
 async def dispatch(call: Call, handlers: tuple[Handler, ...], fields: Mapping[str, Any]) -> None:
     """Run the hooks of one event, one after another."""
     scope = Scope(call, fields)
+    runs, records, now = call.runs, call.journal.records, call.journal.now
     floor = call.floor if call.plan.has_ladder else None
     if floor is not None:
         floor.hooks_begin()
@@ -66,8 +67,15 @@ async def dispatch(call: Call, handlers: tuple[Handler, ...], fields: Mapping[st
                 continue
             if handler.background:
                 call.in_background(_Later(call, handler, fields))
+                continue
+            number = runs[handler.key] = runs.get(handler.key, 0) + 1
+            records.append((HOOK, now(), handler, number))
+            if scope.is_used:
+                scope = Scope(call, fields)
+            if handler.is_simple:
+                await _run_list(call, scope, handler.steps)
             else:
-                await _run_hook(call, handler, scope)
+                await _run_guarded(call, handler, scope)
     finally:
         if floor is not None:
             floor.hooks_end()
@@ -78,11 +86,12 @@ class _Later:
     """A hook that runs in the background, with the event of its moment."""
 
     def __init__(self, call: Call, handler: Handler, fields: Mapping[str, Any]) -> None:
-        self._work = (call, handler, Scope(call, fields))
+        self._call = call
+        self._handler = replace(handler, background=False, when=None, max_count=None, cooldown=None)
+        self._fields = fields
 
     async def __call__(self) -> None:
-        await _run_hook(*self._work)
-        self._work[0].journal.flush()
+        await dispatch(self._call, (self._handler,), self._fields)
 
 
 def _admit(call: Call, handler: Handler, scope: Scope) -> bool:
@@ -104,19 +113,6 @@ def _admit(call: Call, handler: Handler, scope: Scope) -> bool:
 
 
 # --- one hook
-
-
-async def _run_hook(call: Call, handler: Handler, scope: Scope) -> None:
-    """Run one hook to its end, `finally` steps included. Raises nothing but cancellation."""
-    journal, key = call.journal, handler.key
-    number = call.runs[key] = call.runs.get(key, 0) + 1
-    journal.records.append((HOOK, journal.now(), handler, number))
-    if scope.is_used:
-        scope = scope.fresh()
-    if handler.is_simple:
-        await _run_list(call, scope, handler.steps)
-    else:
-        await _run_guarded(call, handler, scope)
 
 
 async def _run_guarded(call: Call, handler: Handler, scope: Scope) -> None:
@@ -161,12 +157,11 @@ async def run_steps(call: Call, scope: Scope, steps: tuple[Step, ...]) -> None:
 
 
 async def _run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
-    journal, now = call.journal, call.journal.now
-    before = cancellations()
+    now, append = call.journal.now, call.journal.records.append
+    started = now()
     for step in steps:
         if step.is_conditional and not _enter(call, scope, step):
             continue
-        started = now()
         try:
             output = _ACTS[step.body.__class__](call, scope, step, step.body)
             if output.__class__ not in _DATA and inspect.isawaitable(output):
@@ -182,18 +177,16 @@ async def _run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
             flow = await _failed(call, scope, step, started, error)
             if flow is not Flow.DONE:
                 return flow
-        except CancelledError as error:
-            if cancellations() > before:
-                _finish(call, scope, step, "cancelled", started)
-                raise
-            # Nobody cancelled us: the step itself awaited something that was cancelled.
-            flow = await _failed(call, scope, step, started, error)
-            if flow is not Flow.DONE:
-                return flow
+            started = now()
+        except CancelledError:
+            _finish(call, scope, step, "cancelled", started)
+            raise
         else:
             if step.save is not None:
                 scope.data[step.save] = output
-            journal.records.append((STEP, now(), step, started, "ok", output, None))
+            ended = now()
+            append((STEP, ended, step, started, "ok", output, None))
+            started = ended
             if step.id is not None:
                 _keep(scope, step.id, "ok", output, None)
     return Flow.DONE
@@ -252,9 +245,7 @@ def _keep(scope: Scope, name: str, status: str, output: Any, error: str | None) 
     scope.steps[name] = {"status": status, "output": output, "error": error}
 
 
-async def _failed(
-    call: Call, scope: Scope, step: Step, started: float, error: BaseException
-) -> Flow:
+async def _failed(call: Call, scope: Scope, step: Step, started: float, error: Exception) -> Flow:
     """Record a step that raised, and do what its policy says."""
     if isinstance(error, NotSent):
         if step.save is not None:
@@ -273,7 +264,7 @@ async def _failed(
     return Flow.STOPPED
 
 
-def _describe(step: Step, error: BaseException) -> tuple[str, str]:
+def _describe(step: Step, error: Exception) -> tuple[str, str]:
     if isinstance(error, StepTimeout):
         stray = "; it ignores being stopped" if error.is_stray else ""
         return "timed_out", f"no answer within {format_duration(step.timeout or 0)}{stray}"
@@ -295,7 +286,7 @@ def _act(call: Call, scope: Scope, step: Step, body: ActionBody) -> Any:
     action = body.constant
     if action is None:
         action = body.make(scope)
-    context = StepContext(scope, step, run_steps)
+    context = StepContext(scope, step)
     if step.retry is not None:
         return _with_retries(call, step, action, context)
     return action.run(context)

@@ -224,6 +224,11 @@ class Journal:
         """The last record: how the call ended, and its counts."""
         self.records.append((_end, self.now(), facts))
 
+    def forget(self) -> None:
+        """Drop the records that the sink has; the journal of a long call need not be kept."""
+        del self.records[: self._flushed]
+        self._flushed = 0
+
     def flush(self) -> None:
         """Hand what is new to the sink."""
         new = self.records[self._flushed :]

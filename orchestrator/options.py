@@ -116,6 +116,12 @@ class Option:
         """Whether it is of this kind, or one of its variants is."""
         return self.kind == kind or any(v.accepts(kind) for v in self.variants)
 
+    def accepts_item(self, kind: OptionKind) -> bool:
+        """Whether it takes a list whose items are of this kind."""
+        if self.item is not None and self.item.kind == kind:
+            return True
+        return any(v.accepts_item(kind) for v in self.variants)
+
     def wanted(self) -> str:
         """What it takes, in words, for messages."""
         if self.kind == "either":

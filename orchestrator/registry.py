@@ -40,9 +40,9 @@ _RESERVED = frozenset(
 )
 
 _ACTION_NAMES = (
-    "cancel_timer", "crm_lookup", "emit", "end_call", "escalate_transfer", "forget", "http",
-    "inject", "interrupt", "log", "place_call", "python", "recording", "remember", "say",
-    "send_dtmf", "set_filler", "silence_timer", "timer", "webhook",
+    "cancel_timer", "crm_lookup", "crm_write", "emit", "end_call", "escalate_transfer", "forget",
+    "http", "inject", "interrupt", "log", "place_call", "python", "recording", "remember",
+    "say", "send_dtmf", "set_filler", "silence_timer", "timer", "webhook",
 )  # fmt: skip
 
 

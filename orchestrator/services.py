@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.action import Delivery, MemoryLike
 from orchestrator.clock import Clock
-from orchestrator.errors import NotSent
+from orchestrator.config import Allow
+from orchestrator.egress import Egress
+from orchestrator.errors import ActionFailed, NotSent
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
     from orchestrator.outbox import Outbox
 
 __all__ = ["GivenLike", "Services"]
 
-#: Connections per client: beyond about 30 requests in flight httpx's pool grows slow.
+#: Sockets per client: beyond about 30 requests in flight httpx's pool grows slow.
 POOL_SIZE = 30
 
 
@@ -41,44 +45,64 @@ class Services:
         memory: MemoryLike,
         openers: Mapping[str, Callable[[Services], Any]],
         *,
+        allow: Allow | None = None,
         outbox: Outbox | None = None,
     ) -> None:
         self.clock = clock
         self.memory = memory
         self.is_virtual = clock.is_virtual
         self.given: GivenLike | None = None
+        self._allow = allow if allow is not None else Allow()
         self._openers = openers
         self._connections: dict[str, Any] = {}
         self._http: httpx.AsyncClient | None = None
+        self._tls: ssl.SSLContext | None = None
         self._outbox = outbox
 
     @property
     def http(self) -> httpx.AsyncClient:
-        """The pooled HTTP client."""
+        """The pooled HTTP client of actions that need no connection."""
         if self._http is None:
-            import httpx  # costs 200 ms of CPU: only when something is sent
-
-            transport = httpx.MockTransport(_refuse) if self.is_virtual else None
-            self._http = httpx.AsyncClient(
-                transport=transport,
-                timeout=15.0,
-                follow_redirects=False,
-                trust_env=False,
-                limits=httpx.Limits(max_connections=POOL_SIZE),
-            )
+            self._http = self.new_client(Egress(frozenset(map(str.lower, self._allow.hosts))))
         return self._http
 
+    def new_client(self, egress: Egress) -> httpx.AsyncClient:
+        """A pooled HTTP client that keeps to an egress rule; its owner closes it.
+
+        Each connection has one: a pool is fast while it is small, and a dead host fills only its
+        own. The certificates, which take long to load, are shared.
+        """
+        import httpx  # costs 200 ms of CPU: only when something is sent
+
+        if self.is_virtual:
+            return httpx.AsyncClient(transport=httpx.MockTransport(_refuse), trust_env=False)
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context(trust_env=False)
+        from orchestrator.connections.transport import guarded_client
+
+        return guarded_client(egress, self._tls, POOL_SIZE)
+
     def connection(self, name: str) -> Any:
-        """The open connection of this name.
+        """The open connection of this name; `""` is the open web.
 
         Raises:
             NotSent: virtual time.
+            ActionFailed: there is none.
         """
         if self.is_virtual:
             raise NotSent(f"connection {name!r}: virtual time, nothing leaves the machine")
         if name not in self._connections:
-            self._connections[name] = self._openers[name](self)
+            self._connections[name] = self._open(name)
         return self._connections[name]
+
+    def _open(self, name: str) -> Any:
+        if not name:
+            from orchestrator.connections.http import open_web
+
+            return open_web(self, self._allow)
+        if name not in self._openers:
+            raise ActionFailed(f"there is no connection {name!r}")
+        return self._openers[name](self)
 
     async def deliver(self, delivery: Delivery) -> None:
         """Hand a delivery to the outbox; returns once it is stored.
@@ -96,11 +120,9 @@ class Services:
 
     async def send(self, delivery: Delivery) -> Any:
         """Make one attempt at a delivery, with its connection's credentials."""
-        if delivery.connection:
-            return await self.connection(delivery.connection).send(delivery)
-        from orchestrator.connections.http import send_plain
+        from orchestrator.outbox import ATTEMPT_LIMIT
 
-        return await send_plain(self.http, delivery)
+        return await self.connection(delivery.connection).send(delivery, ATTEMPT_LIMIT)
 
     async def aclose(self) -> None:
         """Flush the outbox for a while, then close everything that was opened."""

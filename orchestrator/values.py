@@ -149,27 +149,66 @@ class Value:
                 if isinstance(part, EnvRef):
                     yield value, part
 
-    def compile(self, env: Environment, *, is_secret: bool = False) -> Compiled:
-        """The value as a constant or a function of the scope."""
+    def compile(
+        self,
+        env: Environment,
+        *,
+        is_secret: bool = False,
+        encode: Callable[[Any], str] | None = None,
+    ) -> Compiled:
+        """The value as a constant or a function of the scope.
+
+        `encode` is put on each value that a template reads into a text, but for the config's own
+        `vars`.
+        """
         if self.parts:
-            return self._compile_text(env, is_secret)
+            return self._compile_text(env, is_secret, encode)
         if not self.items:
             return Constant(self.raw)
         compiled = {key: item.compile(env, is_secret=is_secret) for key, item in self.items.items()}
         return _compile_list(compiled) if isinstance(self.raw, list) else _compile_map(compiled)
 
-    def _compile_text(self, env: Environment, is_secret: bool) -> Compiled:
+    def _compile_text(
+        self, env: Environment, is_secret: bool, encode: Callable[[Any], str] | None
+    ) -> Compiled:
         parts: list[Any] = []
         for part in self.parts:
             if isinstance(part, EnvRef):
                 parts.append(env.read(part, is_secret=is_secret))
+            elif isinstance(part, str):
+                parts.append(part)
+            elif encode is not None:
+                parts += _encoded(part, encode)
             else:
-                parts.append(part if isinstance(part, str) else part.compile())
+                parts.append(part.compile())
         if len(parts) == 1:
             return parts[0] if callable(parts[0]) else Constant(parts[0])
         if not any(map(callable, parts)):
             return Constant("".join(parts))
         return lambda scope: "".join(p if p.__class__ is str else _text(p(scope)) for p in parts)
+
+
+def _encoded(template: Template, encode: Callable[[Any], str]) -> list[Any]:
+    """The pieces of a template, each that reads from the call under `encode`."""
+    if template.faults or template.kind == "constant":
+        return [template.compile()]
+    pieces: list[Any] = []
+    for piece in template.pieces:
+        if isinstance(piece, str):
+            pieces.append(piece)
+            continue
+        read = template.alone(piece)
+        pieces.append(read.compile() if _is_own(read) else _encoder(read.compile(), encode))
+    return pieces
+
+
+def _is_own(template: Template) -> bool:
+    """Whether it reads nothing but the config's `vars`."""
+    return not template.calls and all(read.path[0] == "vars" for read in template.reads)
+
+
+def _encoder(read: Callable[[Any], Any], encode: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda scope: encode(read(scope))
 
 
 def _text(value: Any) -> str:

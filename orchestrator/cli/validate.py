@@ -23,17 +23,37 @@ _FORMATS = ("text", "json", "github", "sarif", "junit")
 
 @click.command("validate")
 @click.argument("paths", nargs=-1, required=True, metavar="FILES|FOLDERS...")
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", show_default=True,
-              help="How to report: for people, scripts, GitHub annotations, code scanning, CI.")  # fmt: skip
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    default="text",
+    show_default=True,
+    help="For people, scripts, GitHub annotations, code scanning, or CI.",
+)
 @click.option("--deny-warnings", is_flag=True, help="Warnings count as errors.")
-@click.option("--check-env", is_flag=True,
-              help="Also check plugins, Python functions and environment variables.")  # fmt: skip
-@click.option("--allow-unknown-actions", is_flag=True,
-              help="Let actions pass that are not installed here.")  # fmt: skip
-@click.option("--target", type=click.Choice(list(TARGETS)), metavar="NAME",
-              help=f"The runtime that carries the calls: {', '.join(TARGETS)}.")  # fmt: skip
-@click.option("--fix", "is_fixing", is_flag=True,
-              help="Mend what can be mended safely; comments and layout stay.")  # fmt: skip
+@click.option(
+    "--check-env",
+    is_flag=True,
+    help="Also check plugins, Python functions and environment variables.",
+)
+@click.option(
+    "--allow-unknown-actions",
+    is_flag=True,
+    help="Let actions pass that are not installed here.",
+)
+@click.option(
+    "--target",
+    type=click.Choice(list(TARGETS)),
+    metavar="NAME",
+    help=f"The runtime that carries the calls: {', '.join(TARGETS)}.",
+)
+@click.option(
+    "--fix",
+    "is_fixing",
+    is_flag=True,
+    help="Mend what can be mended safely; comments and layout stay.",
+)
 def command(
     paths: tuple[str, ...],
     *,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounded, cancellations
+from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounded
 from orchestrator.events import Event, Scope, check_event, is_custom
 from orchestrator.runtime import Handler
 
@@ -154,7 +154,6 @@ async def _run_one(
     *,
     about: Mapping[str, Any],
 ) -> None:
-    before = cancellations()
     # Who keeps deadlines also ends by itself once cut short, and may have `finally` steps to run.
     keeps = handler.keeps_deadline
     seconds, grace = (None, limits.seconds) if keeps else (limits.seconds, GRACE)
@@ -165,11 +164,6 @@ async def _run_one(
         logger.info("handler cut short by the end of the call", extra=_who(handler, about))
     except StepTimeout:
         logger.warning("handler exceeded its time limit", extra=_who(handler, about))
-    except asyncio.CancelledError:
-        if cancellations() > before:
-            raise
-        # Nobody cancelled us: the handler awaited something that was cancelled.
-        logger.exception("handler raised CancelledError", extra=_who(handler, about))
     except Exception:  # the isolation of handlers, promised to the operator
         logger.exception("handler raised", extra=_who(handler, about))
 

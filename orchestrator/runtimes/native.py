@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.deadline import bounded, cancellations
+from orchestrator.deadline import bounded
 from orchestrator.errors import UserError
 from orchestrator.runtime import ALL_CAPABILITIES, Bridge, Exchange, Handler
 from orchestrator.runtimes.handlers import HandlerTable, Limits, run_handlers
@@ -206,14 +206,14 @@ class AgentRunner:
         )
 
     async def _carry(self, ctx: CallContext, bridge: Bridge) -> None:
-        before = cancellations()
+        before = _cancel_requests()
         try:
             await self._fire("call_start", ctx)
             ctx.session.open()
             await self._entrypoint(ctx)
         except asyncio.CancelledError as error:
             ctx.error = error
-            if cancellations() > before:
+            if _cancel_requests() > before:
                 raise
             logger.exception("entrypoint raised CancelledError", extra={"call_id": ctx.call_id})
         except Exception as error:  # the entrypoint is user code; its failure is this call's only
@@ -249,3 +249,9 @@ class AgentRunner:
         about = {"call_id": args[0].call_id, "event": event}
         handlers = self._table.of(event)
         await run_handlers(handlers, args, {}, limits, about=about, is_last=is_last)
+
+
+def _cancel_requests() -> int:
+    """How many requests to cancel the current task has; one more than before was meant for us."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0

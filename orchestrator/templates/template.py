@@ -106,6 +106,10 @@ class Template:
         return [Fault("HK323", f"a condition is true or false, and this is {Shape(shape.kind)}",
                       tree.offset, max(1, tree.end - tree.offset), advice)]  # fmt: skip
 
+    def alone(self, piece: Node) -> Template:
+        """One of the `{{ }}` of this text as a template of its own, which gives the value."""
+        return Template(self.source, "value", (piece,), (), collect_reads([piece]))
+
     def compile(self) -> Callable[[Scope], Any]:
         """The function of this template; it raises `TemplateFailed` only."""
         return _compile(self)

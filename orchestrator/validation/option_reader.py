@@ -127,4 +127,6 @@ class OptionReader:
             message, holder, key = f"`{word}`: {fault.message}", node, word
             if fault.option and isinstance(written, YamlMap) and fault.option in written:
                 holder, key = written, fault.option
-            self.reader.report(holder, key, fault.code, message, on="key", help=fault.help)
+            is_value = isinstance(holder[key], str) and holder[key] in fault.message
+            on = "value" if is_value and holder[key] else "key"
+            self.reader.report(holder, key, fault.code, message, on=on, help=fault.help)

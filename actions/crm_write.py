@@ -1,0 +1,75 @@
+"""`crm_write`: write a record to a CRM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from orchestrator.action import (
+    TEXT,
+    Action,
+    ActionContext,
+    ConnectionName,
+    Delivery,
+    Fault,
+    Path,
+    Shape,
+    json_bytes,
+    record,
+)
+
+__all__ = ["CrmWrite"]
+
+
+class CrmWrite(Action):
+    """Write a record to a CRM: it succeeds, or waits in the outbox until it does.
+
+    On a `sql` connection name `table` and `match`: the records whose columns equal `match` get the
+    `values`; where there is none, one is added. On an `http` connection name `path`; the values go
+    there as JSON, under one `Idempotency-Key` over all attempts.
+
+    ```yaml
+    - crm_write:
+        connection: crm
+        table: customers
+        match: {phone: "{{ call.user_number }}"}
+        values: {do_not_call: true}
+    - crm_write: {connection: hub, path: "/contacts/{{ data.contact.id }}", values: {stage: won}}
+    ```
+    """
+
+    connection: Annotated[ConnectionName, "a sql or http connection"]
+    values: Annotated[dict[str, Any], "what to write: names of columns or fields to values"]
+    table: Annotated[str | None, "sql: the table"] = None
+    match: Annotated[dict[str, Any], "sql: which records, names of columns to values"] = {}
+    path: Annotated[Path | None, "http: where the record is"] = None
+    method: Annotated[Literal["PATCH", "PUT", "POST"], "http: the HTTP method"] = "PATCH"
+
+    output: ClassVar[Shape] = record({"id": TEXT})
+    in_background: ClassVar[bool] = True
+    connection_kinds: ClassVar[tuple[str, ...]] = ("sql", "http")
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any]) -> Sequence[Fault]:
+        """Either a table with `match`, or a path."""
+        if ("table" in options) == ("path" in options):
+            return [Fault("needs `table` and `match` (sql), or `path` (http)", code="HK104")]
+        if "table" in options and not options.get("match"):
+            return [Fault("`table` needs `match`", "table", "say which records", code="HK104")]
+        return ()
+
+    async def run(self, ctx: ActionContext) -> dict[str, str]:
+        """Hand it to the outbox."""
+        is_sql = self.table is not None
+        what = {"match": self.match, "values": self.values} if is_sql else self.values
+        await ctx.deliver(
+            Delivery(
+                id=ctx.id,
+                connection=self.connection,
+                url=(self.table if is_sql else self.path) or "",
+                body=json_bytes(what),
+                method="WRITE" if is_sql else self.method,
+                call_id=ctx.call.id,
+            )
+        )
+        return {"id": ctx.id}

@@ -1,0 +1,85 @@
+"""`http`: ask another system, and use its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from orchestrator.action import (
+    ANY,
+    INT,
+    Action,
+    ActionContext,
+    ConnectionName,
+    Fault,
+    Path,
+    Shape,
+    Url,
+    check_target,
+    json_bytes,
+    record,
+)
+
+__all__ = ["Http"]
+
+
+class Http(Action):
+    """Send an HTTP request and wait for the answer, which is `{status, body}`.
+
+    The body is read as JSON where the answer says that it is JSON. A status other than 2xx fails
+    the step, unless `expect` lists it; then only what is listed is right. All but GET and HEAD
+    carry an `Idempotency-Key` that stays the same when the step is tried again.
+
+    ```yaml
+    - http: {connection: shop, path: "/orders/{{ data.order_id }}"}
+      save: order
+      timeout: 800ms
+    - http: {connection: shop, path: /returns, method: POST, json: {order: "{{ data.order_id }}"}}
+      retry: 1
+    ```
+    """
+
+    connection: Annotated[ConnectionName | None, "an http connection; `path` is under it"] = None
+    path: Annotated[Path, "where on the connection; its base URL when left out"] = Path("")
+    url: Annotated[Url | None, "a whole URL instead of connection and path"] = None
+    method: Annotated[
+        Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "the HTTP method"
+    ] = "GET"
+    query: Annotated[dict[str, Any], "the query, encoded for you"] = {}
+    json: Annotated[Any, "what to send, as JSON"] = None
+    body: Annotated[str | None, "what to send, as text"] = None
+    headers: Annotated[dict[str, str], "further headers"] = {}
+    expect: Annotated[int | list[int], "statuses that are right, such as [200, 404]"] = []
+
+    main: ClassVar[str] = "url"
+    output: ClassVar[Shape] = record({"status": INT, "body": ANY})
+    taint: ClassVar[str] = "remote"
+    connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any]) -> Sequence[Fault]:
+        """One target, one body."""
+        if "json" in options and "body" in options:
+            return [Fault("`json` and `body` exclude each other", "body")]
+        given = next((name for name in ("json", "body") if name in options), None)
+        if given and options.get("method", "GET") in ("GET", "HEAD"):
+            return [Fault("a GET has no body", given, "add `method: POST`, or use `query`")]
+        return check_target(options)
+
+    async def run(self, ctx: ActionContext) -> dict[str, Any]:
+        """Send the request and read the answer."""
+        headers, body = dict(self.headers), None
+        if self.method not in ("GET", "HEAD"):
+            headers.setdefault("Idempotency-Key", ctx.id)
+        if self.json is not None:
+            headers.setdefault("Content-Type", "application/json")
+            body = json_bytes(self.json)
+        answer = await ctx.connection(self.connection or "").request(
+            self.method,
+            self.url or self.path,
+            query=self.query,
+            body=self.body if body is None else body,
+            headers=headers,
+            expect=[self.expect] if isinstance(self.expect, int) else self.expect,
+        )
+        return {"status": answer.status, "body": answer.content}

@@ -1,0 +1,77 @@
+"""`place_call`: start another call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from orchestrator.action import (
+    TEXT,
+    Action,
+    ActionContext,
+    ConnectionName,
+    Destination,
+    Duration,
+    Path,
+    Shape,
+    json_bytes,
+    maybe,
+    record,
+)
+
+__all__ = ["PlaceCall"]
+
+
+class PlaceCall(Action):
+    """Start an outbound call through the backend of your telephony.
+
+    The backend gets `{number, from, agent_id, data, answer_within}` as JSON, and answers with the
+    new call's `id` (or `call_id`) and `status`, which are the output. A number that holds text of
+    the caller or of another system is dialled only if `allow` (here or at the top of the file)
+    lists it. Tried again, the request carries the same `Idempotency-Key`.
+
+    ```yaml
+    - place_call:
+        number: "+15550123"
+        connection: telephony
+        agent_id: reminder
+        data: {appointment: "{{ data.appointment.id }}"}
+      save: reminder
+    ```
+    """
+
+    number: Annotated[Destination, "whom to call, E.164"]
+    connection: Annotated[ConnectionName, "the http connection of the telephony backend"]
+    path: Annotated[Path, "where calls are started"] = Path("/calls")
+    from_: Annotated[str | None, "the number that is shown"] = None
+    agent_id: Annotated[str | None, "which agent speaks"] = None
+    data: Annotated[dict[str, Any], "what the new call starts with"] = {}
+    answer_within: Annotated[Duration, "how long it may ring"] = Duration(30)
+    allow: Annotated[list[str], "numbers that may be dialled, beside the config's `allow`"] = []
+
+    output: ClassVar[Shape] = record({"id": maybe(TEXT), "status": maybe(TEXT)})
+    taint: ClassVar[str] = "remote"
+    connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
+
+    async def run(self, ctx: ActionContext) -> dict[str, str | None]:
+        """Ask the backend for the call."""
+        number = ctx.check_destination(self.number, self.allow)
+        wanted: dict[str, Any] = {
+            "number": number,
+            "from": self.from_,
+            "agent_id": self.agent_id,
+            "data": self.data,
+            "answer_within": float(self.answer_within),
+        }
+        answer = await ctx.connection(self.connection).request(
+            "POST",
+            self.path,
+            body=json_bytes({name: value for name, value in wanted.items() if value is not None}),
+            headers={"Content-Type": "application/json", "Idempotency-Key": ctx.id},
+        )
+        found = answer.json if isinstance(answer.json, dict) else {}
+        return {"id": _text(found.get("id", found.get("call_id"))),
+                "status": _text(found.get("status"))}  # fmt: skip
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

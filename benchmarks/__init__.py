@@ -1,0 +1,1 @@
+"""Benchmarks: ratios to a named alternative, measured side by side in one run."""

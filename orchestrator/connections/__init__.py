@@ -1,0 +1,3 @@
+"""Kinds of connections to outside systems; the registry finds them by name."""
+
+__all__: list[str] = []

@@ -1,0 +1,344 @@
+"""`kind: http`: a web service, with its credentials, signing secret and limits."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from urllib.parse import quote
+
+from orchestrator._version import __version__
+from orchestrator.action import Delivery, Duration, Fault, Options, Secret, Url
+from orchestrator.connections.base import AllowLike, Connection, ServicesLike
+from orchestrator.connections.paths import join_path, whole_url
+from orchestrator.durations import format_duration
+from orchestrator.egress import Egress, SafeUrl, parse_url
+from orchestrator.encoding import encode_query, json_bytes
+from orchestrator.errors import ActionFailed, UserError
+from orchestrator.signing import key_of, sign
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["HttpAnswer", "HttpConnection", "open_web"]
+
+#: Statuses that may be better next time.
+_PASSING = frozenset({408, 425, 429})
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F))) + "\t"
+#: Headers that decide where a message ends or who reads it.
+_FRAMING = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer",
+     "expect", "keep-alive", "proxy-connection", "accept-encoding"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back: status, headers (names in lower case) and body."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        """The body as text; what is no UTF-8 in it is replaced."""
+        return self.body.decode(errors="replace")
+
+    @property
+    def json(self) -> Any:
+        """The body read as JSON; None when it is empty.
+
+        Raises:
+            ActionFailed: it is no JSON.
+        """
+        if not self.body.strip():
+            return None
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise ActionFailed(f"HTTP {self.status}, but its body is no JSON") from None
+
+    @property
+    def content(self) -> Any:
+        """JSON where the answer says that it is, else text; None when it is empty."""
+        if "json" in self.headers.get("content-type", "").lower():
+            return self.json
+        return self.text or None
+
+    def check(self, expect: Collection[int] = ()) -> HttpAnswer:
+        """The answer itself, if its status is 2xx or one of those expected.
+
+        Raises:
+            ActionFailed: it is neither; `retryable` when it may be better next time.
+        """
+        if self.status in expect or (self.is_success and not expect):
+            return self
+        retry_after = self.headers.get("retry-after")
+        wait = {"retry_after": retry_after} if retry_after else {}
+        raise ActionFailed(
+            f"HTTP {self.status}",
+            retryable=self.status in _PASSING or self.status >= 500,
+            detail={"status": self.status, **wait},
+        )
+
+
+class Basic(Options):
+    """A user and a password."""
+
+    user: Annotated[str, "the user"]
+    password: Annotated[Secret, "the password"]
+
+
+class Header(Options):
+    """A header that carries a key."""
+
+    name: Annotated[str, "the header, such as X-Api-Key"]
+    value: Annotated[Secret, "the key"]
+
+
+class Auth(Options):
+    """How we say who we are: one of these."""
+
+    bearer: Annotated[Secret | None, "a token, sent as `Authorization: Bearer`"] = None
+    basic: Annotated[Basic | None, "user and password"] = None
+    header: Annotated[Header | None, "a header that carries a key"] = None
+
+
+class HttpConnection(Connection):
+    """A web service. Requests go under its `base_url` only, and redirects are not followed.
+
+    It must be https, unless the host is this machine or is listed under `allow: hosts`. Addresses
+    inside the network are refused, whatever name they hide behind, unless `allow_private` is set.
+    With a `signing_secret`, webhooks are signed as in Standard Webhooks; give a list of two while
+    one secret replaces the other.
+
+    ```yaml
+    connections:
+      billing:
+        kind: http
+        base_url: "${BILLING_URL}"
+        auth: {bearer: "${BILLING_TOKEN}"}
+        signing_secret: "${BILLING_SECRET}"
+    ```
+    """
+
+    base_url: Annotated[Url, "where the service is; all paths go under it"]
+    auth: Annotated[Auth | None, "`bearer`, `basic` or `header`"] = None
+    signing_secret: Annotated[
+        Secret | list[Secret] | None,
+        "signs webhooks: `whsec_` and base64; several while they rotate",
+    ] = None
+    headers: Annotated[dict[str, str] | None, "sent with every request"] = None
+    timeout: Annotated[Duration, "how long one request may take"] = Duration(10)
+    allow_private: Annotated[bool, "whether its address may be inside the network"] = False
+    max_response: Annotated[int, "bytes that an answer may have", range(1, 100_000_001)] = 1_000_000
+
+    kind: ClassVar[str] = "http"
+
+    def faults(self, allow: AllowLike) -> Iterator[Fault]:
+        """What is wrong with URL, headers, credentials or secrets."""
+        checks: dict[str, Callable[[], object]] = {
+            "base_url": lambda: self._egress(allow).check(self._base),
+            "headers": lambda: _headers(self.headers or {}),
+            "auth": lambda: self._auth_headers,
+            "signing_secret": lambda: self._keys,
+        }
+        for option, check in checks.items():
+            try:
+                check()
+            except (ActionFailed, UserError) as error:
+                yield Fault(f"`{option}`: {error}", option)
+
+    def _start(self, services: ServicesLike, allow: AllowLike) -> None:
+        super()._start(services, allow)
+        self._reach = self._egress(allow)
+        self._client: httpx.AsyncClient = services.new_client(self._reach)
+
+    async def aclose(self) -> None:
+        """Close its sockets."""
+        await self._client.aclose()
+
+    def _egress(self, allow: AllowLike) -> Egress:
+        return Egress(frozenset(map(str.lower, allow.hosts)), self.allow_private)
+
+    @cached_property
+    def _base(self) -> SafeUrl:
+        base = parse_url(self.base_url)
+        if base.query:
+            raise ActionFailed("a base URL has no query")
+        join_path(base, "")
+        return base
+
+    @cached_property
+    def _keys(self) -> tuple[bytes, ...]:
+        secrets = self.signing_secret or ()
+        return tuple(map(key_of, [secrets] if isinstance(secrets, str) else secrets))
+
+    @cached_property
+    def _auth_headers(self) -> dict[str, str]:
+        auth = self.auth
+        if auth is None:
+            return {}
+        given = [name for name in ("bearer", "basic", "header") if getattr(auth, name) is not None]
+        if len(given) != 1:
+            raise ActionFailed("give exactly one of `bearer`, `basic`, `header`")
+        if auth.bearer is not None:
+            return _headers({"authorization": f"Bearer {auth.bearer}"})
+        if auth.basic is not None:
+            pair = f"{auth.basic.user}:{auth.basic.password}".encode()
+            return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        assert auth.header is not None  # noqa: S101 - the only one left
+        return _headers({auth.header.name: auth.header.value})
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        expect: Collection[int] = (),
+    ) -> HttpAnswer:
+        """Send one request and read its answer. Bytes and text are sent as they are, else JSON.
+
+        Raises:
+            ActionFailed: no answer, too large an answer, or a status that is neither 2xx nor one
+                of `expect`; `retryable` when it may be better next time.
+        """
+        kind, content = _content(body)
+        answer = await self._exchange(
+            method,
+            self._url(path, encode_query(query or {})),
+            {**kind, **_headers(headers or {})},
+            content,
+            self.timeout if timeout is None else timeout,
+        )
+        return answer.check(expect)
+
+    async def send(self, delivery: Delivery, timeout: float | None = None) -> HttpAnswer:
+        """Make one attempt at a delivery, signed now; the answer is the caller's to judge.
+
+        Raises:
+            ActionFailed: no answer, or one that is too large.
+        """
+        path, query = delivery.url, ""
+        if self.base_url:
+            path, _, query = delivery.url.partition("?")
+        now = int(self._clock.wall().timestamp())
+        headers = {
+            "content-type": delivery.content_type,
+            "idempotency-key": delivery.id,
+            **_headers(delivery.headers),
+            **sign(self._keys, delivery.id, now, delivery.body),
+        }
+        limit = self.timeout if timeout is None else timeout
+        return await self._exchange(
+            delivery.method, self._url(path, query), headers, delivery.body, limit
+        )
+
+    def _url(self, path: str, query: str) -> str:
+        if self.base_url:
+            url = join_path(self._base, path)
+        else:
+            parts, url = whole_url(path)
+            self._reach.check(parts)
+        if not query:
+            return url
+        return f"{url}{'&' if '?' in url else '?'}{query}"
+
+    async def _exchange(
+        self, method: str, url: str, headers: dict[str, str], content: bytes | None, timeout: float
+    ) -> HttpAnswer:
+        import httpx
+
+        head = {
+            "user-agent": f"hook-orchestrator/{__version__}",
+            "accept-encoding": "identity",  # a small answer must not unpack to a huge one
+            **_headers(self.headers or {}),
+            **headers,
+            **self._auth_headers,
+        }
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._read(
+                    self._client.build_request(
+                        method, url, headers=head, content=content, timeout=timeout
+                    )
+                )
+        except (TimeoutError, httpx.TimeoutException):
+            limit = format_duration(timeout)
+            raise ActionFailed(f"{self._label}: no answer within {limit}", retryable=True) from None
+        except httpx.TransportError as error:
+            raise ActionFailed(
+                f"{self._label}: {error or type(error).__name__}", retryable=True
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ActionFailed(f"{self._label}: {error}") from error
+
+    @property
+    def _label(self) -> str:
+        return self.name or "request"
+
+    async def _read(self, request: httpx.Request) -> HttpAnswer:
+        answer = await self._client.send(request, stream=True)
+        try:
+            if answer.headers.get("content-encoding", "identity") != "identity":
+                raise ActionFailed(f"{self._label}: the answer is compressed, unasked")
+            body = bytearray()
+            async for part in answer.aiter_raw():
+                body += part
+                if len(body) > self.max_response:
+                    raise ActionFailed(
+                        f"{self._label}: the answer has more than {self.max_response:,} bytes"
+                    )
+        finally:
+            await answer.aclose()
+        return HttpAnswer(answer.status_code, dict(answer.headers), bytes(body))
+
+
+def open_web(services: ServicesLike, allow: AllowLike) -> HttpConnection:
+    """The connection of requests that name a whole URL: no base, no credentials."""
+    web = HttpConnection(base_url="")
+    web._start(services, allow)
+    return web
+
+
+def _content(body: Any) -> tuple[dict[str, str], bytes | None]:
+    if body is None:
+        return {}, None
+    if isinstance(body, bytes):
+        return {"content-type": "application/octet-stream"}, body
+    if isinstance(body, str):
+        return {"content-type": "text/plain; charset=utf-8"}, body.encode(errors="replace")
+    return {"content-type": "application/json"}, json_bytes(body)
+
+
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers that cannot break out of their line; other than ASCII is percent-encoded.
+
+    Raises:
+        ActionFailed: a name is no header's, or a value holds a line end or control character.
+    """
+    safe = {}
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING:
+            raise ActionFailed(f"{name[:40]!r} cannot be given as a header")
+        if _CONTROL.search(value):
+            raise ActionFailed(f"header {name!r}: its value holds a line end or control character")
+        safe[name.lower()] = quote(value.strip(), safe=_PRINTABLE, errors="replace")
+    return safe

@@ -1,0 +1,199 @@
+"""Where requests may go: a URL's host is judged as written, and its address once it is resolved.
+
+A host that the config's author wrote may still resolve, today or at the next look-up, to an
+address inside the network. So the address is judged where the socket is opened, and the socket is
+opened to that very address: there is no second look-up that could answer otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+
+from orchestrator.errors import ActionFailed
+
+__all__ = ["Egress", "SafeUrl", "parse_url"]
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: Addresses at which clouds hand credentials to whoever asks from inside.
+_METADATA = frozenset(
+    map(
+        ipaddress.ip_address,
+        ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16",
+         "192.0.0.192"),
+    )
+)  # fmt: skip
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\.?)"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[^?#\\\s\x00-\x20\x7f]*)?(?P<query>\?[^#\\\s\x00-\x20]*)?",
+    re.ASCII | re.IGNORECASE,
+)
+#: A last label like these makes a browser or a C library read the whole host as a number.
+_NUMBERISH = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.ASCII | re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class SafeUrl:
+    """The parts of a URL that was judged; `host` in lower case, an IPv6 one without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, the port only when it is unusual."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}"
+
+    def __str__(self) -> str:
+        return f"{self.origin}{self.path}{self.query}"
+
+
+def parse_url(text: str) -> SafeUrl:
+    """Take an absolute URL apart, in the one way that all readers of URLs agree on.
+
+    Raises:
+        ActionFailed: it is none, or one that some readers take for another host.
+    """
+    match = _URL.fullmatch(text)
+    if match is None:
+        raise ActionFailed(
+            f"{text[:80]!r} is no plain http or https URL: scheme, host, port, path and query, "
+            "an international host in its xn-- form"
+        )
+    scheme, host = match["scheme"].lower(), match["host"].lower()
+    port = int(match["port"] or _PORTS[scheme])
+    if not 0 < port < 65536:
+        raise ActionFailed(f"{text[:80]!r} has no such port: {port}")
+    if ".." in host:
+        raise ActionFailed(f"{text[:80]!r} has an empty part in its host")
+    return SafeUrl(scheme, _plain_host(host), port, match["path"] or "", match["query"] or "")
+
+
+def _plain_host(host: str) -> str:
+    if host.startswith("["):
+        try:
+            return str(ipaddress.IPv6Address(host[1:-1]))
+        except ValueError:
+            raise ActionFailed(f"{host!r} is no IPv6 address") from None
+    if _NUMBERISH.fullmatch(host):
+        try:
+            return str(ipaddress.IPv4Address(host))
+        except ValueError:
+            raise ActionFailed(
+                f"host {host!r} is an address in disguise; write it as four decimal numbers"
+            ) from None
+    return host.removesuffix(".")
+
+
+def _literal(host: str) -> IPAddress | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_loopback_name(host: str) -> bool:
+    address = _literal(host)
+    if address is not None:
+        return _unwrapped(address).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def _unwrapped(address: IPAddress) -> IPAddress:
+    """The IPv4 address that an IPv6 one stands for, where it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address in _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+@dataclass(frozen=True)
+class Egress:
+    """What one connection may reach.
+
+    `hosts` are those that the config lists under `allow: hosts`: they may use plain http and have
+    any address. `allows_private` lets any host have an address inside the network, but for the
+    metadata services of clouds and other link-local ones.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    allows_private: bool = False
+
+    def is_listed(self, host: str) -> bool:
+        """Whether the config lists this host."""
+        return host in self.hosts
+
+    def check(self, url: SafeUrl) -> None:
+        """Judge a URL as written, before anything is resolved.
+
+        Raises:
+            ActionFailed: plain http to another machine, or an address that may not be reached.
+        """
+        self.check_scheme(url.scheme, url.host)
+        address = _literal(url.host)
+        if address is not None:
+            self.check_address(url.host, address)
+
+    def check_scheme(self, scheme: str, host: str) -> None:
+        """Judge how a host is spoken to.
+
+        Raises:
+            ActionFailed: in clear, and it is another machine that the config does not list.
+        """
+        if scheme != "https" and not (_is_loopback_name(host) or self.is_listed(host)):
+            raise ActionFailed(
+                f"{host} is spoken to in plain http; use https, or list it under `allow: hosts`"
+            )
+
+    def check_address(self, host: str, address: IPAddress) -> None:
+        """Judge an address that a host has.
+
+        Raises:
+            ActionFailed: this connection may not reach it.
+        """
+        real = _unwrapped(address)
+        if real.is_multicast or real.is_unspecified:
+            raise ActionFailed(f"{host} has the address {address}, which is no machine's")
+        if self.is_listed(host) or (real.is_loopback and _is_loopback_name(host)):
+            return
+        if real in _METADATA or real.is_link_local:
+            raise ActionFailed(
+                f"{host} has the link-local or metadata address {address}; "
+                "list the host under `allow: hosts` if that is meant"
+            )
+        if not self.allows_private and not real.is_global:
+            raise ActionFailed(
+                f"{host} has the private address {address}; give the connection "
+                "`allow_private: true`, or list the host under `allow: hosts`"
+            )
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host, all of them allowed.
+
+        Raises:
+            ActionFailed: one of them is not allowed.
+            OSError: the host has none, or the look-up failed.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        for address in addresses:
+            self.check_address(host, ipaddress.ip_address(address.partition("%")[0]))
+        return addresses

@@ -1,0 +1,246 @@
+"""What must still leave the process: delivered until it is acknowledged or given up.
+
+At least once: an attempt whose answer is lost is made again, under the same id, so that a receiver
+who remembers ids sees one. The schedule is Svix's, with jitter; see Standard Webhooks.
+
+The outbox decides when and how often; an `OutboxStore` keeps the entries. By default that is one in
+memory: what it still holds when the process ends is lost, and `aclose` says how much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from orchestrator.action import Delivery
+from orchestrator.breaker import Breaker
+from orchestrator.clock import Clock
+from orchestrator.errors import ActionFailed
+from orchestrator.outbox_store import Entry, MemoryStore, OutboxStore, State
+
+__all__ = ["ATTEMPT_LIMIT", "SCHEDULE", "Outbox", "delay_before", "retry_after"]
+
+_log = logging.getLogger("orchestrator.outbox")
+
+#: Seconds from one attempt to the next; the first is made at once, after the last it is given up.
+SCHEDULE = (0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
+#: Seconds that one attempt may take.
+ATTEMPT_LIMIT = 15.0
+#: Seconds that a receiver may ask us to wait, at most.
+MOST_WAIT = 36_000.0
+#: Attempts under way at once, to one endpoint and in all.
+PER_ENDPOINT, IN_ALL = 4, 20
+
+Send = Callable[[Delivery], Awaitable[Any]]
+
+
+class Outbox:
+    """Delivers what it is given. Its tasks are its own, and end in `aclose`.
+
+    Args:
+        send: makes one attempt; gives an answer with `status` and `headers`, or None for success;
+            raises `ActionFailed`, `retryable` when it is worth another attempt.
+        clock: what time it is.
+        store: where entries are kept; in memory by default.
+    """
+
+    def __init__(self, send: Send, *, clock: Clock, store: OutboxStore | None = None) -> None:
+        self._send = send
+        self._clock = clock
+        self._store: OutboxStore = store if store is not None else MemoryStore()
+        self._breaker = Breaker()
+        self._busy: Counter[str] = Counter()
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._store.watch(self._wake.set)
+
+    def start(self) -> None:
+        """Begin to deliver what the store holds; `put` does so by itself."""
+        if self._runner is None:
+            self._runner = asyncio.get_running_loop().create_task(self._run())
+
+    async def put(self, delivery: Delivery) -> bool:
+        """Take over a delivery; returns once it is stored, False when its id is known."""
+        is_new = await self._store.put(delivery, self._now())
+        self.start()
+        self._wake.set()
+        return is_new
+
+    async def list(self, state: State | None = None) -> Sequence[Entry]:
+        """The entries of the store."""
+        return await self._store.list(state)
+
+    async def redrive(self, delivery_id: str) -> bool:
+        """Send a dead letter again, from the start of the schedule; whether it is there."""
+        was_there = await self._store.redrive(delivery_id, self._now())
+        self.start()
+        self._wake.set()
+        return was_there
+
+    async def aclose(self, limit: float = 5.0) -> int:
+        """Deliver what is due, `limit` seconds at most; how many deliveries stay behind."""
+        self._is_closing = True
+        self._wake.set()
+        if self._runner is not None:
+            await asyncio.wait({self._runner}, timeout=limit)
+            self._runner.cancel()
+        for task in self._attempts:
+            task.cancel()
+        left = {*self._attempts, *([self._runner] if self._runner else [])}
+        if left:
+            await asyncio.wait(left)
+        waiting = len(await self._store.list("waiting"))
+        if waiting:
+            _log.warning("deliveries stay behind in the outbox", extra={"count": waiting})
+        await self._store.aclose()
+        return waiting
+
+    # --- when
+
+    def _now(self) -> float:
+        return self._clock.wall().timestamp()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                is_idle = await self._start_due()
+            except Exception as error:  # noqa: BLE001 - its trouble must not end the deliveries
+                _log.warning("the outbox store failed", exc_info=error)
+                await asyncio.sleep(1.0)
+                continue
+            if is_idle and self._is_closing and not self._attempts:
+                return
+            if is_idle:
+                await self._pause()
+
+    async def _start_due(self) -> bool:
+        """Start attempts at what is due; True when there was nothing to start."""
+        self._wake.clear()
+        room = IN_ALL - len(self._attempts)
+        skip, now = self._skipped(), self._now()
+        claimed = await self._store.claim(now, 1, skip) if room > 0 else ()
+        for entry in claimed:
+            self._busy[entry.endpoint] += 1
+            task = asyncio.get_running_loop().create_task(self._attempt(entry))
+            self._attempts.add(task)
+            task.add_done_callback(self._attempt_over)
+        return not claimed
+
+    def _skipped(self) -> frozenset[str]:
+        """Endpoints that are busy, or that the breaker leaves alone."""
+        now = self._now()
+        full = {
+            endpoint
+            for endpoint, count in self._busy.items()
+            if count >= (1 if self._breaker.is_open(endpoint) else PER_ENDPOINT)
+        }
+        return frozenset(full | self._breaker.paused(now))
+
+    async def _pause(self) -> None:
+        """Wait until something is due, an attempt ends, or a breaker lets one through."""
+        skip = self._skipped()
+        due = await self._store.next_due(skip)
+        times = [t for t in (due, self._breaker.next_trial(self._now())) if t is not None]
+        limit = max(0.001, min(times) - self._now()) if times else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await self._wake.wait()
+
+    def _attempt_over(self, task: asyncio.Task[None]) -> None:
+        self._attempts.discard(task)
+        self._wake.set()
+
+    # --- how
+
+    async def _attempt(self, entry: Entry) -> None:
+        try:
+            if await self._store.is_closed(entry.address):
+                await self._store.dead(entry, "its receiver has answered 410 Gone before")
+                return
+            await self._judge(entry, *await self._answer(entry))
+        except Exception as error:  # noqa: BLE001 - the store failed: a lease brings it back
+            _log.warning("the outbox store failed", exc_info=error)
+        finally:
+            self._busy[entry.endpoint] -= 1
+            if not self._busy[entry.endpoint]:
+                del self._busy[entry.endpoint]
+
+    async def _answer(self, entry: Entry) -> tuple[Any, str, bool]:
+        """The answer to one attempt; without one why, and whether to try again."""
+        delivery = replace(entry.delivery, attempt=entry.attempts)
+        try:
+            async with asyncio.timeout(ATTEMPT_LIMIT):
+                return await self._send(delivery), "", True
+        except TimeoutError:
+            return None, f"no answer within {ATTEMPT_LIMIT:g} s", True
+        except ActionFailed as error:
+            return None, str(error), error.retryable
+        except Exception as error:  # noqa: BLE001 - recorded as the entry's reason
+            return None, f"{type(error).__name__}: {error}", True
+
+    async def _judge(self, entry: Entry, answer: Any, reason: str, is_worth_more: bool) -> None:
+        status = answer.status if answer is not None else 0
+        if not reason and (answer is None or 200 <= status < 300):
+            self._breaker.succeeded(entry.endpoint)
+            await self._store.done(entry)
+            return
+        reason = reason or f"HTTP {status}"
+        if status == 410:
+            await self._store.close_address(entry.address)
+        if is_worth_more and (not status or not _is_final(status)):
+            self._breaker.failed(entry.endpoint, self._now())
+            await self._put_off(entry, answer, reason)
+            return
+        self._breaker.succeeded(entry.endpoint)  # it is there, it only refuses this one
+        await self._give_up(entry, reason)
+
+    async def _put_off(self, entry: Entry, answer: Any, reason: str) -> None:
+        if entry.attempts >= len(SCHEDULE):
+            await self._give_up(entry, reason)
+            return
+        wait = delay_before(entry.id, entry.attempts)
+        if answer is not None:
+            wait = max(wait, retry_after(answer.headers, self._clock.wall()) or 0.0)
+        await self._store.later(entry, self._now() + wait, reason)
+
+    async def _give_up(self, entry: Entry, reason: str) -> None:
+        extra = {"delivery": entry.id, "endpoint": entry.endpoint, "reason": reason}
+        _log.warning("a delivery is given up", extra=extra)
+        await self._store.dead(entry, reason)
+
+
+def _is_final(status: int) -> bool:
+    """Whether repeating the request cannot help; a redirect, never followed, may be mended."""
+    return 400 <= status < 500 and status not in (408, 425, 429)
+
+
+def delay_before(delivery_id: str, attempts: int) -> float:
+    """Seconds to wait after so many attempts: the schedule's, give or take 20 %, by the id."""
+    digest = hashlib.sha256(f"{delivery_id}:{attempts}".encode()).digest()
+    return SCHEDULE[attempts] * (0.8 + 0.4 * int.from_bytes(digest[:4], "big") / 2**32)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that an answer asks us to wait, by number or date; capped at ten hours."""
+    text = next((v for k, v in headers.items() if k.lower() == "retry-after"), "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), MOST_WAIT)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=now.tzinfo)
+    return min(max(0.0, (moment - now).total_seconds()), MOST_WAIT)

@@ -1,0 +1,68 @@
+"""The log: structured, one line a record, safe for a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.errors import UserError
+from orchestrator.logs import set_up_logging
+from tests.kit import run
+
+CONFIG = """
+session:
+  user_turn:
+    - log: {message: "heard {{ event.text }}", level: warning, fields: {key: "${API_TOKEN}", n: 3}}
+"""
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """What was logged; the logger is put back afterwards."""
+    logger = logging.getLogger("orchestrator")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    yield io.StringIO()
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+def say(text: str) -> None:
+    """Play a call whose hook logs what the caller says."""
+    run(CONFIG, [{"t": 1, "user_turn": text}], variables={"API_TOKEN": "s3cret"})
+
+
+def test_log_lines_are_json_when_asked_with_secrets_masked(stream: io.StringIO) -> None:
+    """Call id, step and fields are values of their own."""
+    set_up_logging({"ORCHESTRATOR_LOG": "json"}, stream)
+    say("my s3cret")
+    line = json.loads(stream.getvalue())
+    assert line["message"] == "heard my ***"
+    assert line["fields"] == {"key": "***", "n": 3}
+    assert (line["call_id"], line["level"]) == ("call-1", "warning")
+    assert line["hook_step"] == "session.user_turn[0]"
+
+
+def test_what_a_caller_says_cannot_write_to_the_terminal(stream: io.StringIO) -> None:
+    """Control characters and line ends are escaped in text."""
+    set_up_logging({}, stream)
+    say("hi\x1b[31m\nroot: forged line")
+    assert stream.getvalue().count("\n") == 1
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_an_exception_of_a_hook_is_one_line_without_a_traceback(stream: io.StringIO) -> None:
+    """An operator reads which step raised what."""
+    set_up_logging({"ORCHESTRATOR_LOG_LEVEL": "warning"}, stream)
+    run("session:\n  user_turn: [{python: 'tests.hooks:boom'}]\n", [{"t": 1, "user_turn": "x"}])
+    assert stream.getvalue().count("\n") == 1
+    assert "error=ValueError: boom" in stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["ORCHESTRATOR_LOG", "ORCHESTRATOR_LOG_LEVEL"])
+def test_an_unknown_setting_is_said(name: str, stream: io.StringIO) -> None:
+    """With the words that are known."""
+    with pytest.raises(UserError, match=f"{name} is"):
+        set_up_logging({name: "loud"}, stream)
