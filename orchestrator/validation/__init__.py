@@ -114,7 +114,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     """The checks of meaning; what a broken part may have given is not said to be missing."""
     findings, is_strict = reader.findings, settings.variables is not None
     is_complete = reader.is_whole and not reader.lost and not reader.skipped and not findings.errors
-    check_names(config, findings, is_complete=is_complete)
+    check_names(config, findings, lost=reader.lost, is_complete=is_complete)
     check_callables(config, findings, is_strict=is_strict)
     check_variables(config, findings, settings.variables)
     visits = check_flow(config, findings, reader.lost)

@@ -17,9 +17,13 @@ __all__ = ["read_connections"]
 
 
 def read_connections(
-    reader: Reader, root: YamlMap, registry: Registry, known: dict[str, ConnectionConfig]
+    reader: Reader,
+    root: YamlMap,
+    registry: Registry,
+    known: dict[str, ConnectionConfig],
+    lost: set[str],
 ) -> None:
-    """Read the section into `known`."""
+    """Read the section into `known`; names of broken ones go into `lost`."""
     section = "connections"
     for name, node in named(reader, root, section, known, lambda found: found.place):
         options = reader.mapping(node, name, "a mapping with `kind`")
@@ -27,6 +31,8 @@ def read_connections(
         if options is not None and found is not None:
             values = _options(reader, node, name, options, found)
             known[name] = ConnectionConfig(name, found, values, reader.place(node, name))
+        else:
+            lost.add(name)
 
 
 def _kind(
@@ -65,9 +71,10 @@ def _options(
     values: dict[str, Value] = {}
     for key, option in table.items():
         if key in options and check_value(reader, options, key, option):
-            values[key] = parse_value(options[key], reader.place(options, key))
+            value = parse_value(options[key], reader.place(options, key))
             words = f"`{key}`: connections are opened when the config is loaded"
-            refuse_templates(reader, values[key], words)
+            if not refuse_templates(reader, value, words):
+                values[key] = value
     return values
 
 

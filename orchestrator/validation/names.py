@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.validation.findings import Findings, related
@@ -15,10 +15,16 @@ __all__ = ["check_names", "timer_names"]
 MAX_STEPS = 10_000
 
 
-def check_names(config: Config, findings: Findings, *, is_complete: bool) -> None:
-    """Report references that lead nowhere; `is_complete` means that no step was left out."""
+def check_names(
+    config: Config, findings: Findings, *, lost: Container[str], is_complete: bool
+) -> None:
+    """Report references that lead nowhere.
+
+    Nothing is said about `lost` names, which broken parts would have given; `is_complete` means
+    that no step was left out.
+    """
     for step in config.steps():
-        _check_connection(config, step, findings)
+        _check_connection(config, step, findings, lost)
         if step.kind == "run":
             _check_chain(config, step, findings)
         if step.word == "cancel_timer" and is_complete:
@@ -30,10 +36,12 @@ def check_names(config: Config, findings: Findings, *, is_complete: bool) -> Non
     _check_size(config, findings)
 
 
-def _check_connection(config: Config, step: StepConfig, findings: Findings) -> None:
+def _check_connection(
+    config: Config, step: StepConfig, findings: Findings, lost: Container[str]
+) -> None:
     for name, option in step.action.options.items() if step.action is not None else ():
         value = step.options.get(name)
-        if not option.accepts("connection") or value is None or value.parts:
+        if not option.accepts("connection") or value is None or value.parts or value.raw in lost:
             continue
         connection = config.connections.get(str(value.raw))
         known = ", ".join(config.connections) or "none is defined"

@@ -59,13 +59,14 @@ def named(
             yield name, node
 
 
-def refuse_templates(reader: Reader, value: Value, message: str) -> None:
-    """Report templates in a value that is read when the config is loaded."""
+def refuse_templates(reader: Reader, value: Value, message: str) -> bool:
+    """Report templates in a value that is read when the config is loaded; whether it has any."""
     hint = "no templates here; `${NAME}` reads the environment"
     for text, template, offset in value.templates():
         start = offset + max(template.source.find("{{"), 0)
         on = text.place.inside(text.raw, start, 2)
         reader.findings.at(text.place, "HK118", message, on=on, help=hint)
+    return value.is_template
 
 
 def load_plugins(

@@ -110,7 +110,7 @@ class ConfigReader:
         self.missing_plugins += load_plugins(reader, root, self.registry, is_strict=strict)
         self._includes(reader, root, (*trail, _real(document.file)))
         read_vars(reader, root, self.vars)
-        read_connections(reader, root, self.registry, self.connections)
+        read_connections(reader, root, self.registry, self.connections, self.lost)
         self.allow = read_allow(reader, root, self.allow)
         self.defaults = read_defaults(reader, root, self.registry, self.defaults)
         steps = StepReader(
