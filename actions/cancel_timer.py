@@ -21,6 +21,7 @@ class CancelTimer(Action):
 
     output: ClassVar[Shape] = record({"was_armed": BOOL})
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     def run(self, ctx: ActionContext) -> dict[str, bool]:
         """Cancel it; the output tells whether it was armed."""

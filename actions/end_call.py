@@ -25,6 +25,7 @@ class EndCall(Action):
     needs: ClassVar[frozenset[str]] = frozenset({"end"})
     output: ClassVar[Shape] = NULL
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     async def run(self, ctx: ActionContext) -> None:
         """Ask the runtime to end the call."""

@@ -63,6 +63,7 @@ class EscalateTransfer(Action):
 
     main: ClassVar[str] = "queue"
     output: ClassVar[Shape] = record({"target": TEXT, "mode": TEXT})
+    in_journal: ClassVar[bool] = False
 
     @classmethod
     def check(cls, options: Mapping[str, Any]) -> Sequence[Fault]:

@@ -22,6 +22,7 @@ class Inject(Action):
     needs: ClassVar[frozenset[str]] = frozenset({"inject"})
     output: ClassVar[Shape] = NULL
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     async def run(self, ctx: ActionContext) -> None:
         """Hand over the note."""

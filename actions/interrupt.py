@@ -20,6 +20,7 @@ class Interrupt(Action):
     needs: ClassVar[frozenset[str]] = frozenset({"interrupt"})
     output: ClassVar[Shape] = NULL
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     async def run(self, ctx: ActionContext) -> None:
         """Ask the runtime to stop speaking."""

@@ -30,6 +30,7 @@ class Recording(Action):
     needs: ClassVar[frozenset[str]] = frozenset({"recording"})
     output: ClassVar[Shape] = NULL
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     @classmethod
     def check(cls, options: Mapping[str, Any]) -> Sequence[Fault]:

@@ -30,6 +30,7 @@ class Say(Action):
     needs: ClassVar[frozenset[str]] = frozenset({"say"})
     output: ClassVar[Shape] = record({"text": TEXT})
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     @classmethod
     def needs_for(cls, options: Mapping[str, Any]) -> frozenset[str]:

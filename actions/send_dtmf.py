@@ -26,6 +26,7 @@ class SendDtmf(Action):
     needs: ClassVar[frozenset[str]] = frozenset({"digits"})
     output: ClassVar[Shape] = NULL
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     @classmethod
     def check(cls, options: Mapping[str, Any]) -> Sequence[Fault]:

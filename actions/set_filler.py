@@ -22,6 +22,7 @@ class SetFiller(Action):
     needs: ClassVar[frozenset[str]] = frozenset({"filler"})
     output: ClassVar[Shape] = NULL
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     async def run(self, ctx: ActionContext) -> None:
         """Tell the runtime."""

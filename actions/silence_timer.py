@@ -61,6 +61,7 @@ class SilenceTimer(Action):
 
     output: ClassVar[Shape] = NULL
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     def run(self, ctx: ActionContext) -> None:
         """Start the clock."""

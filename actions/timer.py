@@ -31,6 +31,7 @@ class Timer(Action):
 
     output: ClassVar[Shape] = NULL
     waits: ClassVar[bool] = False
+    in_journal: ClassVar[bool] = False
 
     def run(self, ctx: ActionContext) -> None:
         """Arm it."""

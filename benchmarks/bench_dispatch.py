@@ -93,7 +93,6 @@ def hooks_of(text: str) -> Callable[[], Coroutine[Any, Any, None]]:
 
     async def event() -> None:
         await dispatch(call, handlers, TEXT)
-        journal.forget()
 
     return event
 

@@ -164,6 +164,8 @@ class Action:
         waits: whether the caller may hear the time that `run` takes.
         in_background: whether steps run off the call's path unless told otherwise.
         taint: where text in the output comes from (`"remote"` for outside systems).
+        in_journal: whether the journal keeps the options of each run; not for what shows there
+            by itself, as commands and timers do.
 
     `run` may be async, or a plain function when it cannot wait. It raises `ActionFailed` for what
     it cannot do; anything else it raises is reported as a fault of the action.
@@ -175,6 +177,7 @@ class Action:
     waits: ClassVar[bool] = True
     in_background: ClassVar[bool] = False
     taint: ClassVar[str] = ""
+    in_journal: ClassVar[bool] = True
 
     def __init__(self, **options: Any) -> None:
         self.__dict__.update(options)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ from orchestrator.services import GivenLike, Services
 from orchestrator.validation import load_config
 
 __all__ = ["Orchestrator"]
+
+_log = logging.getLogger("orchestrator")
 
 
 class Orchestrator:
@@ -114,7 +117,12 @@ class Orchestrator:
         """Run work that outlives its call; awaited by `settle` and `aclose`."""
         task = asyncio.get_running_loop().create_task(work)
         self._owned.add(task)
-        task.add_done_callback(self._owned.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._owned.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("work of an ended call failed", exc_info=task.exception())
 
     async def settle(self) -> None:
         """Wait until the work of ended calls is done."""
@@ -122,16 +130,13 @@ class Orchestrator:
             await asyncio.wait(self._owned)
 
     async def aclose(self) -> None:
-        """Finish the work of ended calls, flush deliveries and journals, close connections."""
+        """Finish the work of ended calls, flush deliveries and journals, close all that is open."""
         await self.settle()
         open_services = [*self._retired, *([self._services] if self._services else [])]
         self._services, self._retired = None, []
         for services in open_services:
             await services.aclose()
-
-    def close(self) -> None:
-        """Write out journals and memory; after the last loop that used them."""
-        self._sink.close()
+        await asyncio.to_thread(self._sink.close)
         self.memory.close()
 
 

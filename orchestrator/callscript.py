@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,15 @@ _CALL_FIELDS: Mapping[str, Shape] = {
 
 @dataclass(frozen=True, slots=True)
 class CallScript:
-    """A call to play: what is known of it, and its events in order. `source` names the file."""
+    """A call to play: what is known of it, and its events in order.
+
+    `source` names the file; `started` is the time of day at which a recorded call began.
+    """
 
     header: Mapping[str, Any] = field(default_factory=dict)
     events: tuple[TimedEvent, ...] = ()
     source: str = "<script>"
+    started: datetime | None = None
 
     @property
     def call_id(self) -> str:
@@ -77,6 +82,7 @@ def parse_script(text: str, file: str = "<script>") -> CallScript:
         ScriptError: `file:line: what is wrong, how to mend it`.
     """
     header: dict[str, Any] | None = None
+    started: datetime | None = None
     events: list[TimedEvent] = []
     for number, line in enumerate(_lines_of(text), start=1):
         if not line.strip():
@@ -85,13 +91,27 @@ def parse_script(text: str, file: str = "<script>") -> CallScript:
             entry = json_line(line)
             if "call" in entry and "event" not in entry:
                 header = _header(entry["call"], header, events)
+                started = _started(entry.get("started_at"))
             elif is_event_line(entry):
                 events.append(_after(events, event_from_mapping(entry)))
         except ScriptError as error:
             raise ScriptError(f"{file}:{number}: {error}") from None
     if header is None and not events:
         raise ScriptError(f"{file}:1: no events in it; write one a line, such as {EXAMPLE}")
-    return CallScript(header or {}, tuple(events), file)
+    return CallScript(header or {}, tuple(events), file, started)
+
+
+def _started(text: Any) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        started = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise ScriptError(
+            f"'started_at' must be a time such as \"2026-01-05T12:00:00+00:00\", "
+            f"got {describe(text)}"
+        ) from None
+    return (started if started.tzinfo else started.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _lines_of(text: str) -> list[str]:
@@ -138,8 +158,9 @@ def write_script(script: CallScript) -> str:
 
 
 def _lines(script: CallScript) -> Iterator[dict[str, Any]]:
-    if script.header or not script.events:
-        yield {"call": dict(script.header)}
+    started = {"started_at": script.started.isoformat()} if script.started else {}
+    if script.header or started or not script.events:
+        yield {"call": dict(script.header), **started}
     for timed in script.events:
         yield {"t": timed.t, "event": timed.event.name, **timed.event.fields}
 

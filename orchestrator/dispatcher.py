@@ -20,11 +20,11 @@ from enum import Enum
 from typing import Any
 
 from orchestrator.call import Call, Scope
-from orchestrator.context import StepContext
+from orchestrator.context import StepContext, shown_options
 from orchestrator.deadline import StepTimeout, bounded
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, NotSent
-from orchestrator.journal import HOOK, STEP
+from orchestrator.journal import ACT, HOOK, STEP
 from orchestrator.plain import plain
 from orchestrator.plan import (
     ActionBody,
@@ -37,6 +37,7 @@ from orchestrator.plan import (
     StopBody,
     WaitBody,
 )
+from orchestrator.services import GivenLike
 
 __all__ = ["CLEANUP_LIMIT", "dispatch", "run_steps"]
 
@@ -65,11 +66,11 @@ async def dispatch(call: Call, handlers: tuple[Handler, ...], fields: Mapping[st
         for handler in handlers:
             if handler.is_conditional and not _admit(call, handler, scope):
                 continue
+            number = runs[handler.key] = runs.get(handler.key, 0) + 1
+            records.append((HOOK, now(), handler, number))
             if handler.background:
                 call.in_background(_Later(call, handler, fields))
                 continue
-            number = runs[handler.key] = runs.get(handler.key, 0) + 1
-            records.append((HOOK, now(), handler, number))
             if scope.is_used:
                 scope = Scope(call, fields)
             if handler.is_simple:
@@ -87,11 +88,12 @@ class _Later:
 
     def __init__(self, call: Call, handler: Handler, fields: Mapping[str, Any]) -> None:
         self._call = call
-        self._handler = replace(handler, background=False, when=None, max_count=None, cooldown=None)
-        self._fields = fields
+        self._handler = handler
+        self._scope = Scope(call, fields)
 
     async def __call__(self) -> None:
-        await dispatch(self._call, (self._handler,), self._fields)
+        await _run_guarded(self._call, self._handler, self._scope)
+        self._call.journal.flush()
 
 
 def _admit(call: Call, handler: Handler, scope: Scope) -> bool:
@@ -278,18 +280,22 @@ def _describe(step: Step, error: Exception) -> tuple[str, str]:
 
 
 def _act(call: Call, scope: Scope, step: Step, body: ActionBody) -> Any:
-    given = call.services.given
-    if given is not None:
-        answer = given.answer(call.facts.id, step)
-        if answer is not None:
-            return answer
     action = body.constant
     if action is None:
         action = body.make(scope)
+    if body.cls.in_journal:
+        call.journal.records.append((ACT, call.journal.now(), step, shown_options(action)))
     context = StepContext(scope, step)
     if step.retry is not None:
         return _with_retries(call, step, action, context)
-    return action.run(context)
+    given = call.services.given
+    return action.run(context) if given is None else _ask(given, action, context, step)
+
+
+def _ask(given: GivenLike, action: Any, context: StepContext, step: Step) -> Any:
+    """The answer of a call test where it has one, else the action's own work."""
+    answer = given.answer(context.live.facts.id, step, action)
+    return action.run(context) if answer is None else answer
 
 
 async def _with_retries(call: Call, step: Step, action: Any, context: StepContext) -> Any:
@@ -297,8 +303,7 @@ async def _with_retries(call: Call, step: Step, action: Any, context: StepContex
     pause = step.retry.backoff
     for attempt in range(1, step.retry.times + 1):
         try:
-            output = action.run(context)
-            return await output if inspect.isawaitable(output) else output
+            return await _try(call, step, action, context)
         except NotSent:
             raise
         except Exception as error:
@@ -307,7 +312,12 @@ async def _with_retries(call: Call, step: Step, action: Any, context: StepContex
             call.journal.note("a step is tried again", at=step.key, attempt=attempt, why=str(error))
         await asyncio.sleep(pause)
         pause = min(pause * 2, step.retry.max)
-    output = action.run(context)
+    return await _try(call, step, action, context)
+
+
+async def _try(call: Call, step: Step, action: Any, context: StepContext) -> Any:
+    given = call.services.given
+    output = action.run(context) if given is None else _ask(given, action, context, step)
     return await output if inspect.isawaitable(output) else output
 
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from orchestrator.errors import EnvironmentFailure
 
 __all__ = [
+    "ACT",
     "HOOK",
     "SKIP",
     "STEP",
@@ -42,6 +43,12 @@ class Redactor:
         self.is_private = is_private
         kept = sorted((s for s in secrets if s), key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
+
+    def without_masks(self) -> Redactor:
+        """One that masks secrets only."""
+        other = Redactor()
+        other._secrets = self._secrets
+        return other
 
     def secret(self, value: Any) -> Any:
         """The value with every secret in its texts, keys included, as `***`."""
@@ -130,8 +137,12 @@ def _step(
     return line
 
 
+def _act(r: Redactor, step: Any, options: Mapping[str, Any]) -> Line:
+    return {"act": step.word, "at": step.key, "with": r.personal(_short(options))}
+
+
 #: Encoders that the dispatcher puts into records itself.
-HOOK, SKIP, STEP = _hook, _skip, _step
+ACT, HOOK, SKIP, STEP = _act, _hook, _skip, _step
 
 
 def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line:
@@ -168,10 +179,10 @@ class Journal:
     """Collects the records of one call and hands them to a sink.
 
     A record is `(encoder, now, *fields)`, its time as the clock has it; adding one is appending a
-    tuple. The dispatcher appends hooks and steps itself, with `HOOK`, `SKIP` and `STEP`.
+    tuple. The dispatcher appends acts, hooks and steps itself, with `ACT`, `HOOK` and `STEP`.
     """
 
-    __slots__ = ("_flushed", "began", "call_id", "now", "records", "redactor", "sink")
+    __slots__ = ("began", "call_id", "now", "records", "redactor", "sink")
 
     def __init__(
         self, call_id: str, sink: Sink, redactor: Redactor, now: Callable[[], float]
@@ -182,7 +193,6 @@ class Journal:
         self.now = now
         self.began = now()
         self.records: list[Record] = []
-        self._flushed = 0
 
     def call(self, call: Mapping[str, Any], config: Mapping[str, Any], started: str) -> None:
         """The header: who calls, under which config, since when."""
@@ -224,16 +234,11 @@ class Journal:
         """The last record: how the call ended, and its counts."""
         self.records.append((_end, self.now(), facts))
 
-    def forget(self) -> None:
-        """Drop the records that the sink has; the journal of a long call need not be kept."""
-        del self.records[: self._flushed]
-        self._flushed = 0
-
     def flush(self) -> None:
-        """Hand what is new to the sink."""
-        new = self.records[self._flushed :]
-        if new:
-            self._flushed += len(new)
+        """Hand the records to the sink; a long call does not pile them up."""
+        if self.records:
+            new = self.records[:]
+            self.records.clear()  # in place: the dispatcher holds on to the list
             self.sink.put(self.call_id, new, self.redactor, self.began)
 
 
@@ -262,12 +267,12 @@ class Sink(Protocol):
 
 
 class MemorySink:
-    """Keeps nothing of its own: for embedding without a journal directory, and for tests."""
+    """Keeps nothing: for embedding without a journal directory."""
 
     def put(
         self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
     ) -> None:
-        """Drop the records; the journal still holds them while the call is live."""
+        """Drop the records."""
 
     def close(self) -> None:
         """Nothing to write."""
@@ -289,19 +294,23 @@ class DirectorySink:
         self.last_failure = ""
         self._started: set[str] = set()
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     def put(
         self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
     ) -> None:
         """Queue the records; returns at once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+            self._thread.start()
         self._queue.put((call_id, records, redactor, began))
 
     def close(self) -> None:
         """Write out all that was put, and stop the thread."""
-        self._queue.put(None)
-        self._thread.join()
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:

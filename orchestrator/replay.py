@@ -28,11 +28,16 @@ __all__ = ["Played", "play"]
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of one played call: its journal, and the commands with their times in seconds."""
+    """What came of one played call: its journal, and the commands with their times in seconds.
+
+    `lines` is the journal as it is written; `clear` is the same without the masks of
+    `privacy: redact`, for call tests, whose callers are invented.
+    """
 
     call_id: str
     source: str
     lines: tuple[dict[str, Any], ...]
+    clear: tuple[dict[str, Any], ...] = field(repr=False)
     commands: tuple[tuple[float, Command], ...]
     final_state: str
     state: str | None
@@ -92,6 +97,7 @@ class _Stage:
             call_id=context.call_id,
             source=script.source,
             lines=tuple(self._sink.lines),
+            clear=tuple(self._sink.clear),
             commands=tuple(bridge.commands),
             final_state=context.final_state or "failed",
             state=context.session.state,
@@ -119,13 +125,18 @@ class _Stage:
 
 
 class _Lines:
-    """A sink that keeps encoded lines."""
+    """A sink that keeps encoded lines, masked and clear."""
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
+        self.clear = self.lines
 
     def put(self, call_id: str, records: Sequence[Any], redactor: Redactor, began: float) -> None:
         """Encode and keep."""
+        if redactor.is_private:
+            if self.clear is self.lines:
+                self.clear = []
+            self.clear.extend(encode(records, redactor.without_masks(), began))
         self.lines.extend(encode(records, redactor, began))
 
     def close(self) -> None:

@@ -31,8 +31,8 @@ POOL_SIZE = 30
 class GivenLike(Protocol):
     """Answers that outside systems give in a call test."""
 
-    def answer(self, call_id: str, step: Any) -> Awaitable[Any] | None:
-        """The answer to one run of a step, or None when the step is to do its work."""
+    def answer(self, call_id: str, step: Any, action: Any) -> Awaitable[Any] | None:
+        """The answer to one try of a step, or None when the action is to do its work."""
         ...
 
 

@@ -15,7 +15,7 @@ RANKS = {
     "_version": 0, "errors": 0, "codes": 0, "shapes": 0, "durations": 0, "deadline": 0,
     "events": 1, "clock": 1, "runtime": 1, "plain": 1,
     "document": 2, "templates": 2, "journal": 2, "memory": 2, "signing": 2, "egress": 2,
-    "breaker": 2, "logs": 2, "encoding": 2, "scriptevent": 2, "dialog": 2,
+    "breaker": 2, "logs": 2, "summary": 13, "encoding": 2, "scriptevent": 2, "dialog": 2,
     "action": 3, "values": 3, "callscript": 3,
     "options": 4, "runtimes": 4, "outbox_store": 4, "connections": 4,
     "registry": 5, "outbox": 5,

@@ -1,0 +1,276 @@
+"""Matchers: what a call test expects of a value.
+
+======================================  =======================================================
+written                                 matches
+======================================  =======================================================
+``any``                                 everything
+a text, number, true, false             that value (numbers to nine digits)
+``null``                                null, or nothing there
+a mapping                               a mapping that has these keys, with values that match
+a list                                  a list of as many items, each matching
+``{matching: regex}``                   a text in which the pattern occurs (RE2, case ignored)
+``{containing: text}``                  a text that holds it, or a list that has such an item
+``{one_of: [...]}``                     what one of them matches
+``{from: 7, to: 9}``                    a number between them, both included; either may be left out
+``{not: ...}``                          what it does not match
+``{exactly: ...}``                      the value itself, whatever it looks like
+======================================  =======================================================
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orchestrator.templates.patterns import BadPattern, compile_pattern
+
+__all__ = [
+    "OPERATORS",
+    "Anything",
+    "Between",
+    "Exactly",
+    "Fields",
+    "Matcher",
+    "OneOf",
+    "is_operator",
+    "parse_matcher",
+    "shown",
+]
+
+
+class Matcher(Protocol):
+    """Says whether a value is as expected; `str()` says what is expected."""
+
+    def matches(self, value: Any) -> bool:
+        """Whether the value is as expected."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """Matches everything."""
+
+    def matches(self, value: Any) -> bool:
+        """Always true."""
+        return True
+
+    def __str__(self) -> str:
+        return "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """Matches one value."""
+
+    wanted: Any
+
+    def matches(self, value: Any) -> bool:
+        """Whether it is that value."""
+        return _equal(self.wanted, value)
+
+    def __str__(self) -> str:
+        return shown(self.wanted)
+
+
+def _equal(wanted: Any, value: Any) -> bool:
+    if isinstance(wanted, bool) or isinstance(value, bool):
+        return wanted is value
+    if isinstance(wanted, int | float) and isinstance(value, int | float):
+        return math.isclose(wanted, value, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(wanted, Mapping) and isinstance(value, Mapping):
+        return wanted.keys() == value.keys() and all(_equal(wanted[k], value[k]) for k in wanted)
+    if isinstance(wanted, list) and isinstance(value, list):
+        return len(wanted) == len(value) and all(map(_equal, wanted, value))
+    return type(wanted) is type(value) and bool(wanted == value)
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Matches texts in which a pattern occurs."""
+
+    pattern: str
+    search: Callable[[object], bool]
+
+    def matches(self, value: Any) -> bool:
+        """Whether the pattern occurs in it."""
+        return isinstance(value, str) and self.search(value)
+
+    def __str__(self) -> str:
+        return f"matching {shown(self.pattern)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Containing:
+    """Matches texts that hold a text, and lists with a matching item."""
+
+    part: Any
+    item: Matcher
+
+    def matches(self, value: Any) -> bool:
+        """Whether the part is in it."""
+        if isinstance(value, str):
+            return isinstance(self.part, str) and self.part in value
+        return isinstance(value, list) and any(self.item.matches(item) for item in value)
+
+    def __str__(self) -> str:
+        return f"containing {self.item}"
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Matches what one of several matchers does."""
+
+    options: tuple[Matcher, ...]
+
+    def matches(self, value: Any) -> bool:
+        """Whether one of them does."""
+        return any(option.matches(value) for option in self.options)
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join(map(str, self.options))
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Matches numbers from `low` to `high`."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def matches(self, value: Any) -> bool:
+        """Whether it lies between them."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        parts = [f"from {self.low:g}"] if math.isfinite(self.low) else []
+        parts += [f"to {self.high:g}"] if math.isfinite(self.high) else []
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Matches what another does not."""
+
+    other: Matcher
+
+    def matches(self, value: Any) -> bool:
+        """Whether the other does not."""
+        return not self.other.matches(value)
+
+    def __str__(self) -> str:
+        return f"not {self.other}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Matches mappings with these keys; a key that is missing counts as null."""
+
+    fields: Mapping[str, Matcher]
+
+    def matches(self, value: Any) -> bool:
+        """Whether each key has a matching value."""
+        return isinstance(value, Mapping) and all(
+            matcher.matches(value.get(key)) for key, matcher in self.fields.items()
+        )
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{key}: {m}" for key, m in self.fields.items()) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Matches lists item by item."""
+
+    items: tuple[Matcher, ...]
+
+    def matches(self, value: Any) -> bool:
+        """Whether there are as many items and each matches."""
+        return (
+            isinstance(value, list)
+            and len(value) == len(self.items)
+            and all(m.matches(v) for m, v in zip(self.items, value, strict=True))
+        )
+
+    def __str__(self) -> str:
+        return "[" + ", ".join(map(str, self.items)) + "]"
+
+
+def shown(value: Any, limit: int = 60) -> str:
+    """A value as reports show it: JSON, on one line, not long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+# --- from what is written ------------------------------------------------------------------------
+
+Complain = Callable[[str], object]
+
+
+def is_operator(raw: Any) -> bool:
+    """Whether a mapping is one of the forms with an operator."""
+    if not isinstance(raw, Mapping) or not raw:
+        return False
+    keys = set(raw)
+    if keys <= {"from", "to"}:
+        return all(isinstance(v, int | float) and not isinstance(v, bool) for v in raw.values())
+    return len(keys) == 1 and keys <= OPERATORS.keys()
+
+
+def parse_matcher(raw: Any, complain: Complain) -> Matcher:
+    """The matcher that is written; what is wrong goes to `complain`."""
+    if raw == "any":
+        return Anything()
+    if is_operator(raw):
+        if "from" in raw or "to" in raw:
+            return Between(raw.get("from", -math.inf), raw.get("to", math.inf))
+        ((word, value),) = raw.items()
+        return OPERATORS[word](value, complain)
+    if isinstance(raw, Mapping):
+        return Fields({key: parse_matcher(value, complain) for key, value in raw.items()})
+    if isinstance(raw, list):
+        return Items(tuple(parse_matcher(item, complain) for item in raw))
+    return Exactly(raw)
+
+
+def _matching(value: Any, complain: Complain) -> Matcher:
+    if not isinstance(value, str):
+        complain("`matching` needs a pattern in quotes")
+        return Anything()
+    try:
+        return Matching(value, compile_pattern(value))
+    except BadPattern as error:
+        complain(f"`matching`: {value!r} is no pattern: {error}")
+        return Anything()
+
+
+def _containing(value: Any, complain: Complain) -> Matcher:
+    return Containing(value, parse_matcher(value, complain))
+
+
+def _one_of(value: Any, complain: Complain) -> Matcher:
+    if not isinstance(value, list) or not value:
+        complain("`one_of` needs a list of values")
+        return Anything()
+    return OneOf(tuple(parse_matcher(item, complain) for item in value))
+
+
+def _not(value: Any, complain: Complain) -> Matcher:
+    return Not(parse_matcher(value, complain))
+
+
+def _exactly(value: Any, complain: Complain) -> Matcher:
+    return Exactly(value)
+
+
+#: The words that make a matcher, beside `from` and `to`.
+OPERATORS: Mapping[str, Callable[[Any, Complain], Matcher]] = {
+    "containing": _containing,
+    "exactly": _exactly,
+    "matching": _matching,
+    "not": _not,
+    "one_of": _one_of,
+}

@@ -1,0 +1,123 @@
+"""Run one call test: play its call in virtual time and look for the first difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from orchestrator.callscript import CallScript, TimedEvent
+from orchestrator.clock import VIRTUAL_START
+from orchestrator.memory import Memory
+from orchestrator.plan import Plan
+from orchestrator.replay import Played, play
+from orchestrator.runtime import CallEvent
+from orchestrator.testing.calltest import CallTest
+from orchestrator.testing.difference import describe_difference
+from orchestrator.testing.expectations import (
+    Difference,
+    Expected,
+    first_difference,
+    match_in_order,
+)
+from orchestrator.testing.timeline import happenings
+
+__all__ = ["DEFAULT_ID", "TestResult", "run_call_test"]
+
+#: The id of a played call that has none. With it `say` speaks the first of several texts first.
+DEFAULT_ID = "call-test"
+#: Seconds that the line stays open after all that was expected has happened.
+MARGIN = 1.0
+#: Seconds after the last event that expectations without a time are waited for.
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """How a call test went: `difference` is None when it passed."""
+
+    __test__ = False  # pytest: a result, not a class of tests
+
+    test: CallTest
+    played: Played
+    difference: Difference | None = None
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether everything was as expected."""
+        return self.difference is None
+
+    @property
+    def report(self) -> str:
+        """What differs, with a small timeline; empty when the test passed."""
+        return describe_difference(self.difference) if self.difference is not None else ""
+
+
+def run_call_test(test: CallTest, plan: Plan) -> TestResult:
+    """Play the test's call and compare.
+
+    A call whose script does not end it goes on until a second after everything expected has
+    happened; then the caller hangs up. What is expected without a time is waited for 60 s.
+
+    Raises:
+        NotSupported: the config needs a capability that the test takes away.
+    """
+    ends = _known_end(test)
+    if ends is not None:
+        return _judge(test, _play(test, plan, ends))
+    last = max((e.t for e in test.setup.events), default=0.0)
+    long = _play(test, plan, max(last, _latest(test.expected)) + PATIENCE)
+    met = _last_met(test.expected, long)
+    if met is None:
+        return _judge(test, long)
+    return _judge(test, _play(test, plan, max(last, met) + MARGIN))
+
+
+def _known_end(test: CallTest) -> float | None:
+    """When the call ends by its script or by the times of what is expected; None if unknown."""
+    events = test.setup.events
+    if any(event.event.name == "hangup" for event in events):
+        return events[-1].t
+    if test.setup.ends is not None:
+        return test.setup.ends
+    if any(expectation.at is None for expectation in test.expected.timeline):
+        return None
+    last = max((event.t for event in events), default=0.0)
+    return max(last, _latest(test.expected)) + MARGIN
+
+
+def _latest(expected: Expected) -> float:
+    return max((e.latest for e in expected.timeline if e.latest is not None), default=0.0)
+
+
+def _last_met(expected: Expected, played: Played) -> float | None:
+    """When the last expectation was met while the call was on; None when one was not met."""
+    end = next((line["t"] for line in played.clear if line.get("session") == "call_end"), 0.0)
+    matches = match_in_order(expected.timeline, happenings(played.clear))
+    times = [match.happening.t for match in matches if match.happening is not None]
+    if len(times) < len(matches):
+        return None
+    return max((t for t in times if t < end), default=0.0)
+
+
+def _play(test: CallTest, plan: Plan, ends: float) -> Played:
+    setup = test.setup
+    events = setup.events
+    if not any(event.event.name == "hangup" for event in events):
+        kept = tuple(event for event in events if event.t <= ends)
+        events = (*kept, TimedEvent(ends, CallEvent("hangup", {"reason": "end of test"})))
+    header = {"id": DEFAULT_ID, **setup.header}
+    script = CallScript(header, events, test.file)
+    memory = Memory(wall=lambda: (setup.start or VIRTUAL_START).timestamp())
+    for key, value in test.memory.items():
+        memory.remember(key, value)
+    return play(
+        plan,
+        script,
+        options=replace(setup.options, linger=0.0),
+        given=test.answers(),
+        memory=memory,
+        start=setup.start,
+    )
+
+
+def _judge(test: CallTest, played: Played) -> TestResult:
+    return TestResult(test, played, first_difference(test.expected, played))
