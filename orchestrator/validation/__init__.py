@@ -23,6 +23,7 @@ from orchestrator.validation.findings import Findings
 from orchestrator.validation.flow import check_flow
 from orchestrator.validation.hosts import check_hosts
 from orchestrator.validation.ignores import apply_ignores
+from orchestrator.validation.masking import mask_secrets
 from orchestrator.validation.names import check_names
 from orchestrator.validation.order import check_order
 from orchestrator.validation.parallel import check_parallel
@@ -105,6 +106,7 @@ def check_document(document: Document, settings: Settings | None = None) -> Chec
         from orchestrator.codes import CODES
 
         problems = Findings(apply_ignores(problems, reader.documents, frozenset(CODES))).sorted()
+    problems = mask_secrets(problems)
     documents, skipped = tuple(reader.documents), frozenset(reader.skipped)
     is_strict = settings.variables is not None
     return Checked(document.file, config, problems, documents, skipped, is_strict)

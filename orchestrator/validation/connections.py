@@ -45,14 +45,14 @@ def _kind(
         kind = None
         if not any(near_miss(key, ("kind",)) for key in options):
             message, hint = f"connection `{name}` needs `kind`", f"one of {', '.join(kinds)}"
-            reader.report(node, name, "HK104", message, on="key", help=hint)
+            reader.at(node, name, "HK104", message, on="key", help=hint)
         else:
             others = [key for key in options if not near_miss(key, ("kind",))]
             reader.check_keys(options, ("kind", *others), f"connection `{name}`")
     try:
         return registry.connection(kind) if kind else None
     except EnvironmentFailure as error:
-        reader.report(options, "kind", "HK625", str(error))
+        reader.at(options, "kind", "HK625", str(error))
         return None
 
 
@@ -66,7 +66,7 @@ def _options(
     missing = [n for n in missing if n not in meant]
     if missing:
         message = f"connection `{name}` needs {listed(missing)}"
-        reader.report(node, name, "HK104", message, on="key", help=table[missing[0]].doc or None)
+        reader.at(node, name, "HK104", message, on="key", help=table[missing[0]].doc or None)
     _check_auth(reader, options)
     values: dict[str, Value] = {}
     for key, option in table.items():
@@ -84,4 +84,4 @@ def _check_auth(reader: Reader, options: YamlMap) -> None:
     if isinstance(auth, YamlMap) and len(auth) > 1:
         first, second = list(auth)[:2]
         message = f"`{first}` and `{second}` exclude each other"
-        reader.report(auth, second, "HK109", message, on="key", help="give one kind of `auth`")
+        reader.at(auth, second, "HK109", message, on="key", help="give one kind of `auth`")

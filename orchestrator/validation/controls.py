@@ -27,7 +27,7 @@ Control = Callable[["StepReader", YamlMap, Shared, Blocks], "StepConfig | None"]
 
 def _if(steps: StepReader, node: YamlMap, shared: Shared, blocks: Blocks) -> StepConfig | None:
     if "then" not in node and not any(key in ("than", "do") for key in node):
-        steps.reader.report(node, "if", "HK104", "`if` needs `then:`", on="key")
+        steps.reader.at(node, "if", "HK104", "`if` needs `then:`", on="key")
     for name in ("then", "else"):
         if name in node:
             blocks[name] = steps.block(node, name, f"{shared['key']}.{name}")
@@ -49,7 +49,7 @@ def _parallel(steps: StepReader, node: YamlMap, shared: Shared, blocks: Blocks) 
         return StepConfig(kind="parallel", options=options, blocks=blocks, **shared)
     reader.check_keys(value, _PARALLEL_KEYS, "`parallel`")
     if "steps" not in value:
-        reader.report(node, "parallel", "HK104", "`parallel` needs `steps:`", on="key")
+        reader.at(node, "parallel", "HK104", "`parallel` needs `steps:`", on="key")
     blocks["parallel"] = steps.block(value, "steps", path)
     for name, words in _PARALLEL_WORDS:
         if reader.choice(value, name, words) is not None:
@@ -85,12 +85,12 @@ def _set(steps: StepReader, node: YamlMap, shared: Shared, blocks: Blocks) -> St
     if values is None:
         return None
     if not values:
-        reader.report(node, "set", "HK113", "`set` sets nothing", on="key")
+        reader.at(node, "set", "HK113", "`set` sets nothing", on="key")
     for name in values:
         if not _NAME.fullmatch(name):
             hint = "use letters, digits and _; begin with a letter"
             message = f"{name!r} is no name that templates can read"
-            reader.report(values, name, "HK119", message, on="key", help=hint)
+            reader.at(values, name, "HK119", message, on="key", help=hint)
     options = {k: parse_value(v, reader.place(values, k)) for k, v in values.items()}
     return StepConfig(kind="set", options=options, blocks=blocks, **shared)
 

@@ -43,11 +43,11 @@ def read_hooks(
 def _items(reader: Reader, node: YamlMap, event: str) -> list[tuple[YamlList, int]]:
     if isinstance(node[event], YamlMap):
         message, hint = f"the hooks of `{event}` must be a list", "put a `- ` before each hook"
-        reader.report(node, event, "HK103", message, on="key", help=hint)
+        reader.at(node, event, "HK103", message, on="key", help=hint)
         return []
     items = reader.items(node, event, "a list of hooks")
     if items is not None and not items:
-        reader.report(node, event, "HK113", f"`{event}` has no hooks", on="key")
+        reader.at(node, event, "HK113", f"`{event}` has no hooks", on="key")
     return [(items, i) for i in range(len(items))] if items is not None else []
 
 
@@ -60,14 +60,14 @@ def _report_event(reader: Reader, node: YamlMap, event: str, scope: Scope) -> No
     )
     if event in TIMED_WORDS:
         hint = f"silence and time are timers: use `{TIMED_WORDS[event]}` in `call_start`"
-        reader.report(node, event, "HK235", message, on="key", help=hint)
+        reader.at(node, event, "HK235", message, on="key", help=hint)
         return
     near = near_miss(event, [name for name in valid if name not in node])
     hint = f"did you mean `{near}`?" if near else f"one of {', '.join(valid)}"
     if find_event(other, event) is not None:
         hint, near = f"it is an event of `{other}:`", None
     fix = word_fix(reader.document, position, event, near) if near else None
-    reader.report(node, event, "HK220", message, on="key", help=hint, fix=fix)
+    reader.at(node, event, "HK220", message, on="key", help=hint, fix=fix)
 
 
 class _HookReader:
@@ -87,7 +87,7 @@ class _HookReader:
             return self._full(items, index)
         if isinstance(node, list):
             message, hint = "a hook is a mapping, found a list", "write the steps under `do:`"
-            self.reader.report(items, index, "HK112", message, help=hint)
+            self.reader.at(items, index, "HK112", message, help=hint)
             return None
         step = self.steps.step(items, index, self.key)
         if step is None:
@@ -137,9 +137,9 @@ class _HookReader:
                 continue
             if self.steps.is_known(key):
                 message, hint = f"`{key}` stands beside `do`", "put it into `do:` as a step"
-                self.reader.report(node, key, "HK114", message, on="key", help=hint)
+                self.reader.at(node, key, "HK114", message, on="key", help=hint)
             elif key in ("id", "save", "retry", "after"):
                 message = f"`{key}` belongs to a step, not to a hook"
-                self.reader.report(node, key, "HK114", message, on="key")
+                self.reader.at(node, key, "HK114", message, on="key")
             else:
                 self.reader.unknown_key(node, key, HOOK_KEYS, "a hook")

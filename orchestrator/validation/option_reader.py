@@ -99,15 +99,15 @@ class OptionReader:
             f"`{word}` needs {listed(needed)}" if needed else f"`{word}` has nothing behind it"
         )
         hint = self.table[needed[0]].doc if needed else f"write `{word}: {{}}`"
-        self.reader.report(node, word, "HK104", message, on="key", help=hint or None)
+        self.reader.at(node, word, "HK104", message, on="key", help=hint or None)
 
     def _report_no_options(self, node: YamlMap, word: str) -> None:
         hint = f"write `{word}: {{}}`"
-        self.reader.report(node, word, "HK103", f"`{word}` takes no options", help=hint)
+        self.reader.at(node, word, "HK103", f"`{word}` takes no options", help=hint)
 
     def _report_list(self, node: YamlMap, word: str) -> None:
         message, hint = f"`{word}`: expected a mapping, found a list", "remove the `- ` below it"
-        self.reader.report(node, word, "HK103", message, help=hint)
+        self.reader.at(node, word, "HK103", message, help=hint)
 
     def _is_incomplete(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> bool:
         """Whether a required option is missing; one that is there misspelt is reported already."""
@@ -118,7 +118,7 @@ class OptionReader:
         if unsaid:
             hint = self.table[unsaid[0]].doc or None
             message = f"`{word}` needs {listed(unsaid)}"
-            self.reader.report(node, word, "HK104", message, on="key", help=hint)
+            self.reader.at(node, word, "HK104", message, on="key", help=hint)
         return bool(missing)
 
     def _check_combination(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> None:
@@ -129,4 +129,4 @@ class OptionReader:
                 holder, key = written, fault.option
             is_value = isinstance(holder[key], str) and holder[key] in fault.message
             on = "value" if is_value and holder[key] else "key"
-            self.reader.report(holder, key, fault.code, message, on=on, help=fault.help)
+            self.reader.at(holder, key, fault.code, message, on=on, help=fault.help)

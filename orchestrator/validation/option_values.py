@@ -38,7 +38,7 @@ def _check_dynamic(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if option.is_fixed and "{{" in value:
         message = f"`{key}` is read when the config is loaded: no templates here"
         on = reader.inside(node, key, value.index("{{"), 2)
-        reader.report(node, key, "HK118", message, on=on, help=f"write {option.wanted()}")
+        reader.at(node, key, "HK118", message, on=on, help=f"write {option.wanted()}")
         return False
     if option.kind in _PARTS and not _is_lone(value):
         return _misfit(reader, node, key, option)
@@ -78,7 +78,7 @@ def check_number_text(reader: Reader, node: Any, key: Any) -> bool:
     if written == str(node[key]):
         return True
     message = f"`{key}`: without quotes {written} is the number {node[key]}"
-    reader.report(node, key, "HK116", message, help=f"write '{written}' in quotes")
+    reader.at(node, key, "HK116", message, help=f"write '{written}' in quotes")
     return False
 
 
@@ -91,7 +91,7 @@ def _check_number(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if low <= value <= high:
         return True
     message = f"`{key}` must be from {option.low:g} to {option.high:g}, found {value}"
-    reader.report(node, key, "HK106", message)
+    reader.at(node, key, "HK106", message)
     return False
 
 
@@ -145,7 +145,7 @@ def _check_condition(reader: Reader, node: Any, key: Any, option: Option) -> boo
     for fault in template.faults:
         on = reader.inside(node, key, fault.offset, fault.length)
         more: dict[str, Any] = {"help": fault.help, "severity": fault.severity}
-        reader.report(node, key, fault.code, fault.message, on=on, **more)
+        reader.at(node, key, fault.code, fault.message, on=on, **more)
     return not template.faults
 
 
@@ -153,14 +153,14 @@ def _check_destination(reader: Reader, node: Any, key: Any, option: Option) -> b
     value = node[key]
     if isinstance(value, int) and not isinstance(value, bool):
         message = f"`{key}`: an unquoted number loses its `+` and its zeros"
-        reader.report(node, key, "HK116", message, help=f"write '+{value}' in quotes")
+        reader.at(node, key, "HK116", message, help=f"write '+{value}' in quotes")
         return False
     if not isinstance(value, str):
         return _misfit(reader, node, key, option)
     if _E164.fullmatch(re.sub(r"[ ().-]", "", value)):
         return True
     message = f"`{key}`: {value!r} is no phone number in E.164 form"
-    reader.report(node, key, "HK420", message, help="write it as '+15550100'")
+    reader.at(node, key, "HK420", message, help="write it as '+15550100'")
     return False
 
 
@@ -171,7 +171,7 @@ def _check_url(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
         return True
     message = f"`{key}`: {value!r} is no URL"
-    reader.report(node, key, "HK123", message, help="write it as https://host/path")
+    reader.at(node, key, "HK123", message, help="write it as https://host/path")
     return False
 
 
@@ -182,7 +182,7 @@ def _check_path(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if not re.match(r"[a-z]+://|//", value):
         return True
     message = f"`{key}`: {value!r} is a URL, not a path"
-    reader.report(node, key, "HK123", message, help="the host comes from the connection")
+    reader.at(node, key, "HK123", message, help="the host comes from the connection")
     return False
 
 
@@ -216,7 +216,7 @@ def _check_record(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     meant = {near_miss(k, missing) for k in mapping if k not in fields}
     missing = [name for name in missing if name not in meant]
     if missing:
-        reader.report(node, key, "HK104", f"`{key}` needs `{missing[0]}`", on="key")
+        reader.at(node, key, "HK104", f"`{key}` needs `{missing[0]}`", on="key")
     known = [k for k in mapping if k in fields]
     results = [check_value(reader, mapping, k, fields[k]) for k in known]
     return all(results) and not missing

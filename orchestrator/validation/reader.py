@@ -37,25 +37,46 @@ class Reader:
         """The place of a value, to keep with what is made of it."""
         return Place(self.document, node, key)
 
-    def report(self, node: Any, key: Any, code: str, message: str, **more: Any) -> None:
+    @property
+    def problems(self) -> Findings:
+        """What was found so far."""
+        return self.findings
+
+    def at(self, node: Any, key: Any, code: str, message: str, **more: Any) -> None:
         """Add a finding about the value of a key, or with `on="key"` about the key."""
         self.findings.at(Place(self.document, node, key), code, message, **more)
+
+    def report(
+        self, code: str, message: str, position: Position, *, help: str | None = None
+    ) -> None:
+        """Add a finding about a position."""
+        self.findings.add(self.document.problem(code, message, position, help=help))
+
+    def key_position(self, node: YamlMap, key: str) -> Position:
+        """Where a key stands."""
+        return self.document.key_position(node, key)
+
+    def value_position(self, node: YamlMap | YamlList, key: Any) -> Position:
+        """Where a value stands."""
+        return self.document.value_position(node, key)
 
     def wrong_type(self, node: Any, key: Any, wanted: str) -> None:
         """The value of a key is of another type than wanted."""
         is_bare = node[key] is None and isinstance(node, YamlMap)
         subject = f"`{key}`: " if isinstance(node, YamlMap) else ""
         message = f"{subject}expected {wanted}, found {kind_of(node[key])}"
-        self.report(node, key, "HK103", message, on="key" if is_bare else "value")
+        self.at(node, key, "HK103", message, on="key" if is_bare else "value")
 
     # --- mappings and lists
 
-    def check_keys(self, node: YamlMap, allowed: Iterable[str], what: str) -> None:
-        """Report every key that is not allowed, with the near miss."""
+    def check_keys(
+        self, node: YamlMap, allowed: Iterable[str], what: str, *, help: str | None = None
+    ) -> None:
+        """Report every key that is not allowed, with the near miss, else with `help`."""
         names = list(allowed)
         for key in node:
             if key not in names:
-                self.unknown_key(node, key, names, what)
+                self.unknown_key(node, key, names, what, help)
 
     def unknown_key(
         self, node: YamlMap, key: str, names: Iterable[str], what: str, help: str | None = None
@@ -66,7 +87,7 @@ class Reader:
         fix = word_fix(self.document, position, key, near) if near else None
         hint = f"did you mean `{near}`?" if near else help or f"allowed: {', '.join(names)}"
         message = f"unknown key `{key}` in {what}"
-        self.report(node, key, "HK105", message, on="key", help=hint, fix=fix)
+        self.at(node, key, "HK105", message, on="key", help=hint, fix=fix)
 
     def mapping(self, node: Any, key: Any, wanted: str = "a mapping") -> YamlMap | None:
         """The mapping under a key; None (and a finding) when it is something else."""
@@ -103,7 +124,7 @@ class Reader:
         if form.fullmatch(value):
             return str(value)
         hint = f"use letters, digits, {marks}; begin with a letter"
-        self.report(node, key, "HK119", f"{value!r} is no name for `{key}`", help=hint)
+        self.at(node, key, "HK119", f"{value!r} is no name for `{key}`", help=hint)
         return None
 
     def boolean(self, node: YamlMap, key: str, default: Any = None) -> Any:
@@ -128,7 +149,7 @@ class Reader:
         old = line[position.column - 1 : position.end_column - 1]
         message = f"`{key}`: {value!r} is text here, not true or false"
         fix = word_fix(self.document, position, old, meant)
-        self.report(node, key, "HK115", message, help=f"write {meant}", fix=fix)
+        self.at(node, key, "HK115", message, help=f"write {meant}", fix=fix)
 
     def integer(self, node: YamlMap, key: str, *, low: int, high: int) -> int | None:
         """A whole number under a key."""
@@ -141,7 +162,7 @@ class Reader:
         if low <= value <= high:
             return value
         message = f"`{key}` must be from {low} to {high:,}, found {value}"
-        self.report(node, key, "HK106", message)
+        self.at(node, key, "HK106", message)
         return None
 
     def duration(self, node: Any, key: Any, *, low: float = 0.0, high: float = DAY) -> float | None:
@@ -151,7 +172,7 @@ class Reader:
             return None
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             hint = f"write {value}s or {value}ms"
-            self.report(node, key, "HK108", f"`{key}`: the number {value} has no unit", help=hint)
+            self.at(node, key, "HK108", f"`{key}`: the number {value} has no unit", help=hint)
             return None
         if not isinstance(value, str) or not value:
             self.wrong_type(node, key, "a duration such as 500ms, 8s, 2m or 1h")
@@ -163,12 +184,12 @@ class Reader:
             seconds = parse_duration(text)
         except ValueError:
             message = f"`{key}`: {text!r} is no duration"
-            self.report(node, key, "HK108", message, help=duration_hint(text))
+            self.at(node, key, "HK108", message, help=duration_hint(text))
             return None
         if low <= seconds <= high:
             return seconds
         hint = f"from {format_duration(low)} to {format_duration(high)}"
-        self.report(node, key, "HK106", f"`{key}`: {text} is out of range", help=hint)
+        self.at(node, key, "HK106", f"`{key}`: {text} is out of range", help=hint)
         return None
 
     def choice(self, node: YamlMap, key: str, choices: Iterable[str], default: Any = None) -> Any:

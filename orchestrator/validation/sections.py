@@ -50,11 +50,11 @@ def named(
         if not form.fullmatch(name):
             hint = "use letters, digits and _; begin with a letter"
             message = f"{name!r} is no name for one of `{section}`"
-            reader.report(node, name, "HK119", message, on="key", help=hint)
+            reader.at(node, name, "HK119", message, on="key", help=hint)
         elif name in known:
             first = [related(place_of(known[name]), "the first one")]
             message = f"`{name}` is defined twice in `{section}`"
-            reader.report(node, name, "HK227", message, on="key", related=first)
+            reader.at(node, name, "HK227", message, on="key", related=first)
         else:
             yield name, node
 
@@ -87,9 +87,9 @@ def load_plugins(
         except EnvironmentFailure as error:
             missing.append(name)
             if is_strict:
-                reader.report(names, index, "HK603", str(error))
+                reader.at(names, index, "HK603", str(error))
         except OrchestratorError as error:
-            reader.report(names, index, "HK603", str(error))
+            reader.at(names, index, "HK603", str(error))
     return missing
 
 
@@ -122,12 +122,12 @@ def _texts(reader: Reader, node: YamlMap, key: str) -> tuple[str, ...]:
     for index, item in enumerate(items or ()):
         if isinstance(item, int) and not isinstance(item, bool):
             message = f"`{key}`: an unquoted number loses its `+` and its zeros"
-            reader.report(items, index, "HK116", message, help=f"write '+{item}' in quotes")
+            reader.at(items, index, "HK116", message, help=f"write '+{item}' in quotes")
         elif not isinstance(item, str):
             reader.wrong_type(items, index, "text")
         elif not form.fullmatch(item) and "${" not in item:
             message = f"{item!r} does not belong into `{key}`"
-            reader.report(items, index, "HK420", message, help=f"write it as {example}")
+            reader.at(items, index, "HK420", message, help=f"write it as {example}")
         else:
             found.append(item)
     return tuple(found)

@@ -44,7 +44,7 @@ def read_retry(reader: Reader, node: YamlMap) -> Retry | None:
         return Retry(times) if times else None
     reader.check_keys(value, ("times", "backoff", "max"), "`retry`")
     if "times" not in value:
-        reader.report(node, "retry", "HK104", "`retry` needs `times`", on="key")
+        reader.at(node, "retry", "HK104", "`retry` needs `times`", on="key")
         return None
     times = reader.integer(value, "times", low=0, high=20)
     backoff = reader.duration(value, "backoff", low=0.001)

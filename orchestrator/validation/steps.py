@@ -49,13 +49,13 @@ class StepReader:
             return ()
         if isinstance(node[key], YamlMap):
             message, hint = f"`{key}` must be a list of steps", "put a `- ` before each step"
-            self.reader.report(node, key, "HK103", message, on="key", help=hint)
+            self.reader.at(node, key, "HK103", message, on="key", help=hint)
             return ()
         items = self.reader.items(node, key, "a list of steps")
         if items is None:
             return ()
         if not items:
-            self.reader.report(node, key, "HK113", f"`{key}` has no steps", on="key")
+            self.reader.at(node, key, "HK113", f"`{key}` has no steps", on="key")
         steps = [self.step(items, i, f"{path}[{i}]") for i in range(len(items))]
         return tuple(step for step in steps if step is not None)
 
@@ -116,18 +116,18 @@ class StepReader:
         message = f"a step is a mapping, found {kind_of(value)}"
         if value is None:
             message = "this step is empty"
-        self.reader.report(items, index, code, message, help=hint)
+        self.reader.at(items, index, code, message, help=hint)
 
     def _report_no_action(self, items: YamlList, index: int) -> None:
         node = items[index]
         place, hint = first_place(self.reader, items, index), "name the action, such as `say: ...`"
         for key in _BRANCHES:
             if key in node:
-                self.reader.report(node, key, "HK114", f"`{key}` without `if`", on="key")
+                self.reader.at(node, key, "HK114", f"`{key}` without `if`", on="key")
                 return
         if "do" in node:
             message, hint = "a hook cannot stand among steps", "use `if:` and `then:`, or a chain"
-            self.reader.report(node, "do", "HK114", message, on="key", help=hint)
+            self.reader.at(node, "do", "HK114", message, on="key", help=hint)
             return
         keys = ", ".join(f"`{k}`" for k in node)
         message = f"this step has no action, only {keys}" if node else "this step is empty"
@@ -138,7 +138,7 @@ class StepReader:
         related = [self.reader.document.related(first, "the first one")]
         message = f"a step does one thing: `{words[0]}` and `{words[1]}` are two"
         hint = "make them two steps, each with its own `- `"
-        self.reader.report(node, words[1], "HK111", message, on="key", related=related, help=hint)
+        self.reader.at(node, words[1], "HK111", message, on="key", related=related, help=hint)
 
     # --- one step
 
@@ -173,13 +173,13 @@ class StepReader:
             if self.registry.action(word) is not None:
                 return True
         except (EnvironmentFailure, UserError) as error:
-            self.reader.report(node, word, "HK625", str(error), on="key")
+            self.reader.at(node, word, "HK625", str(error), on="key")
             return False
         if self.accepts_unknown:
             self.skipped.add(word)
             return False
         hint = self._unknown_hint(word)
-        self.reader.report(node, word, "HK221", f"unknown action `{word}`", on="key", help=hint)
+        self.reader.at(node, word, "HK221", f"unknown action `{word}`", on="key", help=hint)
         return False
 
     def _unknown_hint(self, word: str) -> str:
@@ -208,7 +208,7 @@ class StepReader:
                 self._report_key(node, key, word, allowed)
 
     def _report_key(self, node: YamlMap, key: str, word: str, allowed: tuple[str, ...]) -> None:
-        action, report = self.find_action(word), self.reader.report
+        action, report = self.find_action(word), self.reader.at
         if key in _BRANCHES:
             report(node, key, "HK114", f"`{key}` without `if`", on="key")
         elif key in HOOK_KEYS:

@@ -154,7 +154,7 @@ class ConfigReader:
         elif str(version) in ("1", "1.0", "v1"):
             hint = "write `version: 1`, without quotes"
         message = f"version {json.dumps(version)} is not known here"
-        reader.report(root, "version", "HK102", message, help=hint)
+        reader.at(root, "version", "HK102", message, help=hint)
 
     def _report_no_version(self, reader: Reader, root: YamlMap) -> None:
         position = reader.document.position(root.span)
@@ -178,7 +178,7 @@ class ConfigReader:
         path = Path(reader.document.file).parent / name
         fault = self._include_fault(path, name, trail)
         if fault:
-            reader.report(paths, index, "HK224", fault)
+            reader.at(paths, index, "HK224", fault)
             return
         try:
             document = read_document(path)
@@ -188,7 +188,7 @@ class ConfigReader:
             siblings = [p.name for p in folder.glob("*.y*ml")] if folder.is_dir() else []
             near = near_miss(path.name, siblings)
             hint = f"did you mean {near!r}?" if near else "paths are relative to the file"
-            reader.report(paths, index, "HK224", str(error), help=hint)
+            reader.at(paths, index, "HK224", str(error), help=hint)
             return
         self._read_file(document, trail)
 

@@ -143,7 +143,7 @@ def _check_hook_timeout(hook: HookConfig, limit: float, findings: Findings) -> N
             times = f"{format_duration(found[0])} > {format_duration(limit)}"
             message = f"this step may take longer than its hook ({times})"
             hint = "shorten it, or give the hook more time"
-            findings.at(found[1], "HK402", message, related=where, help=hint)
+            findings.at(found[1], "HK402", message, severity="warning", related=where, help=hint)
 
 
 def _gating(steps: tuple[StepConfig, ...]) -> Iterator[StepConfig]:
@@ -175,7 +175,8 @@ def _check_parallel(config: Config, step: StepConfig, findings: Findings) -> Non
             times = f"{format_duration(found[0])} > {format_duration(limit)}"
             message = f"`parallel` ends before this step may ({times})"
             hint = "give `parallel` a longer `timeout`, or shorten this one"
-            findings.at(found[1], "HK402", message, related=[related(place, words)], help=hint)
+            where = [related(place, words)]
+            findings.at(found[1], "HK402", message, severity="warning", related=where, help=hint)
 
 
 def _keeps_late(step: StepConfig) -> bool:
@@ -191,4 +192,4 @@ def _check_backoff(config: Config, step: StepConfig, findings: Findings) -> None
     message = f"the first retry waits {format_duration(step.retry.backoff)}, and the step ends "
     message += f"after {format_duration(limit)}"
     hint = "shorten `backoff`, or give the step a longer `timeout`"
-    findings.at(step.settings["retry"], "HK411", message, help=hint)
+    findings.at(step.settings["retry"], "HK411", message, severity="warning", help=hint)
