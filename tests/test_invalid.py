@@ -50,11 +50,15 @@ def test_there_are_enough_of_them() -> None:
     assert len(FILES) >= 100
 
 
+#: An installed package whose module fails: see tests/test_validation_names.py.
+NEEDS_A_PACKAGE = {"HK625"}
+
+
 def test_each_code_is_exercised() -> None:
-    """A code that no file shows may be dead; those that need an installed package are tested so."""
+    """A code that no file shows may be dead."""
     reports = "".join(path.read_text("utf-8") for path in FOLDER.glob("*.out"))
     shown = set(re.findall(r"^(?:error|warning)\[(HK\d+)\]", reports, re.MULTILINE))
-    assert set(CODES) - shown == set()
+    assert set(CODES) - shown - NEEDS_A_PACKAGE == set()
 
 
 def test_each_code_of_the_source_is_explained() -> None:

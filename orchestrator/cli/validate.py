@@ -14,7 +14,7 @@ from orchestrator.cli.reporter import Painter, frame, plural, summary, wants_col
 from orchestrator.errors import ConfigError, EnvironmentFailure, Problem
 from orchestrator.targets import TARGETS
 from orchestrator.validation import Checked, Settings, check_file, check_text
-from orchestrator.validation.fixes import apply_fixes
+from orchestrator.validation.fixes import mend
 
 __all__ = ["command"]
 
@@ -125,20 +125,13 @@ def _fix_files(files: Sequence[str], settings: Settings) -> None:
 
 
 def _fix_file(file: str, settings: Settings) -> None:
-    """Mend one file; what a fix brings to light is mended in the next round."""
-    total = 0
-    for _ in range(5):
-        checked = check_file(file, settings)
-        raw = Path(file).read_bytes()
-        mark = b"\xef\xbb\xbf" if raw.startswith(b"\xef\xbb\xbf") else b""
-        text = checked.documents[0].text
-        mended, count = apply_fixes(text, file, checked.problems)
-        if not count or len(check_text(mended, file, settings).problems) >= len(checked.problems):
-            break
-        Path(file).write_bytes(mark + mended.encode("utf-8"))
-        total += count
-    if total:
-        click.echo(f"{file}: mended {plural(total, 'place')}", err=True)
+    text = check_file(file, settings).documents[0].text
+    mended, count = mend(text, file, lambda t: check_text(t, file, settings).problems)
+    if not count:
+        return
+    mark = b"\xef\xbb\xbf" if Path(file).read_bytes().startswith(b"\xef\xbb\xbf") else b""
+    Path(file).write_bytes(mark + mended.encode("utf-8"))
+    click.echo(f"{file}: mended {plural(count, 'place')}", err=True)
 
 
 def _report(
