@@ -200,6 +200,10 @@ class Action:
         return ()
 
     @classmethod
+    def prepare(cls) -> None:
+        """Import what the first run needs: called when a config is attached, not in a call."""
+
+    @classmethod
     def needs_for(cls, options: Mapping[str, Any]) -> frozenset[str]:
         """The capabilities that a step with these written options needs."""
         return cls.needs

@@ -79,7 +79,10 @@ class Orchestrator:
 
         Raises:
             NotSupported: the runtime cannot do what the config needs.
+            EnvironmentFailure: a package that the config needs is not installed.
         """
+        for prepare in self.plan.prepare:
+            prepare()
         return Attachment(self, runner)
 
     def reload(self) -> None:
@@ -90,6 +93,8 @@ class Orchestrator:
         """
         config = load_config(self.config.file)
         plan = compile_config(config, self._variables)
+        for prepare in plan.prepare:
+            prepare()
         self.config, self.plan = config, plan
         if self._services is not None:
             self._retired.append(self._services)

@@ -15,6 +15,7 @@ from orchestrator.config import (
     HookConfig,
     StepConfig,
 )
+from orchestrator.destinations import prepare_numbers
 from orchestrator.encoding import path_value
 from orchestrator.errors import ActionFailed, ConfigError, EnvironmentFailure, Problem
 from orchestrator.options import Option, convert, field_name
@@ -31,6 +32,8 @@ from orchestrator.plan import (
     StopBody,
     WaitBody,
 )
+from orchestrator.registry import ActionType
+from orchestrator.services import prepare_web
 from orchestrator.targets import EVENT_NEEDS
 from orchestrator.templates import parse_condition
 from orchestrator.values import Constant, Environment, Value
@@ -55,6 +58,7 @@ class _Compiler:
         self.env = Environment(variables)
         self.problems: list[Problem] = []
         self.vars: dict[str, Any] = {}
+        self.prepare: list[Callable[[], None]] = []
 
     def plan(self) -> Plan:
         config = self.config
@@ -76,6 +80,7 @@ class _Compiler:
             needs=_needs(config),
             secrets=frozenset(self.env.secrets),
             has_ladder=any(step.word == "silence_timer" for step in config.steps()),
+            prepare=tuple(self.prepare),
         )
 
     # --- values
@@ -126,6 +131,7 @@ class _Compiler:
         cls, name, allow = connection.type.cls, connection.name, self.config.allow
         self.env.secrets.update(_secrets(given, table))
         self._check_connection(connection, given)
+        self.prepare.append(lambda: cls(**given).prepare())
 
         def open_connection(services: Any) -> Any:
             return cls.open(name, cls(**given), services, allow)
@@ -239,9 +245,20 @@ class _Compiler:
         inner = tuple(_under(chained, step.key) for chained in self.config.chains[name].steps)
         return ChainBody(name, self._steps(inner, policy, is_background=in_background))
 
+    def _prepare(self, step: StepConfig, action: ActionType) -> None:
+        """Note what the step's first run would import."""
+        given = [option for name, option in action.options.items() if name in step.options]
+        wanted = [action.cls.prepare]
+        if any(option.accepts("destination") for option in given):
+            wanted.append(prepare_numbers)
+        if any(option.accepts("url") for option in given):
+            wanted.append(prepare_web)
+        self.prepare += [function for function in wanted if function not in self.prepare]
+
     def _action(self, step: StepConfig, block: Callable[[str], tuple[Step, ...]]) -> ActionBody:
         assert step.action is not None  # noqa: S101 - narrows the type for the checker
         kind, table = step.action, step.action.options
+        self._prepare(step, kind)
         fixed: dict[str, Any] = {
             n: Steps(block(n)) for n, o in table.items() if o.kind == "steps" and n in step.blocks
         }

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from orchestrator.config import Allow
 from orchestrator.errors import ActionFailed
 
-__all__ = ["check_destination", "normalize_number"]
+__all__ = ["check_destination", "normalize_number", "prepare_numbers"]
 
 
 def normalize_number(number: str) -> str:
@@ -47,3 +47,8 @@ def check_destination(
     if any(normal.startswith(prefix) for prefix in allow.prefixes):
         return normal
     raise ActionFailed(f"{normal} is on no allow-list; add it to `allow: numbers` or `prefixes`")
+
+
+def prepare_numbers() -> None:
+    """Import the numbering plans."""
+    import phonenumbers  # noqa: F401 - what the first number to dial would import

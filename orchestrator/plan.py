@@ -158,10 +158,11 @@ class Handler:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that calls share. `digest` identifies the config; `secrets` must never be shown.
+    """Everything that calls share.
 
-    `needs` are the capabilities without which a runtime is refused, each with the places that
-    need it; `connections` are made by `open` functions of `(services) -> connection`.
+    `digest` identifies the config; `secrets` must never be shown. `needs` are the capabilities
+    without which a runtime is refused, each with the places that need it. `connections` are made by
+    functions of the services, and `prepare` are functions that import what the first call would.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Plan:
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
     has_ladder: bool = False
+    prepare: tuple[Callable[[], None], ...] = ()
 
     def events(self, scope: Scope) -> tuple[str, ...]:
         """The events of a scope that have handlers."""

@@ -16,13 +16,11 @@ from orchestrator.egress import Egress
 from orchestrator.errors import ActionFailed, NotSent
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx
 
     from orchestrator.outbox import Outbox
 
-__all__ = ["GivenLike", "Services"]
+__all__ = ["GivenLike", "Services", "prepare_web"]
 
 #: Sockets per client: beyond about 30 requests in flight httpx's pool grows slow.
 POOL_SIZE = 30
@@ -56,7 +54,6 @@ class Services:
         self._openers = openers
         self._connections: dict[str, Any] = {}
         self._http: httpx.AsyncClient | None = None
-        self._tls: ssl.SSLContext | None = None
         self._outbox = outbox
 
     @property
@@ -70,17 +67,15 @@ class Services:
         """A pooled HTTP client that keeps to an egress rule; its owner closes it.
 
         Each connection has one: a pool is fast while it is small, and a dead host fills only its
-        own. The certificates, which take long to load, are shared.
+        own.
         """
         import httpx  # costs 200 ms of CPU: only when something is sent
 
         if self.is_virtual:
             return httpx.AsyncClient(transport=httpx.MockTransport(_refuse), trust_env=False)
-        if self._tls is None:
-            self._tls = httpx.create_ssl_context(trust_env=False)
         from orchestrator.connections.transport import guarded_client
 
-        return guarded_client(egress, self._tls, POOL_SIZE)
+        return guarded_client(egress, POOL_SIZE)
 
     def connection(self, name: str) -> Any:
         """The open connection of this name; `""` is the open web.
@@ -138,3 +133,10 @@ class Services:
 
 async def _refuse(request: httpx.Request) -> httpx.Response:
     raise NotSent(f"{request.method} {request.url}: virtual time, nothing leaves the machine")
+
+
+def prepare_web() -> None:
+    """Import httpx and load the certificates, for requests that need no connection."""
+    from orchestrator.connections.transport import certificates
+
+    certificates()

@@ -50,6 +50,7 @@ class Server:
         self.replies = list(replies) or [Reply()]
         self.seen: list[Seen] = []
         self.connections = 0
+        self.now = self.most = 0
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
@@ -89,7 +90,10 @@ class Server:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.seen.append(Seen(method, target, headers, body))
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        self.now += 1
+        self.most = max(self.most, self.now)
         await asyncio.sleep(reply.delay)
+        self.now -= 1
         if reply.is_reset:
             writer.transport.abort()
             return False

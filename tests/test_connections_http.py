@@ -12,16 +12,16 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import Opened, Reply, Server, run, services
 from standardwebhooks.webhooks import Webhook
 
 from orchestrator.action import Delivery
 from orchestrator.config import Allow
-from orchestrator.connections.http import Auth, Basic, Header, HttpConnection, open_web
+from orchestrator.connections.http import IN_FLIGHT, Auth, Basic, Header, HttpConnection, open_web
 from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.egress import parse_url
 from orchestrator.encoding import json_bytes
 from orchestrator.errors import ActionFailed, EnvironmentFailure, OrchestratorError
+from tests.servers import Opened, Reply, Server, run, services
 
 BASE = parse_url("https://crm.test/api/v1")
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
@@ -311,6 +311,17 @@ def test_sockets_are_used_again() -> None:
             for _ in range(5):
                 await crm.request("GET", "/")
             assert server.connections == 1
+
+    run(main())
+
+
+def test_so_many_requests_are_under_way_at_once() -> None:
+    """What is over the limit waits its turn, and gets it."""
+
+    async def main() -> None:
+        async with Server(Reply(delay=0.02)) as server, Opened(server.url) as crm:
+            await asyncio.gather(*(crm.request("GET", "/") for _ in range(60)))
+            assert (server.most, len(server.seen)) == (IN_FLIGHT, 60)
 
     run(main())
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import Opened, Server, run
 
 from orchestrator.egress import Egress, parse_url
 from orchestrator.errors import ActionFailed
+from tests.servers import Opened, Server, run
 
 DISGUISED = [
     "http://2130706433/", "http://0x7f000001/", "http://0x7f.0.0.1/", "http://0177.0.0.1/",

@@ -15,7 +15,7 @@ RANKS = {
     "_version": 0, "errors": 0, "codes": 0, "shapes": 0, "durations": 0, "deadline": 0,
     "events": 1, "clock": 1, "runtime": 1, "plain": 1,
     "document": 2, "templates": 2, "journal": 2, "memory": 2, "signing": 2, "egress": 2,
-    "breaker": 2, "logs": 2, "summary": 13, "encoding": 2, "scriptevent": 2, "dialog": 2,
+    "breaker": 2, "logs": 2, "journalfile": 4, "summary": 13, "encoding": 2, "scriptevent": 2, "dialog": 2,
     "action": 3, "values": 3, "callscript": 3,
     "options": 4, "runtimes": 4, "outbox_store": 4, "connections": 4,
     "registry": 5, "outbox": 5,
@@ -28,8 +28,9 @@ RANKS = {
     "attachment": 12,
     "replay": 13, "app": 13, "outline": 9,
     "testing": 14,
-    "pytest_plugin": 15, "cli": 15,
-    "__init__": 16, "__main__": 16,
+    "story": 15,
+    "pytest_plugin": 16, "cli": 16,
+    "__init__": 17, "__main__": 17,
 }  # fmt: skip
 
 

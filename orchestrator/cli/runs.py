@@ -49,12 +49,25 @@ def read_inputs(scripts: Iterable[Path], segments: Iterable[Path]) -> Inputs:
         (segments, import_segments),
     )
     for paths, parse in readers:
-        for path in find_files(paths, ("*.jsonl",)):
-            try:
-                inputs.scripts.append(parse(read_text(path), str(path)))
-            except OrchestratorError as error:
-                inputs.problems.append(str(error))
+        for path in paths:
+            _read_path(path, parse, inputs)
     return inputs
+
+
+def _read_path(path: Path, parse: Callable[[str, str], CallScript], inputs: Inputs) -> None:
+    """Read a file or the files of a folder; what cannot be read leaves the others alone."""
+    try:
+        files = find_files([path], ("*.jsonl",))
+    except OrchestratorError as error:
+        inputs.problems.append(str(error))
+        return
+    for file in files:
+        try:
+            inputs.scripts.append(parse(read_text(file), str(file)))
+        except OrchestratorError as error:
+            inputs.problems.append(str(error))
+    if not files:
+        inputs.problems.append(f"{path}: no *.jsonl in this folder")
 
 
 @dataclass(slots=True)

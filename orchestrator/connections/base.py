@@ -74,6 +74,13 @@ class Connection:
         """What is wrong with the options; asked when a config is loaded."""
         yield from ()
 
+    def prepare(self) -> None:
+        """Import what the first use needs: called when a config is attached, not in a call.
+
+        Raises:
+            EnvironmentFailure: a package is missing.
+        """
+
     async def aclose(self) -> None:
         """Give back what is held."""
 

@@ -104,6 +104,11 @@ class SqlConnection(Connection):
             rows = (await db.execute(query)).mappings().all()
         return [{str(k): _value(v) for k, v in row.items()} for row in rows]
 
+    def prepare(self) -> None:
+        """Import SQLAlchemy and the driver."""
+        import_driver(self.url)
+        import sqlalchemy.ext.asyncio  # noqa: F401 - what the first query would import
+
     async def write(self, table: str, match: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         """Set `values` where columns equal `match`, or add a record. Raises as `fetch`."""
         import_driver(self.url)
@@ -113,10 +118,11 @@ class SqlConnection(Connection):
             try:
                 async with self._talking(f"write {table}") as db:
                     target = _table(table, [*match, *values])
+                    known = {name: _bound(value) for name, value in match.items()}
                     bound = {name: _bound(value) for name, value in values.items()}
                     update = sa.update(target).where(*_conditions(match)).values(bound)
                     if (await db.execute(update)).rowcount == 0:
-                        await db.execute(sa.insert(target).values({**match, **bound}))
+                        await db.execute(sa.insert(target).values({**known, **bound}))
                 return
             except ActionFailed as error:
                 # Somebody else added the record between our update and insert: update it then.
@@ -226,7 +232,14 @@ def _conditions(match: Mapping[str, Any]) -> list[ColumnElement[bool]]:
 
 
 def _bound(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, (dict, list)) else value
+    """A value as databases take it: parts as JSON, text without half surrogate pairs."""
+    if isinstance(value, (dict, list)):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ActionFailed(f"{value} is too large a number for a database")
+    return value
 
 
 def _value(value: Any) -> Any:

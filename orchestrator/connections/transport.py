@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpcore
@@ -16,7 +17,7 @@ import httpx
 from orchestrator.egress import Egress
 from orchestrator.errors import ActionFailed
 
-__all__ = ["guarded_client"]
+__all__ = ["certificates", "guarded_client"]
 
 _CORE_ERRORS = (
     httpcore.TimeoutException,
@@ -26,13 +27,19 @@ _CORE_ERRORS = (
 )
 
 
-def guarded_client(egress: Egress, tls: ssl.SSLContext, pool_size: int) -> httpx.AsyncClient:
+@cache
+def certificates() -> ssl.SSLContext:
+    """The certificates that we trust; loading them takes long, so all clients share them."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def guarded_client(egress: Egress, pool_size: int) -> httpx.AsyncClient:
     """A pooled client that never follows a redirect, reads no proxy settings, and keeps to egress.
 
     Its requests raise `ActionFailed` for an address that is not allowed.
     """
     pool = httpcore.AsyncConnectionPool(
-        ssl_context=tls,
+        ssl_context=certificates(),
         max_connections=pool_size,
         max_keepalive_connections=pool_size,
         keepalive_expiry=15.0,

@@ -116,11 +116,11 @@ class FakeContext:
 
     async def pause_recording(self, reason: str, *, at_most: float) -> None:
         """Write it down."""
-        self._ask("recording", do="pause", reason=reason, at_most=at_most)
+        self._ask("recording", change="pause", reason=reason, at_most=at_most)
 
     async def resume_recording(self) -> None:
         """Write it down."""
-        self._ask("recording", do="resume")
+        self._ask("recording", change="resume")
 
     async def set_filler(self, text: str) -> None:
         """Write it down."""

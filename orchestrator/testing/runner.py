@@ -101,22 +101,28 @@ def _last_met(expected: Expected, played: Played) -> float | None:
 def _play(test: CallTest, plan: Plan, ends: float) -> Played:
     setup = test.setup
     events = setup.events
-    if not any(event.event.name == "hangup" for event in events):
+    if setup.ends is not None and not any(event.event.name == "hangup" for event in events):
         kept = tuple(event for event in events if event.t <= ends)
         events = (*kept, TimedEvent(ends, CallEvent("hangup", {"reason": "end of test"})))
+    # Without a time to hang up at, the line stays open for the outcome of a transfer, too.
+    linger = max(0.0, ends - max((event.t for event in events), default=0.0))
     header = {"id": DEFAULT_ID, **setup.header}
-    script = CallScript(header, events, test.file)
-    memory = Memory(wall=lambda: (setup.start or VIRTUAL_START).timestamp())
-    for key, value in test.memory.items():
-        memory.remember(key, value)
     return play(
         plan,
-        script,
-        options=replace(setup.options, linger=0.0),
+        CallScript(header, events, test.file),
+        options=replace(setup.options, linger=linger),
         given=test.answers(),
-        memory=memory,
+        memory=_memory(test),
         start=setup.start,
     )
+
+
+def _memory(test: CallTest) -> Memory:
+    start = test.setup.start or VIRTUAL_START
+    memory = Memory(wall=start.timestamp)
+    for key, value in test.memory.items():
+        memory.remember(key, value)
+    return memory
 
 
 def _judge(test: CallTest, played: Played) -> TestResult:

@@ -127,7 +127,7 @@ def _command(line: Mapping[str, Any]) -> dict[str, Any]:
     value = {**defaults, **given}
     if line["do"] == "transfer":
         value[_TARGETS.get(value["kind"], "queue")] = value["target"]
-    elif line["do"] == "recording" and value["do"] == "pause":
+    elif line["do"] == "recording" and value["change"] == "pause":
         value["pause"] = value["reason"]
     return value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from orchestrator.config import Config, StepConfig
 from orchestrator.events import is_custom, near_miss
@@ -70,22 +71,24 @@ def _used_by(step: StepConfig) -> Iterator[tuple[str, str]]:
 
 
 def check_events(config: Config, findings: Findings) -> None:
-    """Warn of hooks on custom events that nobody emits, and of events that nobody hears."""
+    """Warn of events that nobody hears, and of hooks whose event was probably meant otherwise.
+
+    A hook on an event that no step emits is fine as such: code of the agent may emit it.
+    """
     emitted = dict(_event_places(config, ("emit",), "event"))
     hooked = {hook.event: hook.place for hook in config.hooks if is_custom(hook.event)}
     waited = dict(_event_places(config, ("timer",), "cancel_on"))
-    silent = {name: place for name, place in {**waited, **hooked}.items() if name not in emitted}
     unheard = {n: p for n, p in emitted.items() if n not in hooked and n not in waited}
-    for name, place in silent.items():
-        near = near_miss(name, unheard)
-        hint = f"did you mean `{near}`?" if near else "emit it with `emit: {event: ...}`"
-        where = [related(unheard.pop(near), "emitted here", on="value")] if near else []
-        message = f"nothing in this config emits `{name}`"
-        position = _event_position(config, name, place)
-        findings.at(
-            position, "HK238", message, on="key" if name in hooked else "value",
-            severity="warning", help=hint, related=where,
-        )  # fmt: skip
+    for name, place in {**waited, **hooked}.items():
+        near = near_miss(name, unheard) if name not in emitted else None
+        if near is None:
+            continue
+        message, hint = f"nothing in this config emits `{name}`", f"did you mean `{near}`?"
+        where = [related(unheard.pop(near), "emitted here", on="value")]
+        is_hook = name in hooked
+        at = _event_position(config, name, place) if is_hook else place
+        on: Literal["key", "value"] = "key" if is_hook else "value"
+        findings.at(at, "HK238", message, on=on, severity="warning", help=hint, related=where)
     for name, place in unheard.items():
         message, hint = f"no hook of this config hears `{name}`", f"add it: `session: {name}:`"
         findings.at(place, "HK239", message, severity="warning", help=hint)

@@ -1,0 +1,99 @@
+"""Journals that were written: read them back, and tell their hooks apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.callscript import CallScript, parse_script
+from orchestrator.errors import ScriptError
+from orchestrator.scriptevent import json_line, read_text
+
+__all__ = ["JournalFile", "read_journal"]
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFile:
+    """A journal: its lines, and the call script that they are too."""
+
+    file: str
+    lines: tuple[Line, ...]
+    script: CallScript
+
+    @property
+    def call(self) -> Line:
+        """What is known of the call."""
+        return dict(self.script.header)
+
+    @property
+    def config_name(self) -> str:
+        """The name of the config that the call was carried under."""
+        config = self.lines[0].get("config") if self.lines else None
+        return str(config.get("name", "")) if isinstance(config, Mapping) else ""
+
+    @property
+    def hook_names(self) -> tuple[str, ...]:
+        """The hooks that ran or were kept from running, in the order met."""
+        return tuple(dict.fromkeys(str(line["hook"]) for line in self.lines if "hook" in line))
+
+    @property
+    def end(self) -> float | None:
+        """When the session ended, in seconds; None when the journal breaks off before."""
+        return next((line["t"] for line in self.lines if line.get("session") == "call_end"), None)
+
+    def of_hook(self, name: str) -> tuple[Line, ...]:
+        """The lines that concern one hook, by its name or key: its decisions, steps, commands."""
+        keys = {line["at"] for line in self.lines if name in (line.get("hook"), line.get("at"))}
+        return tuple(line for line in self.lines if any(_belongs(line, key) for key in keys))
+
+
+def _belongs(line: Line, key: str) -> bool:
+    at = line.get("at") or line.get("by")
+    return isinstance(at, str) and (at == key or at.startswith((f"{key}.", f"{key}/")))
+
+
+def read_journal(path: str | Path) -> JournalFile:
+    """Read a journal.
+
+    Raises:
+        ScriptError: it is none; `file:line: what is wrong, how to mend it`.
+        EnvironmentFailure: the file cannot be read.
+    """
+    text = read_text(path)
+    lines: list[Line] = []
+    for number, row in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        if not row.strip():
+            continue
+        try:
+            lines.append(_checked(json_line(row)))
+        except ScriptError as error:
+            raise ScriptError(f"{path}:{number}: {error}") from None
+    if not lines:
+        raise ScriptError(f"{path}:1: the journal is empty")
+    return JournalFile(str(path), tuple(lines), parse_script(text, str(path)))
+
+
+_TEXTS = ("hook", "at", "by", "step", "act", "do", "timer", "event", "status")
+
+
+def _checked(line: dict[str, Any]) -> Line:
+    """The line, if a reader can rely on its shape."""
+    if "call" in line and "event" not in line:
+        return line
+    t = line.get("t")
+    if isinstance(t, bool) or not isinstance(t, int | float):
+        raise ScriptError("the line has no time; a line of a journal has `t`, in seconds")
+    for name in _TEXTS:
+        if name in line and not isinstance(line[name], str):
+            raise ScriptError(f"{name!r} must be text")
+    if "act" in line and not isinstance(line.get("with"), dict | None):
+        raise ScriptError("'with' must be a mapping")
+    for name, others in (("step", ("at", "status")), ("act", ("at",)), ("hook", ("at",))):
+        for other in others if name in line else ():
+            if other not in line:
+                raise ScriptError(f"a line with {name!r} needs {other!r}")
+    return line

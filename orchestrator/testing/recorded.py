@@ -1,0 +1,51 @@
+"""What outside systems answered in a recorded call, as `given` of a call test or a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+__all__ = ["LOCAL_ACTIONS", "answers_of"]
+
+#: Actions that ask nobody: they are run again, whatever the record says.
+LOCAL_ACTIONS = frozenset({"emit", "forget", "log", "remember"})
+
+#: Seconds that a step without an answer is kept waiting; longer than steps wait.
+NEVER = 3600.0
+
+Line = Mapping[str, Any]
+
+
+def answers_of(lines: Iterable[Line]) -> dict[str, list[dict[str, Any]]]:
+    """The answers by step id, or by action for steps without one, in the order given.
+
+    Each is in the long form: `{"answer": ..., "after": seconds}` or `{"error": ..., "after": ...}`.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key, answer in _answers(lines):
+        found.setdefault(key, []).append(answer)
+    return found
+
+
+def _answers(lines: Iterable[Line]) -> Iterator[tuple[str, dict[str, Any]]]:
+    acting: set[str] = set()
+    for line in lines:
+        if "act" in line and line["act"] not in LOCAL_ACTIONS:
+            acting.add(line["at"])
+        elif "step" in line and line["at"] in acting:
+            acting.discard(line["at"])
+            answer = _answer(line)
+            if answer is not None:
+                yield line.get("id") or line["step"], answer
+
+
+def _answer(line: Line) -> dict[str, Any] | None:
+    after = round(line.get("ms", 0) / 1000, 4)
+    match line["status"]:
+        case "ok":
+            return {"answer": line.get("output"), "after": after}
+        case "failed":
+            return {"error": line.get("error") or "failed", "after": after}
+        case "timed_out":
+            return {"answer": None, "after": NEVER}
+    return None

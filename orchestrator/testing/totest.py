@@ -1,0 +1,135 @@
+"""A recorded call as a call test: its events, the answers it got, and the commands it led to."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.journalfile import JournalFile
+from orchestrator.testing.recorded import LOCAL_ACTIONS, answers_of
+from orchestrator.testing.timeline import MAIN_FIELDS
+
+__all__ = ["call_test_of"]
+
+_HEADER = ("id", "session_id", "agent_id", "user_number", "direction", "instructions", "data")
+
+
+def call_test_of(journal: JournalFile, config: str) -> str:
+    """The text of a file with one call test.
+
+    It passes under the config that the call was recorded under, as long as hooks see the same
+    environment and the same cross-call memory.
+    """
+    call = _call(journal)
+    lines = [
+        f"# Made from {_comment(journal.file)}; trim it to what matters.",
+        f"config: {_flow(config)}",
+        "tests:",
+        f"  - name: {_flow('the recorded call ' + str(call.get('id', '')))}",
+        f"    call: {_flow(call)}",
+        *_section("given", _given(journal)),
+        *_items("events", _events(journal)),
+        *_items("expect", _expected(journal)),
+        *_state(journal),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _call(journal: JournalFile) -> dict[str, Any]:
+    header = journal.call
+    call = {key: header[key] for key in _HEADER if header.get(key)}
+    if call.get("session_id") == call.get("id"):
+        call.pop("session_id", None)
+    if journal.script.started is not None:
+        call["at"] = journal.script.started.isoformat()
+    is_hung_up = any(event.event.name == "hangup" for event in journal.script.events)
+    if not is_hung_up and journal.end is not None:
+        call["ends"] = journal.end
+    return call
+
+
+def _given(journal: JournalFile) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for key, answers in answers_of(journal.lines).items():
+        written = [_written(answer) for answer in answers]
+        given[key] = written[0] if len(written) == 1 else {"each": written}
+    return given
+
+
+def _written(answer: Mapping[str, Any]) -> dict[str, Any]:
+    after = answer["after"]
+    rest = {key: value for key, value in answer.items() if key != "after"}
+    return {**rest, "after": f"{after * 1000:g}ms"} if after else rest
+
+
+def _events(journal: JournalFile) -> Iterator[dict[str, Any]]:
+    for timed in journal.script.events:
+        name, fields = timed.event.name, dict(timed.event.fields)
+        bare = next(iter(fields.values())) if len(fields) == 1 else fields
+        yield {"t": timed.t, name: bare if fields else True}
+
+
+def _expected(journal: JournalFile) -> Iterator[dict[str, Any]]:
+    for line in journal.lines:
+        if "do" in line:
+            main = MAIN_FIELDS.get(line["do"], "")
+            yield {"t": line["t"], line["do"]: _literal(line[main]) if main in line else "any"}
+        elif "act" in line and line["act"] not in LOCAL_ACTIONS:
+            yield {"t": line["t"], line["act"]: _told(line.get("with") or {})}
+
+
+def _literal(value: Any) -> Any:
+    """A value that stands for itself."""
+    return {"exactly": value} if value == "any" else value
+
+
+def _told(options: Mapping[str, Any]) -> Any:
+    """The short options of an act; long ones and answers would make the test hard to read."""
+    short = {k: _literal(v) for k, v in options.items() if isinstance(v, str) and len(v) < 80}
+    return short or "any"
+
+
+def _state(journal: JournalFile) -> list[str]:
+    ends = (line.get("state") for line in journal.lines if line.get("session") == "call_end")
+    state = next(ends, None)
+    return [f"    state: {_flow(state)}"] if isinstance(state, str) else []
+
+
+# --- YAML
+
+
+def _section(name: str, value: Mapping[str, Any]) -> Iterator[str]:
+    if value:
+        yield f"    {name}:"
+        yield from (f"      {_flow(key)}: {_flow(item)}" for key, item in value.items())
+
+
+def _items(name: str, items: Iterator[Mapping[str, Any]]) -> Iterator[str]:
+    rows = [f"      - {_flow(item)}" for item in items]
+    if rows:
+        yield f"    {name}:"
+        yield from rows
+
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_TYPED = frozenset({"true", "false", "null"})
+
+
+def _flow(value: Any) -> str:
+    """A value in YAML's flow style; texts in quotes unless they are plain words."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_flow(str(k))}: {_flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, str):
+        is_plain = _PLAIN.fullmatch(value) and value.lower() not in _TYPED
+        return value if is_plain else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value)
