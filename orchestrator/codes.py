@@ -192,11 +192,7 @@ NAME_CODES: Mapping[str, Code] = {
         "No `timer` or `silence_timer` has this name, so there is nothing to cancel.",
         "Use the timer's `name`.",
     ),
-    "HK238": Code(
-        "An event that nobody emits",
-        "The hook never runs, unless code of yours emits the event.",
-        "Emit it with `emit`, or rename one of the two.",
-    ),
+    "HK238": Code("An event that nobody emits", "A step emits an event of nearly the same name, which no hook hears.", "Give both the same name."),
     "HK239": Code(
         "An event that nobody hears",
         "The event is emitted, and no hook of the config runs on it.",
