@@ -34,6 +34,7 @@ from orchestrator.plan import (
 )
 from orchestrator.registry import ActionType
 from orchestrator.services import prepare_web
+from orchestrator.targets import EVENT_NEEDS
 from orchestrator.templates import parse_condition
 from orchestrator.values import Constant, Environment, Value
 
@@ -405,11 +406,3 @@ def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
         if hook.event in EVENT_NEEDS:
             needs.setdefault(EVENT_NEEDS[hook.event], []).append(_place(hook))
     return MappingProxyType({need: tuple(dict.fromkeys(places)) for need, places in needs.items()})
-
-
-#: Events that only runtimes with a capability report.
-EVENT_NEEDS: Mapping[str, str] = MappingProxyType(
-    {"state": "state", "dtmf": "dtmf", "voicemail": "voicemail", "error": "error",
-     "metric": "metric", "tool_call": "tools", "tool_result": "tools",
-     "transfer": "transfer.outcome"}
-)  # fmt: skip

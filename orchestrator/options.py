@@ -384,6 +384,7 @@ def _shown(value: Any) -> Any:
 # --- JSON Schema
 
 _TEMPLATE = {"type": "string", "pattern": r"\{\{|\$\{"}
+_NUMBER = r"^\+[1-9][0-9 ().-]{5,20}$|\{\{|\$\{"
 _DURATION = {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$|\{\{|\$\{"}
 
 
@@ -419,15 +420,25 @@ def _written(option: Option) -> dict[str, Any]:
         case "steps":
             return {"$ref": "#/$defs/steps"}
         case "list":
-            return {"type": "array", "items": json_schema(option.item) if option.item else {}}
+            items = json_schema(option.item) if option.item else {}
+            return _or_template({"type": "array", "items": items})
         case "mapping":
             inner = json_schema(option.item) if option.item else {}
-            return {"type": "object", "additionalProperties": inner}
+            return _or_template({"type": "object", "additionalProperties": inner})
         case "record":
-            return record_schema(option.fields)
+            return _or_template(record_schema(option.fields))
+        case "destination":
+            return {"type": "string", "pattern": _NUMBER}
+        case "url":
+            return {"type": "string", "pattern": r"^https?://|^\$\{"}
         case "either":
             return {"anyOf": [json_schema(v) for v in option.variants]}
     return {"type": ["string", "number"] if option.kind == "text" else "string"}
+
+
+def _or_template(schema: dict[str, Any]) -> dict[str, Any]:
+    """Also a text that is one template, which gives the whole value."""
+    return {"if": {"type": "string"}, "then": dict(_TEMPLATE), "else": schema}
 
 
 def record_schema(options: Mapping[str, Option]) -> dict[str, Any]:
