@@ -120,10 +120,12 @@ def _send_to_background(call: Call, scope: Scope, step: Step) -> None:
     body = step.body
     if isinstance(body, ActionBody) and body.constant is None:
         try:
-            step = replace(step, body=replace(body, constant=body.make(scope)))
+            action = body.make(scope)
         except ActionFailed as error:
             _finish(call, scope, step, "failed", call.journal.now(), error=str(error))
             return
+        made = replace(body, constant=action, shown=shown_options(action))
+        step = replace(step, body=made)
     forked, inline = scope.fork(), replace(step, when=None, background=False)
 
     async def work() -> None:
