@@ -18,7 +18,7 @@ from orchestrator.config import (
 from orchestrator.destinations import prepare_numbers
 from orchestrator.encoding import path_value
 from orchestrator.errors import ActionFailed, ConfigError, EnvironmentFailure, Problem
-from orchestrator.options import Option, convert, field_name
+from orchestrator.options import Option, convert, field_name, shown_options
 from orchestrator.plan import (
     ActionBody,
     Body,
@@ -272,10 +272,12 @@ class _Compiler:
             else:
                 rendered.append((field_name(name), option, compiled))
         connection = step.options.get("connection")
+        constant = None if rendered else kind.cls(**fixed)
         return ActionBody(
             name=kind.name,
             cls=kind.cls,
-            constant=None if rendered else kind.cls(**fixed),
+            constant=constant,
+            shown=shown_options(constant) if constant is not None else {},
             make=_maker(kind.cls, fixed, tuple(rendered)),
             connection=str(connection.raw) if connection else None,
             has_fixed_destination=_has_fixed_destination(step),

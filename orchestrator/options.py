@@ -28,6 +28,7 @@ from orchestrator.action import (
 )
 from orchestrator.durations import parse_duration
 from orchestrator.errors import ActionFailed, InternalError
+from orchestrator.plain import plain
 from orchestrator.shapes import ANY, BOOL, INT, NUMBER, TEXT, Shape, list_of, maybe, record
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "json_schema",
     "options_of",
     "record_schema",
+    "shown_options",
 ]
 
 OptionKind = Literal[
@@ -349,6 +351,34 @@ _CONVERTERS: Mapping[OptionKind, Any] = {
 def field_name(word: str) -> str:
     """The Python field of an option: `for` -> `for_`."""
     return f"{word}_" if keyword.iskeyword(word) else word
+
+
+# --- options as journals show them
+
+
+def shown_options(action: Any) -> dict[str, Any]:
+    """What an action was given, sharing nothing that may change while the call goes on."""
+    return {
+        name: value if value.__class__ in _FIXED else _shown(value)
+        for name, value in action.__dict__.items()
+    }
+
+
+#: Values that cannot change; `plain` costs more.
+_FIXED = frozenset({str, bool, int, float, type(None)})
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return "***"
+    if isinstance(value, Options):
+        return {name.rstrip("_"): _shown(item) for name, item in vars(value).items()}
+    if isinstance(value, Steps) or callable(value):
+        return None
+    try:
+        return plain(value)
+    except ActionFailed as error:
+        return f"({error})"
 
 
 # --- JSON Schema

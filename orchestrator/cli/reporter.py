@@ -93,8 +93,10 @@ def summary(problems: Sequence[Problem], files: int, skipped: Iterable[str] = ()
     found = [plural(errors, "error")] if errors else []
     found += [plural(warnings, "warning")] if warnings else []
     line = f"{plural(files, 'file')} checked: {' and '.join(found) or 'no problems'}"
-    passed = ", ".join(skipped)
-    return f"{line}; passed over: {passed}" if passed else line
+    passed = list(skipped)
+    if len(passed) > 3:
+        return f"{line}; {plural(len(passed), 'other file')} passed over"
+    return f"{line}; passed over: {', '.join(passed)}" if passed else line
 
 
 def plural(number: int, word: str) -> str:
