@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from orchestrator.capabilities import ALL_CAPABILITIES, CAPABILITIES
 from orchestrator.config import Config, HookConfig, StepConfig
-from orchestrator.runtime import ALL_CAPABILITIES, CAPABILITIES
 from orchestrator.values import Place
 
 __all__ = ["EVENT_NEEDS", "TARGETS", "Need", "describe", "needs_of"]

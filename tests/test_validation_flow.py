@@ -119,6 +119,18 @@ def test_hooks_of_one_event_know_each_other() -> None:
     assert codes(text) == []
 
 
+def test_a_later_save_under_a_condition_takes_nothing_away() -> None:
+    """What was surely there before stays there, whether or not it is overwritten."""
+    text = """
+    session:
+      call_start: [{set: {tries: 0}}]
+      user_turn:
+        - {name: count, when: call.turns > 1, do: [{set: {tries: 1}}]}
+        - log: "{{ data.tries }}"
+    """
+    assert codes(text) == []
+
+
 def test_a_timer_sees_what_is_known_when_it_is_armed() -> None:
     """Its steps run later, with the same data."""
     steps = """

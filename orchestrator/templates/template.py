@@ -96,8 +96,11 @@ class Template:
                   if self.kind != "condition" else "remove it, or compare with a name",
                   "warning")
             for tree in trees
-            if not collect_reads([tree]).nodes and not _is_escape(tree)
+            if not self._reads_in(tree) and not _is_escape(tree)
         ]  # fmt: skip
+
+    def _reads_in(self, tree: Node) -> bool:
+        return any(tree.offset <= node.offset < tree.end for node in self._found.nodes)
 
     def _not_bool(self, tree: Node, shape: Shape) -> list[Fault]:
         if shape.kind in ("any", "bool"):

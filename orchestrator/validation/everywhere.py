@@ -7,13 +7,21 @@ saves are known first. Values that are computed from other values need more than
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.events import find_event, is_custom
 from orchestrator.shapes import ANY, NULL, TEXT, Shape, either, list_of, record
-from orchestrator.validation.known import Known, Saved, constant_shape, output_of, step_shape
+from orchestrator.validation.known import (
+    ERROR,
+    Known,
+    Saved,
+    constant_shape,
+    output_of,
+    step_shape,
+)
+from orchestrator.validation.templates import Scene
 from orchestrator.values import Place, Value
 
 __all__ = ["Everywhere", "expanded", "survey"]
@@ -63,22 +71,24 @@ def survey(config: Config) -> Everywhere:
     hooks = [(hook, list(expanded(config, hook.walk()))) for hook in config.hooks]
     is_computed = any(s.kind == "set" or s.word == "emit" for _, steps in hooks for s in steps)
     for _ in range(_ROUNDS if is_computed else 1):
-        found = _round(hooks, found)
+        before, found = found, _round(hooks, found)
+        if (before.saved, before.emitted) == (found.saved, found.emitted):
+            break
     return found
 
 
 def _round(hooks: list[tuple[HookConfig, list[StepConfig]]], before: Everywhere) -> Everywhere:
     found = Everywhere(before.variables)
     for hook, steps in hooks:
-        names = _names(before, hook, steps)
+        scene = Scene(_names(before, hook, steps), found.saved, before.saved, {})
         for step in steps:
             if step.save is not None:
                 _add(found.saved, step.save, output_of(step), step.settings["save"])
             if step.kind == "set":
                 for name, value in step.options.items():
-                    _add(found.saved, name, _shape(value, names), value.place)
+                    _add(found.saved, name, _shape(value, scene), value.place)
             elif step.word == "emit":
-                _emit(found, step, names)
+                _emit(found, step, scene)
     return found
 
 
@@ -96,38 +106,36 @@ def expanded(config: Config, steps: Iterator[StepConfig]) -> Iterator[StepConfig
             queue.extend(inner for s in chain.steps for inner in s.walk())
 
 
-def _names(before: Everywhere, hook: HookConfig, steps: list[StepConfig]) -> Mapping[str, Shape]:
-    data = {key: saved.shape for key, saved in before.saved.items()}
+def _names(before: Everywhere, hook: HookConfig, steps: list[StepConfig]) -> dict[str, Shape]:
     return {
         "event": before.event_shape(hook),
         "vars": before.variables,
-        "data": record(data, is_open=True),
         "steps": record({s.id: step_shape(s) for s in steps if s.id is not None}, is_open=True),
-        "error": record({"message": TEXT, "step": TEXT}),
+        "error": ERROR,
     }
 
 
-def _shape(value: Value, names: Mapping[str, Shape]) -> Shape:
+def _shape(value: Value, scene: Scene) -> Shape:
     """The shape of a value, whatever is wrong in its templates."""
     if isinstance(value.raw, dict):
-        return record({str(key): _shape(item, names) for key, item in value.items.items()})
+        return record({str(key): _shape(item, scene) for key, item in value.items.items()})
     if isinstance(value.raw, list):
-        items = [_shape(item, names) for item in value.items.values()]
+        items = [_shape(item, scene) for item in value.items.values()]
         return list_of(items[0]) if items and all(i == items[0] for i in items) else list_of(ANY)
     templates = list(value.templates())
     if not templates:
         return constant_shape(value)
-    shapes = [template.check(names)[0] for _, template, _ in templates]
+    shapes = [template.check(scene.shapes(template))[0] for _, template, _ in templates]
     if len(value.parts) == 1:
         return shapes[0]
     return TEXT.tainted(next((s.taint for s in shapes if s.taint), ""))
 
 
-def _emit(found: Everywhere, step: StepConfig, names: Mapping[str, Shape]) -> None:
+def _emit(found: Everywhere, step: StepConfig, scene: Scene) -> None:
     event, fields = step.options.get("event"), step.options.get("fields")
     if event is None or not isinstance(event.raw, str):
         return
-    shape = _shape(fields, names) if fields is not None else record({})
+    shape = _shape(fields, scene) if fields is not None else record({})
     shape = shape if shape.kind == "record" else record({}, is_open=True)
     found.emitted.setdefault(event.raw, []).append(shape)
 

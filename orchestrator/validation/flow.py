@@ -14,7 +14,7 @@ from orchestrator.config import Config, HookConfig
 from orchestrator.shapes import record
 from orchestrator.validation.everywhere import Everywhere, survey
 from orchestrator.validation.findings import Findings
-from orchestrator.validation.known import Known
+from orchestrator.validation.known import Known, merge
 from orchestrator.validation.templates import TemplateChecker
 from orchestrator.validation.visits import ValueChecker, Visit
 from orchestrator.validation.walk import HookWalk
@@ -35,12 +35,13 @@ def check_flow(config: Config, findings: Findings, lost: Iterable[str] = ()) -> 
     checker = TemplateChecker(findings)
     first: Known = {}
     for pair, hooks in groupby(_in_order(config), key=lambda hook: (hook.scope, hook.event)):
-        known = dict(first)
+        known: Known = dict(first)
         for hook in hooks:
             values = ValueChecker(checker, hook, visits)
             event = everywhere.event_shape(hook)
-            walk = HookWalk(config, hook, values, everywhere, dict(known), event, pair in _FIRST)
-            known = {k: s if s.outlives else s.unsure() for k, s in walk.run().items()}
+            saved = HookWalk(config, hook, values, everywhere, known, event, pair in _FIRST).run()
+            lasting = {key: s for key, s in saved.items() if s.outlives}
+            known.update({**merge({}, saved, known), **lasting})
         if pair in _FIRST:
             first = known
     _check_unused_chains(config, everywhere, checker, visits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from orchestrator.config import StepConfig
 from orchestrator.shapes import (
@@ -43,20 +43,23 @@ class Saved:
 
     def unsure(self) -> Saved:
         """The same key, if something may have kept it from being saved."""
-        return replace(self, is_sure=False, outlives=False)
+        return Saved(self.shape, False, self.place) if self.is_sure else self
 
 
+#: What was saved on the way to a place; what was known before the hook stands in a base below it.
 Known = dict[str, Saved]
 
 
-def merge(first: Mapping[str, Saved], second: Mapping[str, Saved]) -> Known:
-    """What is known when either of two ways was taken."""
+def merge(first: Known, second: Known, base: Known) -> Known:
+    """What is known when either of two ways was taken; both began with `base`."""
     merged: Known = {}
     for key in (*first, *(key for key in second if key not in first)):
-        one, other = first.get(key), second.get(key)
+        one, other = first.get(key) or base.get(key), second.get(key) or base.get(key)
         if one is None or other is None:
             present = one if one is not None else second[key]
             merged[key] = present.unsure()
+        elif one is other:
+            merged[key] = one
         else:
             shape = either(one.shape, other.shape)
             sure, outlives = one.is_sure and other.is_sure, one.outlives and other.outlives

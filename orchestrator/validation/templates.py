@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
 from orchestrator.shapes import ANY, Shape, record
 from orchestrator.templates import Fault, Proven, Read, Template
 from orchestrator.validation.findings import Findings, related, word_fix
-from orchestrator.validation.known import Known
+from orchestrator.validation.known import Known, Saved
 from orchestrator.values import Place
 
 __all__ = ["Scene", "TemplateChecker"]
@@ -21,25 +21,31 @@ _GUARD = "guard it with `| default(...)` or `is defined`"
 class Scene:
     """What is known at one place.
 
-    `known` is what `data` holds here; `elsewhere` what any step of the config saves; `is_first`
-    means that nothing but what is in `known` can have been saved yet.
+    `known` is what `data` holds here beside what `base` had before the hook; `elsewhere` is what
+    any step of the config saves; `is_first` means that nothing else can have been saved yet.
     """
 
     names: dict[str, Shape]
     known: Known
+    base: Known
     elsewhere: Known
     proven: Proven = frozenset()
     is_first: bool = False
     lost: frozenset[str] = frozenset()
-    _shapes: dict[str, Shape] = field(default_factory=dict)
 
-    def shapes(self) -> dict[str, Shape]:
-        """The shapes of the names in scope."""
-        if not self._shapes:
-            saved = {**self.elsewhere, **self.known}
-            data = record({key: item.shape for key, item in saved.items()}, is_open=True)
-            self._shapes = {**self.names, "data": data}
-        return self._shapes
+    def find(self, key: str) -> Saved | None:
+        """What is known of a key of `data` here."""
+        return self.known.get(key) or self.base.get(key)
+
+    def shapes(self, template: Template) -> dict[str, Shape]:
+        """The shapes of the names in scope; of `data` only what the template reads."""
+        fields: dict[str, Shape] = {}
+        for read in template.reads:
+            if read.path[0] == "data" and len(read.path) > 1:
+                key = str(read.path[1])
+                saved = self.find(key) or self.elsewhere.get(key)
+                fields.update({key: saved.shape} if saved is not None else {})
+        return {**self.names, "data": record(fields, is_open=True)}
 
 
 class TemplateChecker:
@@ -52,7 +58,7 @@ class TemplateChecker:
         """The shape of a template that stands at an offset of a text."""
         if not template.faults and template.kind == "constant":
             return template.check({})[0]
-        shape, faults = template.check(scene.shapes(), scene.proven)
+        shape, faults = template.check(scene.shapes(template), scene.proven)
         for fault in (*template.faults, *faults):
             self._report(fault, place, offset)
         if not template.faults:
@@ -76,7 +82,7 @@ class TemplateChecker:
         if read.path[0] != "data" or len(read.path) < 2 or str(read.path[1]) in scene.lost:
             return
         key = str(read.path[1])
-        here = scene.known.get(key)
+        here = scene.find(key)
         if here is not None and here.is_sure:
             return
         if read.is_guarded:
@@ -97,7 +103,7 @@ class TemplateChecker:
 
     def _check_guarded(self, read: Read, place: Place, offset: int, scene: Scene) -> None:
         """A call may arrive with this key; but a near miss of a saved one is most likely a typo."""
-        key, saved = str(read.path[1]), {**scene.elsewhere, **scene.known}
+        key, saved = str(read.path[1]), scene.elsewhere
         near = near_miss(key, saved) if key not in saved else None
         if near is None:
             return
@@ -110,7 +116,7 @@ class TemplateChecker:
         )
 
     def _report_unsaved(self, key: str, place: Place, on: Position, scene: Scene) -> None:
-        near = near_miss(key, {**scene.elsewhere, **scene.known})
+        near = near_miss(key, scene.elsewhere)
         hint = (
             f"did you mean `data.{near}`?" if near else "save it, or guard it with `| default(...)`"
         )

@@ -10,6 +10,7 @@ from orchestrator.events import EVENTS
 from orchestrator.options import Option
 from orchestrator.shapes import ANY, TEXT, Shape, list_of, record
 from orchestrator.templates import Template, parse_condition
+from orchestrator.validation.findings import Severity
 from orchestrator.validation.known import constant_shape
 from orchestrator.validation.rendered import misfit, misfit_help
 from orchestrator.validation.templates import Scene, TemplateChecker
@@ -98,17 +99,21 @@ class ValueChecker:
     def _fit(self, option: Option | None, template: Template, value: Value, shape: Shape) -> None:
         if option is None:
             return
-        place, length = value.place, len(template.source)
-        on = place.inside(value.raw, 0, length)
         message = misfit(option, shape)
         if message:
-            text = f"`{option.name}`: {message}"
             hint = misfit_help(option, shape)
-            self.checker.findings.at(place, "HK122", text, on=on, help=hint)
+            self._report("HK122", f"`{option.name}`: {message}", (template, value), hint)
         elif shape.is_optional and shape.kind != "any" and not _takes_null(option):
-            text = f"`{option.name}`: this may be null"
             hint = "add `| default('...')`"
-            self.checker.findings.at(place, "HK203", text, on=on, severity="warning", help=hint)
+            self._report("HK203", f"`{option.name}`: this may be null", (template, value), hint)
+
+    def _report(
+        self, code: str, message: str, where: tuple[Template, Value], hint: str | None
+    ) -> None:
+        template, value = where
+        on = value.place.inside(value.raw, 0, len(template.source))
+        severity: Severity = "warning" if code == "HK203" else "error"
+        self.checker.findings.at(value.place, code, message, on=on, severity=severity, help=hint)
 
     def _condition(self, value: Value, scene: Scene) -> None:
         """A condition that an action asks when the caller spoke: it sees `event` and `vars`."""
@@ -117,7 +122,7 @@ class ValueChecker:
             "event": EVENTS["session", "user_turn"].shape,
             "vars": scene.names.get("vars", ANY),
         }
-        self.checker.check(parse_condition(raw), value.place, 0, Scene(names, {}, {}))
+        self.checker.check(parse_condition(raw), value.place, 0, Scene(names, {}, {}, {}))
 
 
 def _takes_null(option: Option) -> bool:

@@ -33,9 +33,10 @@ class HookWalk:
     hook: HookConfig
     values: ValueChecker
     everywhere: Everywhere
-    known: Known
+    base: Known
     event: Shape
     is_first: bool = False
+    known: Known = field(default_factory=dict)
     steps: dict[str, Shape] = field(default_factory=dict)
     proven: Proven = frozenset()
     error: Shape | None = None
@@ -44,22 +45,20 @@ class HookWalk:
     budget: list[int] = field(default_factory=lambda: [_MAX_STEPS])
 
     def run(self) -> Known:
-        """Walk the hook; what `data` holds after it."""
+        """Walk the hook; what it may have put into `data`."""
         hook = self.hook
         if hook.when is not None:
             self.condition(hook.when)
             self.proven |= hook.when.template.proves(True)
-        start = dict(self.known)
         self.block(hook.steps)
         end = self.known
         for block, error in ((hook.on_error_steps, ERROR), (hook.cleanup, None)):
             if block:
-                inner = replace(self, known=merge(start, end), error=error)
+                inner = replace(self, known=merge({}, end, self.base), error=error)
                 inner.block(block)
-                end = merge(end, inner.known)
-        if hook.background or hook.when is not None:
-            return {k: s if k in start and start[k] is s else s.unsure() for k, s in end.items()}
-        return end
+                end = merge(end, inner.known, self.base)
+        is_certain = not hook.background and hook.when is None
+        return end if is_certain else merge({}, end, self.base)
 
     # --- steps
 
@@ -89,7 +88,7 @@ class HookWalk:
         self._save(step)
         self.proven = outside
         if step.when is not None:
-            self.known = merge(before, self.known)
+            self.known = merge(before, self.known, self.base)
             self.can_stop |= not reached
         if step.id is not None:
             self.steps[step.id] = step_shape(step)
@@ -127,7 +126,7 @@ class HookWalk:
         live = [f.known for f, reached in zip(branches, ends, strict=True) if reached]
         self.can_stop = any(f.can_stop for f in branches) or not all(ends)
         if live:
-            self.known = live[0] if len(live) == 1 else merge(live[0], live[1])
+            self.known = live[0] if len(live) == 1 else merge(live[0], live[1], self.base)
         for fork in branches:
             self.steps.update(fork.steps)
         return bool(live)
@@ -196,7 +195,7 @@ class HookWalk:
         if self.error is not None:
             names["error"] = self.error
         saved = self.everywhere.saved
-        return Scene(names, self.known, saved, self.proven, self.is_first, lost)
+        return Scene(names, self.known, self.base, saved, self.proven, self.is_first, lost)
 
     def condition(self, condition: Condition) -> None:
         """Check a `when` of the hook or of a step."""
