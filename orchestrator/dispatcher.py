@@ -224,7 +224,7 @@ def _send_to_background(call: Call, scope: Scope, step: Step) -> None:
         except ActionFailed as error:
             _finish(call, scope, step, "failed", call.journal.now(), error=str(error))
             return
-    forked, inline = scope.fork(), replace(step, when=None, background=False)
+    forked, inline = scope.fork(), replace(step, when=None, background=False, is_detached=True)
 
     async def work() -> None:
         await _run_list(call, forked, (inline,))

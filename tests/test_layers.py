@@ -16,7 +16,7 @@ RANKS = {
     "events": 1, "clock": 1, "runtime": 1, "plain": 1,
     "document": 2, "templates": 2, "journal": 2, "memory": 2, "signing": 2, "egress": 2,
     "breaker": 2, "logs": 2, "summary": 13, "encoding": 2, "scriptevent": 2, "dialog": 2,
-    "action": 3, "values": 3, "callscript": 3, "story": 3,
+    "action": 3, "values": 3, "callscript": 3, "story": 3, "effects": 3, "comparison": 4,
     "options": 4, "journalfile": 4, "runtimes": 4, "outbox_store": 4, "connections": 4,
     "registry": 5, "outbox": 5,
     "config": 6, "targets": 6,
@@ -28,7 +28,6 @@ RANKS = {
     "attachment": 12,
     "replay": 13, "app": 13,
     "testing": 14,
-    "story": 15,
     "pytest_plugin": 16, "cli": 16,
     "__init__": 17, "__main__": 17,
 }  # fmt: skip
