@@ -126,7 +126,7 @@ def _send_to_background(call: Call, scope: Scope, step: Step) -> None:
             return
         made = replace(body, constant=action, shown=shown_options(action))
         step = replace(step, body=made)
-    forked, inline = scope.fork(), replace(step, when=None, background=False)
+    forked, inline = scope.fork(), replace(step, when=None, background=False, is_detached=True)
 
     async def work() -> None:
         await run_list(call, forked, (inline,))
