@@ -316,12 +316,22 @@ def _maker(
     cls: type[Action], fixed: Mapping[str, Any], rendered: tuple[tuple[str, Option, Read], ...]
 ) -> Callable[[Any], Action]:
     """Build the action for one run: fixed options as they are, the others rendered."""
+    # A text that renders to text needs no conversion, and most actions no `__init__` of their own.
+    reads = tuple((name, option, option.kind == "text", read) for name, option, read in rendered)
+    is_usual = cls.__init__ is Action.__init__
 
     def make(scope: Any) -> Action:
         options = dict(fixed)
-        for name, option, read in rendered:
-            options[name] = convert(option, read(scope))
-        return cls(**options)
+        for name, option, is_text, read in reads:
+            value = read(scope)
+            if not (is_text and value.__class__ is str):
+                value = convert(option, value)
+            options[name] = value
+        if not is_usual:
+            return cls(**options)
+        action = cls.__new__(cls)
+        action.__dict__ = options
+        return action
 
     return make
 

@@ -104,7 +104,7 @@ class Step:
     """One compiled step. `key` names it in journals and ids; `place` is `file:line`.
 
     `on_error` is what happens when it fails: the hook stops (None), goes on (an empty tuple), or
-    these steps run and the hook stops.
+    these steps run and the hook stops. `is_detached` marks the copy that runs in the background.
     """
 
     key: str
@@ -120,6 +120,7 @@ class Step:
     on_error: tuple[Step, ...] | None = None
     background: bool = False
     after: float | None = None
+    is_detached: bool = False
 
     @cached_property
     def is_conditional(self) -> bool:

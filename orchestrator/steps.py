@@ -120,11 +120,13 @@ def _send_to_background(call: Call, scope: Scope, step: Step) -> None:
     body = step.body
     if isinstance(body, ActionBody) and body.constant is None:
         try:
-            step = replace(step, body=replace(body, constant=body.make(scope)))
+            action = body.make(scope)
         except ActionFailed as error:
             _finish(call, scope, step, "failed", call.journal.now(), error=str(error))
             return
-    forked, inline = scope.fork(), replace(step, when=None, background=False)
+        made = replace(body, constant=action, shown=shown_options(action))
+        step = replace(step, body=made)
+    forked, inline = scope.fork(), replace(step, when=None, background=False, is_detached=True)
 
     async def work() -> None:
         await run_list(call, forked, (inline,))
