@@ -36,8 +36,8 @@ Read = Callable[[Any], Any]
 class ActionBody:
     """Run an action: always the same instance, or one `make(scope)` for each run.
 
-    `has_fixed_destination` says that the number to dial is the config author's own word; any other
-    number needs an allow-list.
+    `shown` are the constant's options as journals show them. `has_fixed_destination` says that the
+    number to dial is the config author's own word; any other number needs an allow-list.
     """
 
     name: str
@@ -46,6 +46,7 @@ class ActionBody:
     make: Callable[[Any], Action]
     connection: str | None = None
     has_fixed_destination: bool = False
+    shown: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
