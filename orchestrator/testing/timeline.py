@@ -98,7 +98,7 @@ def happenings(lines: Iterable[Mapping[str, Any]]) -> list[Happening]:
 def _step(line: Mapping[str, Any], act: Happening | None, found: list[Happening]) -> None:
     outcome = {key: line[key] for key in ("status", "output", "error", "id") if key in line}
     if act is not None:  # the options keep their names: an action may have one called `status`
-        act.value = {**outcome, **act.value}
+        act.value.update({k: v for k, v in outcome.items() if k not in act.value})
     elif line["status"] != "skipped" and line["step"] not in _SENT:
         output = outcome.get("output")
         value = output if line["step"] == "set" and isinstance(output, dict) else outcome
