@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.document import Document
+from orchestrator.journal import kind_of_line
 from orchestrator.values import Place
 
 __all__ = ["Coverage", "CoverageReport", "Item"]
@@ -63,10 +64,11 @@ class Coverage:
     def add(self, lines: Iterable[Mapping[str, object]]) -> None:
         """Note what happened in one call."""
         for line in lines:
-            if "at" not in line:
+            kind = kind_of_line(line)
+            if "at" not in line or kind not in ("hook", "step", "note"):
                 continue
             key = _written_key(str(line["at"]))
-            if "step" in line:
+            if kind == "step":
                 self._add_step(key, str(line["status"]))
             elif line.get("ran") is True:
                 self._ran[f"hook {key}"] += 1
