@@ -33,9 +33,9 @@ _PATH = click.Path(path_type=Path)
 @click.command("console")
 @click.argument("config", metavar="FILE", type=_PATH)
 @click.option("--dialog", metavar="MACHINE",
-              help="What writes the agent's replies: `echo` (default); MODULE:NAME of an object with "
-              "`stream(text)`, a class of such, or an async function; the URL of an endpoint, text "
-              "in, text out; or openai:MODEL, with OPENAI_BASE_URL and OPENAI_API_KEY.",
+              help="What writes the agent's replies: `echo` (default); MODULE:NAME of an object "
+              "with `stream(text)`, of a class of such, or of an async function; the URL of an endpoint, "
+              "text in, text out; or openai:MODEL, with OPENAI_BASE_URL and OPENAI_API_KEY.",
               )  # fmt: skip
 @click.option("--given", "given_file", metavar="FILE", type=_PATH,
               help="What outside systems answer, as `given` in call tests.")  # fmt: skip
