@@ -62,6 +62,7 @@ class Orchestrator:
         self._sink = _make_sink(journals)
         self._services: Services | None = None
         self._retired: list[Services] = []
+        self._attachments: list[Attachment] = []
         self._owned: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -83,16 +84,21 @@ class Orchestrator:
         """
         for prepare in self.plan.prepare:
             prepare()
-        return Attachment(self, runner)
+        attachment = Attachment(self, runner)
+        self._attachments.append(attachment)
+        return attachment
 
     def reload(self) -> None:
         """Read the config file again; calls that are on keep the plan they started with.
 
         Raises:
-            ConfigError, EnvironmentFailure: the new file is bad; nothing has changed.
+            ConfigError, EnvironmentFailure, NotSupported: the new file is bad, or needs what an
+                attached runner cannot do; nothing has changed.
         """
         config = load_config(self.config.file)
         plan = compile_config(config, self._variables)
+        for attachment in self._attachments:
+            attachment.check(plan)
         for prepare in plan.prepare:
             prepare()
         self.config, self.plan = config, plan
