@@ -296,6 +296,9 @@ class Delivery:
 
     `id` is derived from call, hook and occurrence, so every repetition carries the same one. The
     credentials are not in here: the connection's name is, and it adds them at each attempt.
+    `config` is the name of the config whose connections are meant; it is filled in when the
+    delivery is handed over. Deliveries of one config with the same `order`, to the same endpoint,
+    leave one after another.
     """
 
     id: str
@@ -307,6 +310,8 @@ class Delivery:
     content_type: str = "application/json"
     call_id: str = ""
     attempt: int = 0
+    order: str = ""
+    config: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from orchestrator.breaker import FAILURES, LONGEST, PAUSE, Breaker
 from orchestrator.clock import VIRTUAL_START, run_virtual, virtual_clock
 from orchestrator.errors import ActionFailed
 from orchestrator.outbox import ATTEMPT_LIMIT, SCHEDULE, Outbox, delay_before, retry_after
-from orchestrator.outbox_store import MemoryStore
+from orchestrator.outboxes.memory import MemoryStore
 
 Answer = Any
 
