@@ -7,6 +7,7 @@ here leaves the machine: whatever would, raises `NotSent`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.action import Delivery, MemoryLike
@@ -45,6 +46,7 @@ class Services:
         *,
         allow: Allow | None = None,
         outbox: Outbox | None = None,
+        config: str = "",
     ) -> None:
         self.clock = clock
         self.memory = memory
@@ -54,7 +56,9 @@ class Services:
         self._openers = openers
         self._connections: dict[str, Any] = {}
         self._http: httpx.AsyncClient | None = None
-        self._outbox = outbox
+        self._outbox = outbox  # whoever gave it closes it
+        self._own_outbox: Outbox | None = None
+        self._config = config
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -104,14 +108,15 @@ class Services:
 
         Raises:
             NotSent: virtual time.
+            ActionFailed: it is too large, or not stored safely.
         """
         if self.is_virtual:
             raise NotSent("virtual time, nothing leaves the machine", detail=delivery)
         if self._outbox is None:
             from orchestrator.outbox import Outbox
 
-            self._outbox = Outbox(self.send, clock=self.clock)
-        await self._outbox.put(delivery)
+            self._outbox = self._own_outbox = Outbox(self.send, clock=self.clock)
+        await self._outbox.put(replace(delivery, config=self._config))
 
     async def send(self, delivery: Delivery) -> Any:
         """Make one attempt at a delivery, with its connection's credentials."""
@@ -120,9 +125,9 @@ class Services:
         return await self.connection(delivery.connection).send(delivery, ATTEMPT_LIMIT)
 
     async def aclose(self) -> None:
-        """Flush the outbox for a while, then close everything that was opened."""
-        if self._outbox is not None:
-            await self._outbox.aclose()
+        """Close everything that was opened here, an outbox after a last flush."""
+        if self._own_outbox is not None:
+            await self._own_outbox.aclose()
         for connection in self._connections.values():
             await connection.aclose()
         self._connections.clear()

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+#: No test leaves deliveries in the outbox of whoever runs the tests.
+os.environ["ORCHESTRATOR_OUTBOX"] = "memory:"
+
 
 @pytest.fixture(scope="session")
 def recorded_calls() -> list[Path]:
