@@ -33,7 +33,7 @@ class Entry:
     attempts: int = 0
     reason: str = ""
     put_at: float = 0.0
-    claim: object = None
+    claim: object = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:

@@ -56,7 +56,9 @@ class Choice:
         if self.is_memory:
             return MemoryStore()
         embedded = FallbackStore(SqliteStore(self.file), MemoryStore())
-        return FallbackStore(self._server(), embedded) if self.is_nats else embedded
+        if not self.is_nats:
+            return embedded
+        return FallbackStore(self._server(), embedded, may_hold=self.file.exists())
 
     def open_plain(self) -> OutboxStore:
         """The store alone, for commands that look into it.

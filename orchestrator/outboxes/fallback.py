@@ -27,20 +27,24 @@ REST, HANDED = 5.0, 100
 
 
 class FallbackStore:
-    """`first`, and `second` while it fails. `now` gives monotonic seconds."""
+    """`first`, and `second` while it fails. `now` gives monotonic seconds.
+
+    `may_hold` says whether an earlier process may have left something in the second.
+    """
 
     def __init__(
         self,
         first: OutboxStore,
         second: OutboxStore,
         *,
+        may_hold: bool = False,
         rest: float = REST,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._first, self._second = first, second
         self._rest, self._now = rest, now
         self._away_until: float | None = None
-        self._may_hold = second.is_durable  # of an earlier process
+        self._may_hold = may_hold
         self._behind: dict[str, str] = {}  # ordered deliveries in the second: id -> order
         self._held: dict[str, OutboxStore] = {}
         self.is_durable = first.is_durable

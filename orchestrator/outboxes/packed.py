@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed
@@ -30,7 +31,7 @@ def unpack(packed: bytes) -> Delivery:
         head = json.loads(line)
         if head["v"] != 1:
             raise StoreFailed(f"a stored delivery has the unknown version {head['v']!r}")
-        texts = {name: str(head[name]) for name in _FIELDS}
+        texts: dict[str, Any] = {name: str(head[name]) for name in _FIELDS}
         headers = {str(name): str(value) for name, value in head["headers"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreFailed("a stored delivery is damaged") from error

@@ -150,8 +150,8 @@ class SqliteStore:
 
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed it."""
-        query = "select 1 from closed where address = ?"
-        return await self._writer.do(lambda db: db.execute(query, (address,)).fetchone() is not None)
+        query = "select count(*) from closed where address = ?"
+        return await self._writer.do(lambda db: bool(db.execute(query, (address,)).fetchone()[0]))
 
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back."""

@@ -1,4 +1,4 @@
-"""The outbox's SQLite file: open it, know it again, take its entries along when it is taken away."""
+"""The outbox's SQLite file: open it, know it again, and save its entries when it is taken away."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _TABLES = (
         where state = 'waiting'""",
     """create index if not exists entries_chain on entries (chain, seq)
         where state = 'waiting' and chain <> ''""",
-    "create index if not exists entries_ended on entries (state, ended_at) where state <> 'waiting'",
+    """create index if not exists entries_ended on entries (state, ended_at)
+        where state <> 'waiting'""",
 )
 _COLUMNS = (
     "id, config, endpoint, chain, state, due, attempts, reason, owner, put_at, ended_at, packed"
@@ -126,9 +127,9 @@ class OutboxFile:
         if self._database is None:
             return
         with contextlib.suppress(OSError, sqlite3.Error):
-            size = os.stat(f"{self.path}-wal").st_size
-            if size > (LOG_SOFT if is_idle else LOG_HARD):
-                self._database.execute("pragma wal_checkpoint(truncate)" if is_idle else "pragma wal_checkpoint(passive)")
+            if os.stat(f"{self.path}-wal").st_size > (LOG_SOFT if is_idle else LOG_HARD):
+                how = "truncate" if is_idle else "passive"
+                self._database.execute(f"pragma wal_checkpoint({how})")
 
     def drop_transaction(self) -> None:
         """Roll back what failed; a broken connection is given up, unless it holds what is gone."""
