@@ -68,7 +68,7 @@ class Room:
     """What an outbox can take on now: how many in all and to each endpoint, and of which configs.
 
     `taken` counts what is under way to an endpoint; one that is to be left alone counts as full.
-    `configs` of None are all. Without `is_ordered`, entries with an `order` are left where they are.
+    `configs` of None are all. Without `is_ordered`, entries with an `order` stay where they are.
     """
 
     limit: int

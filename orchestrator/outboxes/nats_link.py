@@ -141,7 +141,7 @@ class Link:
             list(self.target.servers),
             name="hook-orchestrator",
             connect_timeout=int(CONNECT),
-            reconnect_time_wait=0.5,  # type: ignore[arg-type]  # any number does
+            reconnect_time_wait=0.5,
             max_reconnect_attempts=-1,
             error_cb=quiet,
             reconnected_cb=back,
