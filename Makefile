@@ -10,7 +10,7 @@ RECORDED_CALLS ?= $(wildcard ../shared/calls)
 export RECORDED_CALLS
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help setup test check unit bench demo schema clean
+.PHONY: help setup test check unit bench demo schema editors clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,14 @@ bench: $(READY) ## the benchmarks, as ratios to a named alternative
 schema: $(READY) ## write schema/orchestrator.schema.json anew
 	$(BIN)/orchestrator schema > schema/orchestrator.schema.json.new
 	mv schema/orchestrator.schema.json.new schema/orchestrator.schema.json
+
+editors: $(READY) ## our schema in check-jsonschema (PyPI) and yaml-language-server (npm), beside validate
+	test -x .venv-editors/bin/check-jsonschema || { $(PYTHON) -m venv .venv-editors && \
+	  .venv-editors/bin/python -m pip install --quiet check-jsonschema; }
+	test -d .venv-editors/node_modules/yaml-language-server || \
+	  npm install --silent --no-save --prefix .venv-editors yaml-language-server
+	$(BIN)/python tests/editors/compare.py .venv-editors/bin/check-jsonschema \
+	  .venv-editors/node_modules/yaml-language-server/out/server/src/server.js
 
 demo: $(READY) ## play a conversation through support-line.yaml with a CRM and a webhook receiver
 	$(BIN)/python -m configs.demo

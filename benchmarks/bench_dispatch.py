@@ -14,15 +14,17 @@ from typing import Any
 
 from benchmarks.sidebyside import measure, table
 from orchestrator.action import Action
-from orchestrator.call import Call, CallFacts
+from orchestrator.call import Call
 from orchestrator.clock import real_clock
 from orchestrator.compiler import compile_config
-from orchestrator.dispatcher import dispatch, run_steps
+from orchestrator.dispatcher import dispatch
+from orchestrator.facts import CallFacts
 from orchestrator.journal import Journal, MemorySink, Redactor
 from orchestrator.memory import Memory
 from orchestrator.registry import Registry
 from orchestrator.runtime import CallOffer
 from orchestrator.services import Services
+from orchestrator.steps import run_steps
 from orchestrator.validation import check_text
 
 EVENTS = 1_000

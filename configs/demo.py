@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import AgentRunner, CallContext, Orchestrator
-from orchestrator.call import command_fields
 from orchestrator.callscript import parse_script
+from orchestrator.commands import command_fields
 from orchestrator.logs import set_up_logging
 from orchestrator.runtime import CallEvent
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge

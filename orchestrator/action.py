@@ -18,7 +18,6 @@ the work. Everything that an action needs comes from this module::
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +41,8 @@ from orchestrator.shapes import (
 )
 
 if TYPE_CHECKING:
+    import logging
+
     import httpx
 
 __all__ = [

@@ -104,6 +104,8 @@ class Orchestrator:
         for prepare in plan.prepare:
             prepare()
         self.config, self.plan = config, plan
+        if self._outbox is not None:
+            self._outbox.serve(plan.name)
         if self._services is not None:
             self._retired.append(self._services)
             self._services = None

@@ -11,14 +11,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
-from orchestrator.call import Call, CallFacts
-from orchestrator.dispatcher import dispatch, run_steps
+from orchestrator.call import Call
+from orchestrator.dispatcher import dispatch
 from orchestrator.errors import ActionFailed, NotSupported, UnknownEvent
 from orchestrator.events import SESSION_EVENTS, find_event
+from orchestrator.facts import CallFacts
 from orchestrator.journal import Journal, Redactor, Sink
 from orchestrator.plan import Plan
 from orchestrator.runtime import ALL_CAPABILITIES, ContextLike, RunnerLike
 from orchestrator.services import Services
+from orchestrator.steps import run_steps
 
 __all__ = ["Attachment", "Host"]
 

@@ -18,7 +18,7 @@ from orchestrator.config import (
 from orchestrator.destinations import prepare_numbers
 from orchestrator.encoding import path_value
 from orchestrator.errors import ActionFailed, ConfigError, EnvironmentFailure, Problem
-from orchestrator.options import Option, convert, field_name
+from orchestrator.options import Option, convert, field_name, shown_options
 from orchestrator.plan import (
     ActionBody,
     Body,
@@ -34,6 +34,7 @@ from orchestrator.plan import (
 )
 from orchestrator.registry import ActionType
 from orchestrator.services import prepare_web
+from orchestrator.targets import EVENT_NEEDS
 from orchestrator.templates import parse_condition
 from orchestrator.values import Constant, Environment, Value
 
@@ -271,10 +272,12 @@ class _Compiler:
             else:
                 rendered.append((field_name(name), option, compiled))
         connection = step.options.get("connection")
+        constant = None if rendered else kind.cls(**fixed)
         return ActionBody(
             name=kind.name,
             cls=kind.cls,
-            constant=None if rendered else kind.cls(**fixed),
+            constant=constant,
+            shown=shown_options(constant) if constant is not None else {},
             make=_maker(kind.cls, fixed, tuple(rendered)),
             connection=str(connection.raw) if connection else None,
             has_fixed_destination=_has_fixed_destination(step),
@@ -313,12 +316,22 @@ def _maker(
     cls: type[Action], fixed: Mapping[str, Any], rendered: tuple[tuple[str, Option, Read], ...]
 ) -> Callable[[Any], Action]:
     """Build the action for one run: fixed options as they are, the others rendered."""
+    # A text that renders to text needs no conversion, and most actions no `__init__` of their own.
+    reads = tuple((name, option, option.kind == "text", read) for name, option, read in rendered)
+    is_usual = cls.__init__ is Action.__init__
 
     def make(scope: Any) -> Action:
         options = dict(fixed)
-        for name, option, read in rendered:
-            options[name] = convert(option, read(scope))
-        return cls(**options)
+        for name, option, is_text, read in reads:
+            value = read(scope)
+            if not (is_text and value.__class__ is str):
+                value = convert(option, value)
+            options[name] = value
+        if not is_usual:
+            return cls(**options)
+        action = cls.__new__(cls)
+        action.__dict__ = options
+        return action
 
     return make
 
@@ -403,11 +416,3 @@ def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
         if hook.event in EVENT_NEEDS:
             needs.setdefault(EVENT_NEEDS[hook.event], []).append(_place(hook))
     return MappingProxyType({need: tuple(dict.fromkeys(places)) for need, places in needs.items()})
-
-
-#: Events that only runtimes with a capability report.
-EVENT_NEEDS: Mapping[str, str] = MappingProxyType(
-    {"state": "state", "dtmf": "dtmf", "voicemail": "voicemail", "error": "error",
-     "metric": "metric", "tool_call": "tools", "tool_result": "tools",
-     "transfer": "transfer.outcome"}
-)  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from orchestrator.events import Scope
@@ -78,6 +79,8 @@ class StepConfig:
     def walk(self) -> Iterator[StepConfig]:
         """This step and all steps in it, in the order written."""
         yield self
+        if not self.blocks:
+            return
         for block in self.blocks.values():
             for step in block:
                 yield from step.walk()
@@ -161,7 +164,7 @@ class Allow:
     hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Config:
     """A whole config, its included files merged in the order written."""
 
@@ -180,10 +183,12 @@ class Config:
     files: tuple[str, ...] = ()
     raw: Any = None
 
-    def steps(self) -> Iterator[StepConfig]:
+    def steps(self) -> tuple[StepConfig, ...]:
         """All steps of all hooks and chains."""
-        for hook in self.hooks:
-            yield from hook.walk()
-        for chain in self.chains.values():
-            for step in chain.steps:
-                yield from step.walk()
+        return self._steps
+
+    @cached_property
+    def _steps(self) -> tuple[StepConfig, ...]:
+        hooks = [step for hook in self.hooks for step in hook.walk()]
+        chains = [s for c in self.chains.values() for step in c.steps for s in step.walk()]
+        return (*hooks, *chains)

@@ -8,11 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.action import (
-    ActionFailed,
     Delivery,
     LadderOptions,
-    Options,
-    Secret,
     Steps,
 )
 from orchestrator.call import Call, Scope, side_effect_id
@@ -32,7 +29,7 @@ from orchestrator.runtime import (
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["StepContext", "shown_options"]
+__all__ = ["StepContext"]
 
 _log = logging.getLogger("orchestrator.actions")
 _hooks_log = logging.getLogger("orchestrator.hooks")
@@ -247,28 +244,3 @@ class StepContext:
             await live.run_steps(scope, (step,))
 
         live.floor.start(name, options, tuple(steps), run)
-
-
-def shown_options(action: Any) -> dict[str, Any]:
-    """What an action was given, sharing nothing that may change while the call goes on."""
-    return {
-        name: value if value.__class__ in _FIXED else _shown(value)
-        for name, value in action.__dict__.items()
-    }
-
-
-#: Values that cannot change; `plain` costs more.
-_FIXED = frozenset({str, bool, int, float, type(None)})
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, Secret):
-        return "***"
-    if isinstance(value, Options):
-        return {name.rstrip("_"): _shown(item) for name, item in vars(value).items()}
-    if isinstance(value, Steps) or callable(value):
-        return None
-    try:
-        return plain(value)
-    except ActionFailed as error:
-        return f"({error})"

@@ -21,7 +21,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
@@ -173,17 +173,30 @@ class InternalError(OrchestratorError):
     """A bug of ours; please report it."""
 
 
-@dataclass(slots=True)
 class ProblemList:
-    """Collects problems while a file is read; `sorted()` puts them in reading order."""
+    """Collects problems while a file is read; `sorted()` puts them in reading order.
 
-    items: list[Problem] = field(default_factory=list)
+    A place has one problem of a code: what a step is reported for in one hook is not reported
+    again when a second hook runs the same chain.
+    """
+
+    def __init__(self, problems: Iterable[Problem] = ()) -> None:
+        self._found: dict[tuple[Position, str], Problem] = {}
+        for problem in problems:
+            self.add(problem)
 
     def add(self, problem: Problem) -> None:
         """Add one problem, once."""
-        if problem not in self.items:
-            self.items.append(problem)
+        self._found.setdefault((problem.position, problem.code), problem)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def errors(self) -> int:
+        """How many of them are errors."""
+        return sum(problem.is_error for problem in self._found.values())
 
     def sorted(self) -> tuple[Problem, ...]:
         """All problems by file, line, column and code."""
-        return tuple(sorted(self.items, key=lambda p: (p.position, p.code, p.message)))
+        return tuple(sorted(self._found.values(), key=lambda p: (p.position, p.code)))

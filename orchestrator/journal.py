@@ -99,8 +99,9 @@ def _scope(r: Redactor, scope: str, event: str, fields: Mapping[str, Any]) -> Li
 
 
 def _hook(r: Redactor, handler: Any, occurrence: int) -> Line:
-    return {"hook": handler.name, "at": handler.key, "on": handler.event, "ran": True,
+    line = {"hook": handler.name, "at": handler.key, "on": handler.event, "ran": True,
             "n": occurrence}  # fmt: skip
+    return {**line, "background": True} if handler.background else line
 
 
 def _skip(r: Redactor, handler: Any, why: str, saw: Mapping[str, Any] | None) -> Line:
@@ -126,6 +127,8 @@ def _step(
     line: Line = {"step": step.word, "at": step.key, "status": status}
     if now > started:
         line["ms"] = round((now - started) * 1000, 1)
+    if step.is_detached:
+        line["background"] = True
     if step.id:
         line["id"] = step.id
     if output is not None:

@@ -11,7 +11,7 @@ from orchestrator.callscript import CallScript, parse_script
 from orchestrator.errors import ScriptError
 from orchestrator.scriptevent import json_line, read_text
 
-__all__ = ["JournalFile", "read_journal"]
+__all__ = ["JournalFile", "parse_journal", "read_journal"]
 
 Line = Mapping[str, Any]
 
@@ -63,7 +63,15 @@ def read_journal(path: str | Path) -> JournalFile:
         ScriptError: it is none; `file:line: what is wrong, how to mend it`.
         EnvironmentFailure: the file cannot be read.
     """
-    text = read_text(path)
+    return parse_journal(read_text(path), str(path))
+
+
+def parse_journal(text: str, path: str = "<journal>") -> JournalFile:
+    """Read the text of a journal; `path` names it in messages.
+
+    Raises:
+        ScriptError: it is none; `file:line: what is wrong, how to mend it`.
+    """
     lines: list[Line] = []
     for number, row in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if not row.strip():
@@ -74,7 +82,7 @@ def read_journal(path: str | Path) -> JournalFile:
             raise ScriptError(f"{path}:{number}: {error}") from None
     if not lines:
         raise ScriptError(f"{path}:1: the journal is empty")
-    return JournalFile(str(path), tuple(lines), parse_script(text, str(path)))
+    return JournalFile(path, tuple(lines), parse_script(text, path))
 
 
 _TEXTS = ("hook", "at", "by", "step", "act", "do", "timer", "event", "status")

@@ -28,6 +28,7 @@ from orchestrator.action import (
 )
 from orchestrator.durations import parse_duration
 from orchestrator.errors import ActionFailed, InternalError
+from orchestrator.plain import plain
 from orchestrator.shapes import ANY, BOOL, INT, NUMBER, TEXT, Shape, list_of, maybe, record
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "json_schema",
     "options_of",
     "record_schema",
+    "shown_options",
 ]
 
 OptionKind = Literal[
@@ -351,9 +353,38 @@ def field_name(word: str) -> str:
     return f"{word}_" if keyword.iskeyword(word) else word
 
 
+# --- options as journals show them
+
+
+def shown_options(action: Any) -> dict[str, Any]:
+    """What an action was given, sharing nothing that may change while the call goes on."""
+    return {
+        name: value if value.__class__ in _FIXED else _shown(value)
+        for name, value in action.__dict__.items()
+    }
+
+
+#: Values that cannot change; `plain` costs more.
+_FIXED = frozenset({str, bool, int, float, type(None)})
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return "***"
+    if isinstance(value, Options):
+        return {name.rstrip("_"): _shown(item) for name, item in vars(value).items()}
+    if isinstance(value, Steps) or callable(value):
+        return None
+    try:
+        return plain(value)
+    except ActionFailed as error:
+        return f"({error})"
+
+
 # --- JSON Schema
 
 _TEMPLATE = {"type": "string", "pattern": r"\{\{|\$\{"}
+_NUMBER = r"^\+[1-9][0-9 ().-]{5,20}$|\{\{|\$\{"
 _DURATION = {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$|\{\{|\$\{"}
 
 
@@ -389,15 +420,25 @@ def _written(option: Option) -> dict[str, Any]:
         case "steps":
             return {"$ref": "#/$defs/steps"}
         case "list":
-            return {"type": "array", "items": json_schema(option.item) if option.item else {}}
+            items = json_schema(option.item) if option.item else {}
+            return _or_template({"type": "array", "items": items})
         case "mapping":
             inner = json_schema(option.item) if option.item else {}
-            return {"type": "object", "additionalProperties": inner}
+            return _or_template({"type": "object", "additionalProperties": inner})
         case "record":
-            return record_schema(option.fields)
+            return _or_template(record_schema(option.fields))
+        case "destination":
+            return {"type": "string", "pattern": _NUMBER}
+        case "url":
+            return {"type": "string", "pattern": r"^https?://|^\$\{"}
         case "either":
             return {"anyOf": [json_schema(v) for v in option.variants]}
     return {"type": ["string", "number"] if option.kind == "text" else "string"}
+
+
+def _or_template(schema: dict[str, Any]) -> dict[str, Any]:
+    """Also a text that is one template, which gives the whole value."""
+    return {"if": {"type": "string"}, "then": dict(_TEMPLATE), "else": schema}
 
 
 def record_schema(options: Mapping[str, Option]) -> dict[str, Any]:

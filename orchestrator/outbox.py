@@ -94,6 +94,11 @@ class Outbox:
         self._is_closing = False
         self._store.watch(self._wake.set)
 
+    def serve(self, config: str) -> None:
+        """Send the deliveries of this config too."""
+        if self._configs is not None:
+            self._configs |= {config}
+
     def start(self) -> None:
         """Begin to deliver what the store holds; `put` does so by itself."""
         if self._runner is None:
@@ -118,6 +123,10 @@ class Outbox:
     async def list(self, state: State | None = None) -> Sequence[Entry]:
         """The entries of the store."""
         return await self._store.list(state)
+
+    async def count(self, state: State) -> int:
+        """How many entries of the store are in a state."""
+        return await self._store.count(state)
 
     @property
     def under_way(self) -> int:
@@ -144,6 +153,7 @@ class Outbox:
         if left:
             await asyncio.wait(left)
         waiting = await self._left_behind() if self._runner is not None else 0
+        self._runner = None
         await self._store.aclose()
         return waiting
 

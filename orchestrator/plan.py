@@ -36,8 +36,8 @@ Read = Callable[[Any], Any]
 class ActionBody:
     """Run an action: always the same instance, or one `make(scope)` for each run.
 
-    `has_fixed_destination` says that the number to dial is the config author's own word; any other
-    number needs an allow-list.
+    `shown` are the constant's options as journals show them. `has_fixed_destination` says that the
+    number to dial is the config author's own word; any other number needs an allow-list.
     """
 
     name: str
@@ -46,6 +46,7 @@ class ActionBody:
     make: Callable[[Any], Action]
     connection: str | None = None
     has_fixed_destination: bool = False
+    shown: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Step:
     """One compiled step. `key` names it in journals and ids; `place` is `file:line`.
 
     `on_error` is what happens when it fails: the hook stops (None), goes on (an empty tuple), or
-    these steps run and the hook stops.
+    these steps run and the hook stops. `is_detached` marks the copy that runs in the background.
     """
 
     key: str
@@ -119,6 +120,7 @@ class Step:
     on_error: tuple[Step, ...] | None = None
     background: bool = False
     after: float | None = None
+    is_detached: bool = False
 
     @cached_property
     def is_conditional(self) -> bool:

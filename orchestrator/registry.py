@@ -97,6 +97,11 @@ class ConnectionType:
         """The options by name."""
         return MappingProxyType(options_of(self.cls))
 
+    @property
+    def manual(self) -> str:
+        """The user's manual: the class docstring."""
+        return inspect.cleandoc(self.cls.__doc__ or "")
+
 
 def import_name(name: str) -> Any:
     """The object that `module:attribute` names.

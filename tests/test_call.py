@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.call import CallFacts, side_effect_id
+from orchestrator.call import side_effect_id
 from orchestrator.clock import Clock
 from orchestrator.errors import ActionFailed
+from orchestrator.facts import CallFacts
 from orchestrator.runtime import CallOffer
 from tests.kit import did, lines, run
 

@@ -212,6 +212,25 @@ def test_no_json_raises_anything_else(entries: list[Any]) -> None:
     assert parse_script(write_script(script), script.source) == script
 
 
+def test_an_empty_script_is_written_and_read_again() -> None:
+    """A call of which nothing is known and in which nothing happens is a call."""
+    script = parse_script('{"call": {}}')
+    assert parse_script(write_script(script), script.source) == script
+
+
+def test_the_time_of_day_of_a_journal_is_kept() -> None:
+    """A recorded call can be played at the time at which it was made."""
+    script = parse_script('{"call": {}, "started_at": "2026-01-05T12:00:00+02:00"}\n')
+    assert str(script.started) == "2026-01-05 10:00:00+00:00"
+    assert parse_script(write_script(script), script.source) == script
+
+
+def test_a_time_of_day_that_is_none_is_refused() -> None:
+    """The message shows a good one."""
+    with pytest.raises(ScriptError, match="'started_at' must be a time such as"):
+        parse_script('{"call": {}, "started_at": "noon"}\n')
+
+
 @given(st.binary())
 def test_no_bytes_raise_anything_else(raw: bytes) -> None:
     """A file may hold anything."""

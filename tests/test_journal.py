@@ -21,7 +21,7 @@ def journal(sink: object = None, redactor: Redactor | None = None) -> Journal:
 def test_secrets_are_masked_in_every_kind_of_line() -> None:
     """Wherever the value of a secret turns up, it is `***`."""
     j = journal(redactor=Redactor(["s3cret"]))
-    step = SimpleNamespace(word="http", key="k", id=None, save=None)
+    step = SimpleNamespace(word="http", key="k", id=None, save=None, is_detached=False)
     j.event("user_turn", {"text": "my s3cret"})
     j.step(step, 10.0, "failed", {"s3cret": ["s3cret"]}, "HTTP 401 for s3cret")
     j.command("say", {"text": "s3cret"})

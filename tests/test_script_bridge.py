@@ -10,6 +10,7 @@ import pytest
 from wire import now, virtual
 
 from orchestrator.callscript import CallScript, TimedEvent
+from orchestrator.clock import run_virtual
 from orchestrator.errors import CommandRefused, LineGone
 from orchestrator.runtime import CallEvent, End, Say, Transfer
 from orchestrator.runtimes.native import AgentRunner, CallContext
@@ -180,3 +181,14 @@ async def test_a_closed_exchange_offers_nothing_more() -> None:
     await asyncio.sleep(1)
     await exchange.aclose()
     assert await waiting is None
+
+
+@pytest.mark.parametrize("t", [0.01 + 6.0 * 3, 0.1 + 0.2, 1.0000000000000002, 1.23456789])
+def test_times_with_many_digits_are_reached(t: float) -> None:
+    """A time that lies a hair behind the rounded clock is now, not never."""
+    script = CallScript({}, (TimedEvent(t, CallEvent("hangup")),))
+
+    async def play() -> list[str]:
+        return [event.name async for event in ScriptBridge(script).events()]
+
+    assert run_virtual(asyncio.wait_for(play(), 60)) == ["hangup"]

@@ -22,7 +22,7 @@ from orchestrator.memory import Memory
 from orchestrator.plan import Plan
 from orchestrator.replay import Played, play
 from orchestrator.runtimes.native import AgentRunner
-from orchestrator.runtimes.script_bridge import ScriptExchange
+from orchestrator.runtimes.script_bridge import PlayOptions, ScriptExchange
 from orchestrator.scriptevent import read_text
 from orchestrator.summary import CallSummary, summarize
 from orchestrator.testing.given import Given
@@ -70,6 +70,10 @@ def _read_path(path: Path, parse: Callable[[str, str], CallScript], inputs: Inpu
         inputs.problems.append(f"{path}: no *.jsonl in this folder")
 
 
+#: A script that does not say when the caller hangs up: a minute in which silence can act.
+QUIET_CALLER = PlayOptions(linger=60.0)
+
+
 @dataclass(slots=True)
 class Ran:
     """A config on which calls are played, one after another, with one memory."""
@@ -90,7 +94,10 @@ class Ran:
         """Play a call in virtual time; it starts when it was recorded, or when the last ended."""
         assert self.plan is not None  # noqa: S101 - only a run in real time has none
         start = script.started or self.clock
-        played = play(self.plan, script, given=Given(self.answers), memory=self.memory, start=start)
+        given = Given(self.answers)
+        played = play(
+            self.plan, script, options=QUIET_CALLER, given=given, memory=self.memory, start=start
+        )
         self.clock = start + timedelta(seconds=1 + max(line.get("t", 0) for line in played.lines))
         return played
 
@@ -171,7 +178,7 @@ def run_in_real_time(run: Ran, inputs: Inputs, journal_dir: Path | None) -> list
 
 
 async def _carry(app: Orchestrator, scripts: Sequence[CallScript]) -> None:
-    runner = AgentRunner(exchange=ScriptExchange(scripts))
+    runner = AgentRunner(exchange=ScriptExchange(scripts, options=QUIET_CALLER))
     app.attach(runner)
     try:
         await runner.run()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from orchestrator.document.scalars import TooLarge, is_curly_quoted, missing_space, resolve
 from orchestrator.document.text import ODD_SPACE
 from orchestrator.document.tree import Finding, Span, YamlMap
+from orchestrator.events import near_miss
 
 __all__ = [
     "bad_alias",
@@ -133,9 +133,9 @@ def bad_alias(name: str, span: Span, anchors: Mapping[str, Any]) -> Finding:
     if name in anchors:
         message = f"`*{name}` stands inside of the node it repeats"
         return Finding("HK018", message, span, "move it out of that node")
-    near = difflib.get_close_matches(name, anchors, n=1)
+    near = near_miss(name, anchors)
     help_ = f"mark a node with `&{name}` before this line, or put the value in quotes"
-    help_ = f"did you mean `*{near[0]}`?" if near else help_
+    help_ = f"did you mean `*{near}`?" if near else help_
     return Finding("HK017", f"no anchor `&{name}` stands before this alias", span, help_)
 
 

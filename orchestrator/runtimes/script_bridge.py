@@ -83,7 +83,7 @@ class ScriptBridge:
         """Wait until `when`, or until something else is due earlier; False once closed."""
         while not self._is_closed:
             left = min(when, self._due[0][0] if self._due else when) - self.now()
-            if left <= 0:
+            if left < _RESOLUTION:  # `now` is rounded: a smaller wait might never end
                 return True
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
@@ -132,6 +132,9 @@ class ScriptBridge:
         self._close_line()
         self._on_close()
 
+
+#: Seconds that `now` can tell apart.
+_RESOLUTION = 1e-6
 
 #: Turns of the loop: enough for the last event's handlers, whatever they are nested in.
 _TURNS = 10

@@ -103,6 +103,8 @@ class PathChecker:
             return _inherit(inner, shape)
         if shape.kind == "record" and (shape.is_open or self._is_brought(node, index)):
             return _inherit(ANY, shape)
+        if shape.kind == "null" and node.offset in self.guarded:
+            return shape
         where = self._spelled(node, index)
         if shape.kind == "record":
             raise self._report(node, index + 1, "HK202", f"there is no `{part}` in `{where}`",

@@ -18,10 +18,11 @@ from orchestrator.templates.tree import (
     default_chain,
 )
 
-__all__ = ["Reads", "collect_reads"]
+__all__ = ["Proven", "Reads", "collect_reads", "proves"]
 
-_Proven = frozenset[tuple[str | int, ...]]
-_NOTHING: _Proven = frozenset()
+#: Paths that are surely there, and not null.
+Proven = frozenset[tuple[str | int, ...]]
+_NOTHING: Proven = frozenset()
 
 
 @dataclass(slots=True)
@@ -34,26 +35,26 @@ class Reads:
     nodes: list[Path | Called] = field(default_factory=list)
 
 
-def collect_reads(trees: list[Node]) -> Reads:
-    """All reads of some expressions, in reading order."""
+def collect_reads(trees: list[Node], proven: Proven = _NOTHING) -> Reads:
+    """All reads of some expressions, in reading order; `proven` is what a condition has asked."""
     found = Reads()
     for tree in trees:
-        _walk(tree, _NOTHING, False, found)
+        _walk(tree, proven, False, found)
     return found
 
 
-def _walk(node: Node, proven: _Proven, is_guarded: bool, found: Reads) -> None:
+def _walk(node: Node, proven: Proven, is_guarded: bool, found: Reads) -> None:
     match node:
         case Path():
             _read(node, proven, is_guarded, found)
         case Logic(word=word, items=items):
             for item in items:
                 _walk(item, proven, False, found)
-                proven = proven | _proves(item, word == "and")
+                proven = proven | proves(item, word == "and")
         case Choice(test=test, then=then, otherwise=otherwise):
             _walk(test, proven, False, found)
-            _walk(then, proven | _proves(test, True), False, found)
-            _walk(otherwise, proven | _proves(test, False), False, found)
+            _walk(then, proven | proves(test, True), False, found)
+            _walk(otherwise, proven | proves(test, False), False, found)
         case Filtered(item=item, args=args):
             guards = node.name == "default" and default_chain(node)[0] is not None
             _walk(item, proven, guards or is_guarded, found)
@@ -67,12 +68,12 @@ def _walk(node: Node, proven: _Proven, is_guarded: bool, found: Reads) -> None:
             _walk_all(tuple(children(node)), proven, found)
 
 
-def _walk_all(nodes: tuple[Node, ...], proven: _Proven, found: Reads) -> None:
+def _walk_all(nodes: tuple[Node, ...], proven: Proven, found: Reads) -> None:
     for node in nodes:
         _walk(node, proven, False, found)
 
 
-def _read(node: Path, proven: _Proven, is_guarded: bool, found: Reads) -> None:
+def _read(node: Path, proven: Proven, is_guarded: bool, found: Reads) -> None:
     path = _prefix(node)
     is_guarded = is_guarded or any(_is_about(path, other) for other in proven)
     found.nodes.append(node)
@@ -102,15 +103,15 @@ def _is_about(path: tuple[str | int, ...], proven: tuple[str | int, ...]) -> boo
     return shared > 1 and path[:shared] == proven[:shared]
 
 
-def _proves(node: Node, truth: bool) -> _Proven:
+def proves(node: Node, truth: bool) -> Proven:
     """The paths that are surely there when `node` is true (or false)."""
     match node:
         case Path():
             return frozenset((_prefix(node),)) if truth else _NOTHING
         case Negation(item=item):
-            return _proves(item, not truth)
+            return proves(item, not truth)
         case Logic(word=word, items=items) if truth == (word == "and"):
-            return _NOTHING.union(*(_proves(item, truth) for item in items))
+            return _NOTHING.union(*(proves(item, truth) for item in items))
         case Tested(name=name, item=Path() as path):
             is_there = truth if name not in ("undefined", "none") else not truth
             return frozenset((_prefix(path),)) if is_there else _NOTHING

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from orchestrator.errors import TemplateFailed
 from orchestrator.shapes import BOOL, TEXT, Shape
 from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
-from orchestrator.templates.reads import Reads, collect_reads
+from orchestrator.templates.reads import Proven, Reads, collect_reads, proves
 from orchestrator.templates.split import Hole, find_braces, scan_path, split
 from orchestrator.templates.tree import Constant, Node
 
@@ -49,16 +49,33 @@ class Template:
         """Whether it gives the same for every scope."""
         return not self._found.nodes and not self.faults
 
-    def check(self, names: Mapping[str, Shape]) -> tuple[Shape, tuple[Fault, ...]]:
+    def reads_under(self, proven: Proven) -> tuple[Read, ...]:
+        """The paths that it reads where these paths are surely there."""
+        return tuple(self._found_under(proven).reads)
+
+    def proves(self, truth: bool) -> Proven:
+        """The paths that are surely there when this condition is true (or false)."""
+        trees = [piece for piece in self.pieces if isinstance(piece, Node)]
+        return proves(trees[0], truth) if len(trees) == 1 else frozenset()
+
+    def _found_under(self, proven: Proven) -> Reads:
+        if not proven or not self._found.nodes:
+            return self._found
+        return collect_reads([p for p in self.pieces if isinstance(p, Node)], proven)
+
+    def check(
+        self, names: Mapping[str, Shape], proven: Proven = frozenset()
+    ) -> tuple[Shape, tuple[Fault, ...]]:
         """The shape of the result, and the faults of names and types.
 
         `names` gives the shapes of the root names in scope; `call`, `now` and `memory` are known.
+        `proven` has the paths that a condition around it has asked for.
         """
         from orchestrator.templates.check import Checker, join_taint
 
         if self.faults or self.kind == "constant":
             return (BOOL if self.kind == "condition" else TEXT), ()
-        checker = Checker(self.source, names, self._found.guarded)
+        checker = Checker(self.source, names, self._found_under(proven).guarded)
         trees = [piece for piece in self.pieces if isinstance(piece, Node)]
         if self.kind == "text":
             shapes = [checker.text_part(tree) for tree in trees]
@@ -79,8 +96,11 @@ class Template:
                   if self.kind != "condition" else "remove it, or compare with a name",
                   "warning")
             for tree in trees
-            if not collect_reads([tree]).nodes and not _is_escape(tree)
+            if not self._reads_in(tree) and not _is_escape(tree)
         ]  # fmt: skip
+
+    def _reads_in(self, tree: Node) -> bool:
+        return any(tree.offset <= node.offset < tree.end for node in self._found.nodes)
 
     def _not_bool(self, tree: Node, shape: Shape) -> list[Fault]:
         if shape.kind in ("any", "bool"):

@@ -119,7 +119,7 @@ def _refuse(problems: tuple[Problem, ...] | list[Problem]) -> None:
 
 def _config(reader: Reader, root: YamlMap, path: Path) -> Config:
     name = reader.text(root, "config", what="the path of a config")
-    if name is None and not reader.problems.items:
+    if name is None and not len(reader.problems):
         raise ScriptError(f"{path}:1:1: `config` is missing; name the config to test")
     _refuse(reader.problems.sorted())
     try:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.replay import Played
-from orchestrator.testing.matchers import Between, Fields, Matcher, shown
+from orchestrator.story import shown
+from orchestrator.testing.matchers import Between, Fields, Matcher
 from orchestrator.testing.timeline import Happening, describe, happenings
 
 __all__ = ["Difference", "Expectation", "Expected", "Match", "first_difference", "match_in_order"]

@@ -52,6 +52,13 @@ class Given:
         for key, raw in (answers or {}).items():
             self._answers[key] = parse_answer(raw, _refuse(key))
 
+    @classmethod
+    def of(cls, answers: Mapping[str, tuple[Answer, ...]]) -> Given:
+        """From answers that need no reading."""
+        given = cls()
+        given._answers = dict(answers)
+        return given
+
     def answer(self, call_id: str, step: Step, action: Any) -> Awaitable[Any] | None:
         """The answer to one try of a step, or None when nothing is given for it.
 

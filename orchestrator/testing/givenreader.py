@@ -34,7 +34,8 @@ def load_given(path: str | Path, config: Config) -> Mapping[str, Any]:
     """
     document = read_document(path)
     reader = Reader(document)
-    reader.problems.items.extend(document.problems)
+    for problem in document.problems:
+        reader.problems.add(problem)
     root, words = document.root, Words(config)
     answers: Mapping[str, Any] = {}
     if root is not None:

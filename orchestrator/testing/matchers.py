@@ -19,12 +19,12 @@ a list                                  a list of as many items, each matching
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from orchestrator.story import shown
 from orchestrator.templates.patterns import BadPattern, compile_pattern
 
 __all__ = [
@@ -37,7 +37,6 @@ __all__ = [
     "OneOf",
     "is_operator",
     "parse_matcher",
-    "shown",
 ]
 
 
@@ -197,12 +196,6 @@ class Items:
 
     def __str__(self) -> str:
         return "[" + ", ".join(map(str, self.items)) + "]"
-
-
-def shown(value: Any, limit: int = 60) -> str:
-    """A value as reports show it: JSON, on one line, not long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 # --- from what is written ------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["LOCAL_ACTIONS", "answers_of"]
+from orchestrator.testing.given import Answer, Given
+
+__all__ = ["LOCAL_ACTIONS", "answers_of", "given_of"]
 
 #: Actions that ask nobody: they are run again, whatever the record says.
 LOCAL_ACTIONS = frozenset({"emit", "forget", "log", "remember"})
@@ -22,12 +24,12 @@ def answers_of(lines: Iterable[Line]) -> dict[str, list[dict[str, Any]]]:
     Each is in the long form: `{"answer": ..., "after": seconds}` or `{"error": ..., "after": ...}`.
     """
     found: dict[str, list[dict[str, Any]]] = {}
-    for key, answer in _answers(lines):
+    for key, _, answer in _answers(lines):
         found.setdefault(key, []).append(answer)
     return found
 
 
-def _answers(lines: Iterable[Line]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _answers(lines: Iterable[Line]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     acting: set[str] = set()
     for line in lines:
         if "act" in line and line["act"] not in LOCAL_ACTIONS:
@@ -36,7 +38,7 @@ def _answers(lines: Iterable[Line]) -> Iterator[tuple[str, dict[str, Any]]]:
             acting.discard(line["at"])
             answer = _answer(line)
             if answer is not None:
-                yield line.get("id") or line["step"], answer
+                yield line.get("id") or line["step"], line["step"], answer
 
 
 def _answer(line: Line) -> dict[str, Any] | None:
@@ -49,3 +51,16 @@ def _answer(line: Line) -> dict[str, Any] | None:
         case "timed_out":
             return {"answer": None, "after": NEVER}
     return None
+
+
+def given_of(lines: Iterable[Line]) -> Given:
+    """The answers of a recorded call, for playing it again under another config.
+
+    A step that has another id now finds them by its action.
+    """
+    by_key: dict[str, list[Answer]] = {}
+    for key, action, answer in _answers(lines):
+        made = Answer(answer.get("answer"), answer.get("error"), after=answer["after"])
+        for name in dict.fromkeys((key, action)):
+            by_key.setdefault(name, []).append(made)
+    return Given.of({key: tuple(answers) for key, answers in by_key.items()})

@@ -17,7 +17,7 @@ from orchestrator.runtime import (
     SendDigits,
     Transfer,
 )
-from orchestrator.testing.matchers import shown
+from orchestrator.story import shown
 
 __all__ = [
     "ALIASES",
@@ -40,7 +40,7 @@ ALIASES: Mapping[str, str] = {"escalate_transfer": "transfer"}
 
 #: The field that a bare value stands for.
 MAIN_FIELDS: Mapping[str, str] = {
-    "say": "text", "transfer": "target", "end_call": "reason", "recording": "do",
+    "say": "text", "transfer": "target", "end_call": "reason", "recording": "change",
     "set_filler": "text", "send_dtmf": "digits", "inject": "note",
     "hook": "name", "skipped": "name", "timer": "name", "event": "event",
 }  # fmt: skip

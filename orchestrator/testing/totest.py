@@ -65,7 +65,11 @@ def _given(journal: JournalFile) -> dict[str, Any]:
 def _written(answer: Mapping[str, Any]) -> dict[str, Any]:
     after = answer["after"]
     rest = {key: value for key, value in answer.items() if key != "after"}
-    return {**rest, "after": f"{after * 1000:g}ms"} if after else rest
+    return (
+        {**rest, "after": f"{round(after * 1000, 1):.1f}ms".replace(".0ms", "ms")}
+        if after
+        else rest
+    )
 
 
 def _events(journal: JournalFile) -> Iterator[dict[str, Any]]:

@@ -1,49 +1,74 @@
-"""Documents -> `Config`, or all problems at once.
+"""Documents -> `Config`, or all findings at once.
 
-Way of the data: `toplevel` reads the sections and includes, `steps` the hooks and steps,
-`option_values` what actions are given; on the config that comes out, `names` checks references,
-`flow` the templates and what `data` holds, `timing` waits and order, `safety` secrets and targets.
+Way of the data: `toplevel` reads the files, `sections` and `connections` what stands beside hooks,
+`hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
+`names`, `callables` and `unused` check references, `flow` every template and what `data` holds,
+`waits`, `order`, `timers`, `parallel` and `recording` time and order, `secrets`, `untrusted`
+and `hosts` safety, `capabilities` the runtime.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import Config
 from orchestrator.document import Document, parse_document, read_document
-from orchestrator.errors import ConfigError, Position, Problem, ProblemList
+from orchestrator.errors import ConfigError, Problem
 from orchestrator.registry import Registry
+from orchestrator.validation.callables import check_callables
+from orchestrator.validation.capabilities import check_target
+from orchestrator.validation.findings import Findings
 from orchestrator.validation.flow import check_flow
+from orchestrator.validation.hosts import check_hosts
+from orchestrator.validation.ignores import apply_ignores
+from orchestrator.validation.masking import mask_secrets
 from orchestrator.validation.names import check_names
-from orchestrator.validation.safety import check_safety
-from orchestrator.validation.timing import check_timing
+from orchestrator.validation.order import check_order
+from orchestrator.validation.parallel import check_parallel
+from orchestrator.validation.recording import check_recording
+from orchestrator.validation.secrets import check_secrets
+from orchestrator.validation.timers import check_timers
 from orchestrator.validation.toplevel import ConfigReader
+from orchestrator.validation.untrusted import check_untrusted
+from orchestrator.validation.unused import check_events, check_unused
+from orchestrator.validation.variables import check_variables
+from orchestrator.validation.waits import check_waits
 
 __all__ = ["Checked", "Settings", "check_document", "check_file", "check_text", "load_config"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How strict a check is.
+    """How a check is done.
 
-    `environment` also checks plugins, callables and variables; `unknown_actions` lets actions
-    pass that are not installed here.
+    `variables` is the environment: with it, plugins, callables and variables are checked too.
+    `unknown_actions` lets actions pass that are not installed here. `target` names the runtime
+    that will carry the calls.
     """
 
-    environment: bool = False
+    variables: Mapping[str, str] | None = None
     unknown_actions: bool = False
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found: all problems in reading order, and the config when there is one."""
+    """What a check found: all problems in reading order, and the config when there is one.
+
+    `skipped` names the unknown actions that were let pass; `reads_environment` says that variables
+    were checked too.
+    """
 
     file: str
     config: Config | None
     problems: tuple[Problem, ...]
     documents: tuple[Document, ...]
+    skipped: frozenset[str] = frozenset()
+    reads_environment: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -57,32 +82,77 @@ def check_file(path: str | Path, settings: Settings | None = None) -> Checked:
     Raises:
         EnvironmentFailure: the file cannot be read.
     """
-    return check_document(read_document(path), settings)
+    with _collector_paused():
+        return check_document(read_document(path), settings)
 
 
 def check_text(text: str, file: str = "<text>", settings: Settings | None = None) -> Checked:
     """Check a config given as text; includes are looked for beside `file`."""
-    return check_document(parse_document(text, file), settings)
+    with _collector_paused():
+        return check_document(parse_document(text, file), settings)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage collection while trees are built that all stay alive: a third of the time.
+
+    What a file can make is bounded (1 MB, 100,000 values), so memory is too.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def check_document(document: Document, settings: Settings | None = None) -> Checked:
     """Check a document and the files that it includes."""
     settings = settings or Settings()
-    problems = ProblemList()
+    findings = Findings()
     reader = ConfigReader(
         Registry(),
+        findings,
         accepts_unknown=settings.unknown_actions,
-        checks_environment=settings.environment,
-        problems=problems,
+        checks_environment=settings.variables is not None,
     )
     config = reader.read(document)
     if config is not None:
-        check_names(config, problems, checks_environment=settings.environment)
-        visits = check_flow(config, problems)
-        check_timing(config, problems)
-        check_safety(config, visits, problems)
-    found, unused = _apply_ignores(problems.sorted(), reader.documents)
-    return Checked(document.file, config, (*found, *unused), tuple(reader.documents))
+        _check_config(config, reader, settings)
+    problems = findings.sorted()
+    if any(d.ignores for d in reader.documents):
+        from orchestrator.codes import CODES
+
+        problems = Findings(apply_ignores(problems, reader.documents, frozenset(CODES))).sorted()
+    problems = mask_secrets(problems)
+    documents, skipped = tuple(reader.documents), frozenset(reader.skipped)
+    is_strict = settings.variables is not None
+    return Checked(document.file, config, problems, documents, skipped, is_strict)
+
+
+def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> None:
+    """The checks of meaning; what a broken part may have given is not said to be missing."""
+    findings, is_strict = reader.findings, settings.variables is not None
+    is_complete = reader.is_whole and not reader.lost and not reader.skipped and not findings.errors
+    check_names(config, findings, lost=reader.lost, is_complete=is_complete)
+    check_callables(config, findings, is_strict=is_strict)
+    check_variables(config, findings, settings.variables)
+    visits = check_flow(config, findings, reader.lost)
+    check_waits(config, findings)
+    check_order(config, findings)
+    check_timers(config, findings, is_complete=is_complete)
+    check_parallel(config, findings)
+    if is_complete:
+        check_recording(config, findings)
+    check_secrets(config, visits, findings)
+    check_untrusted(config, visits, findings)
+    check_hosts(config, findings)
+    if settings.target is not None:
+        check_target(config, settings.target, findings)
+    if is_complete and not findings.errors:
+        check_unused(config, findings)
+        check_events(config, findings)
 
 
 def load_config(path: str | Path) -> Config:
@@ -96,35 +166,3 @@ def load_config(path: str | Path) -> Config:
     if checked.config is None or not checked.is_good:
         raise ConfigError(checked.problems)
     return checked.config
-
-
-def _apply_ignores(
-    problems: Sequence[Problem], documents: Sequence[Document]
-) -> tuple[list[Problem], list[Problem]]:
-    """Leave out what `# hooks: ignore[CODE]` comments ask for; report those that match nothing."""
-    kept, used = [], set()
-    wanted = {d.file: d.ignores for d in documents}
-    for problem in problems:
-        line = problem.position.line
-        if problem.code in wanted.get(problem.position.file, {}).get(line, ()):
-            used.add((problem.position.file, line, problem.code))
-        else:
-            kept.append(problem)
-    unused = []
-    for document in documents:
-        for line, codes in document.ignores.items():
-            for code in sorted(codes):
-                if (document.file, line, code) not in used:
-                    unused.append(_unused_ignore(document, line, code))
-    return kept, unused
-
-
-def _unused_ignore(document: Document, line: int, code: str) -> Problem:
-
-    text = document.lines[line - 1] if line <= len(document.lines) else ""
-    column = max(text.find("# hooks:"), 0) + 1
-    position = Position(document.file, line, column, len(text) + 1)
-    return document.problem(
-        "HK121", f"nothing on this line is {code}", position, severity="warning",
-        help="remove the comment",
-    )  # fmt: skip

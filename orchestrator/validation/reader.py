@@ -1,71 +1,56 @@
-"""Read typed values out of a document's mappings; what does not fit becomes a problem in place."""
+"""Read typed values out of a document's mappings; what does not fit becomes a finding in place."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator.document import Document, YamlList, YamlMap
-from orchestrator.durations import parse_duration
-from orchestrator.errors import Fix, Position, ProblemList, Related
+from orchestrator.durations import format_duration, parse_duration
+from orchestrator.errors import Position
 from orchestrator.events import near_miss
+from orchestrator.validation.findings import Findings, word_fix
+from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of
 from orchestrator.values import Place
 
-__all__ = ["MISSING", "Reader", "kind_of", "span_of_word"]
+__all__ = ["DAY", "MISSING", "Reader"]
 
 MISSING: Any = object()
 
+#: Seconds; the longest duration that a config may hold.
+DAY = 86_400.0
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_WORD_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
-
-
-def kind_of(value: Any) -> str:
-    """What a value of a document is, in words."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f"text {value[:40]!r}" if value else "an empty text"
-    if isinstance(value, (int, float)):
-        return f"the number {value}"
-    return "a list" if isinstance(value, list) else "a mapping"
+_TEMPLATE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(slots=True)
 class Reader:
-    """Reads one document and collects its problems."""
+    """Reads one document."""
 
     document: Document
-    problems: ProblemList = field(default_factory=ProblemList)
+    findings: Findings = field(default_factory=Findings)
 
-    # --- problems
+    def place(self, node: Any, key: Any) -> Place:
+        """The place of a value, to keep with what is made of it."""
+        return Place(self.document, node, key)
+
+    @property
+    def problems(self) -> Findings:
+        """What was found so far."""
+        return self.findings
+
+    def at(self, node: Any, key: Any, code: str, message: str, **more: Any) -> None:
+        """Add a finding about the value of a key, or with `on="key"` about the key."""
+        self.findings.at(Place(self.document, node, key), code, message, **more)
 
     def report(
-        self,
-        code: str,
-        message: str,
-        position: Position,
-        *,
-        help: str | None = None,
-        severity: Literal["error", "warning"] = "error",
-        related: Iterable[Related] = (),
-        fix: Fix | None = None,
+        self, code: str, message: str, position: Position, *, help: str | None = None
     ) -> None:
-        """Add one problem of this document."""
-        self.problems.add(
-            self.document.problem(
-                code,
-                message,
-                position,
-                help=help,
-                severity=severity,
-                related=tuple(related),
-                fix=fix,
-            )
-        )
+        """Add a finding about a position."""
+        self.findings.add(self.document.problem(code, message, position, help=help))
 
     def key_position(self, node: YamlMap, key: str) -> Position:
         """Where a key stands."""
@@ -75,54 +60,46 @@ class Reader:
         """Where a value stands."""
         return self.document.value_position(node, key)
 
-    def wrong_type(self, node: Any, key: Any, wanted: str, *, code: str = "HK103") -> None:
+    def wrong_type(self, node: Any, key: Any, wanted: str) -> None:
         """The value of a key is of another type than wanted."""
-        value = node[key]
-        position = self.value_position(node, key)
-        if value is None and isinstance(node, YamlMap):
-            position = self.key_position(node, key)
+        is_bare = node[key] is None and isinstance(node, YamlMap)
         subject = f"`{key}`: " if isinstance(node, YamlMap) else ""
-        self.report(code, f"{subject}expected {wanted}, found {kind_of(value)}", position)
+        message = f"{subject}expected {wanted}, found {kind_of(node[key])}"
+        self.at(node, key, "HK103", message, on="key" if is_bare else "value")
 
-    # --- mappings
-
-    def place(self, node: Any, key: Any) -> Place:
-        """The place of a value, to keep with what is made of it."""
-        return Place(self.document, node, key)
+    # --- mappings and lists
 
     def check_keys(
-        self,
-        node: YamlMap,
-        allowed: Iterable[str],
-        what: str,
-        *,
-        help: str | None = None,
-        only: Iterable[str] | None = None,
+        self, node: YamlMap, allowed: Iterable[str], what: str, *, help: str | None = None
     ) -> None:
-        """Report every key (of `only`, where given) that is not allowed, with the near miss."""
+        """Report every key that is not allowed, with the near miss, else with `help`."""
         names = list(allowed)
-        for key in node if only is None else only:
-            if key in names or key.startswith("x-"):
-                continue
-            near = near_miss(key, [name for name in names if name not in node])
-            hint = f"did you mean `{near}`?" if near else help or f"allowed: {', '.join(names)}"
-            position = self.key_position(node, key)
-            fix = Fix(position, key, near) if near else None
-            self.report("HK105", f"unknown key `{key}` in {what}", position, help=hint, fix=fix)
+        for key in node:
+            if key not in names:
+                self.unknown_key(node, key, names, what, help)
+
+    def unknown_key(
+        self, node: YamlMap, key: str, names: Iterable[str], what: str, help: str | None = None
+    ) -> None:
+        """Report one key that is not allowed; a name that is taken is no suggestion."""
+        near = near_miss(key, [name for name in names if name not in node])
+        position = self.document.key_position(node, key)
+        fix = word_fix(self.document, position, key, near) if near else None
+        hint = f"did you mean `{near}`?" if near else help or f"allowed: {', '.join(names)}"
+        message = f"unknown key `{key}` in {what}"
+        self.at(node, key, "HK105", message, on="key", help=hint, fix=fix)
 
     def mapping(self, node: Any, key: Any, wanted: str = "a mapping") -> YamlMap | None:
-        """The mapping under a key; None (and a problem) when it is something else."""
-        value = node[key]
-        if isinstance(value, YamlMap):
-            return value
+        """The mapping under a key; None (and a finding) when it is something else."""
+        if isinstance(node[key], YamlMap):
+            return node[key]  # type: ignore[no-any-return]
         self.wrong_type(node, key, wanted)
         return None
 
     def items(self, node: Any, key: Any, wanted: str) -> YamlList | None:
-        """The list under a key; None (and a problem) when it is something else."""
-        value = node[key]
-        if isinstance(value, YamlList):
-            return value
+        """The list under a key; None (and a finding) when it is something else."""
+        if isinstance(node[key], YamlList):
+            return node[key]  # type: ignore[no-any-return]
         self.wrong_type(node, key, wanted)
         return None
 
@@ -133,23 +110,22 @@ class Reader:
         value = node.get(key, MISSING)
         if value is MISSING:
             return default
-        if isinstance(value, str) and value:
+        if isinstance(value, str) and value.strip():
             return value
         self.wrong_type(node, key, what)
         return default
 
-    def name(self, node: YamlMap, key: str) -> str | None:
-        """A name that templates can use: letters, digits, `_`."""
+    def name(self, node: YamlMap, key: str, *, is_read: bool = False) -> str | None:
+        """A name; one that templates read has no `-`, which would be a minus there."""
         value = self.text(node, key, what="a name")
-        if value is not None and not _NAME.fullmatch(value):
-            self.report(
-                "HK119",
-                f"{value!r} is no name for `{key}`",
-                self.value_position(node, key),
-                help="use letters, digits and _; begin with a letter",
-            )
+        if value is None:
             return None
-        return value  # type: ignore[no-any-return]
+        form, marks = (_TEMPLATE_NAME, "_") if is_read else (_NAME, "_ and -")
+        if form.fullmatch(value):
+            return str(value)
+        hint = f"use letters, digits, {marks}; begin with a letter"
+        self.at(node, key, "HK119", f"{value!r} is no name for `{key}`", help=hint)
+        return None
 
     def boolean(self, node: YamlMap, key: str, default: Any = None) -> Any:
         """`true` or `false` under a key."""
@@ -162,18 +138,18 @@ class Reader:
     def not_boolean(self, node: Any, key: Any) -> None:
         """Report a value that should be true or false; a word for it gets its own finding."""
         value = node[key]
-        meant = _WORD_BOOLEANS.get(value.lower()) if isinstance(value, str) else None
+        meant = BOOLEANS.get(value.lower()) if isinstance(value, str) else None
+        if meant is None and str(value).lower() in ("true", "false"):
+            meant = str(value).lower()
         if meant is None:
             self.wrong_type(node, key, "true or false")
             return
-        position = self.value_position(node, key)
-        self.report(
-            "HK115",
-            f"`{key}`: {value!r} is text here, not true or false",
-            position,
-            help=f"write {meant}",
-            fix=Fix(position, str(value), meant),
-        )
+        position = self.document.value_position(node, key)
+        line = self.document.lines[position.line - 1]
+        old = line[position.column - 1 : position.end_column - 1]
+        message = f"`{key}`: {value!r} is text here, not true or false"
+        fix = word_fix(self.document, position, old, meant)
+        self.at(node, key, "HK115", message, help=f"write {meant}", fix=fix)
 
     def integer(self, node: YamlMap, key: str, *, low: int, high: int) -> int | None:
         """A whole number under a key."""
@@ -183,107 +159,61 @@ class Reader:
         if isinstance(value, bool) or not isinstance(value, int):
             self.wrong_type(node, key, "a whole number")
             return None
-        if not low <= value <= high:
-            self.report(
-                "HK106",
-                f"`{key}` must be from {low} to {high:,}, found {value}",
-                self.value_position(node, key),
-            )
-            return None
-        return value
+        if low <= value <= high:
+            return value
+        message = f"`{key}` must be from {low} to {high:,}, found {value}"
+        self.at(node, key, "HK106", message)
+        return None
 
-    def duration(
-        self, node: Any, key: Any, *, low: float = 0.0, high: float = 86_400.0
-    ) -> float | None:
+    def duration(self, node: Any, key: Any, *, low: float = 0.0, high: float = DAY) -> float | None:
         """Seconds of a duration under a key."""
         value = node.get(key, MISSING) if isinstance(node, dict) else node[key]
         if value is MISSING:
             return None
-        position = self.value_position(node, key)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            self.report(
-                "HK108",
-                f"`{key}`: the number {value} has no unit",
-                position,
-                help=f"write {value}s or {value}ms",
-            )
+            hint = f"write {value}s or {value}ms"
+            self.at(node, key, "HK108", f"`{key}`: the number {value} has no unit", help=hint)
             return None
-        try:
-            seconds = parse_duration(value)
-        except ValueError:
-            self._bad_duration(node, key)
-            return None
-        if not low <= seconds <= high:
-            self.report(
-                "HK106",
-                f"`{key}`: {value} is out of range",
-                position,
-                help=f"from {low:g}s to {high:g}s",
-            )
-            return None
-        return seconds
-
-    def _bad_duration(self, node: Any, key: Any) -> None:
-        value = node[key]
-        if isinstance(value, str) and value:
-            self.report(
-                "HK108",
-                f"`{key}`: {value!r} is no duration",
-                self.value_position(node, key),
-                help=_duration_hint(value),
-            )
-        else:
+        if not isinstance(value, str) or not value:
             self.wrong_type(node, key, "a duration such as 500ms, 8s, 2m or 1h")
+            return None
+        return self._seconds(node, key, value, low, high)
+
+    def _seconds(self, node: Any, key: Any, text: str, low: float, high: float) -> float | None:
+        try:
+            seconds = parse_duration(text)
+        except ValueError:
+            message = f"`{key}`: {text!r} is no duration"
+            self.at(node, key, "HK108", message, help=duration_hint(text))
+            return None
+        if low <= seconds <= high:
+            return seconds
+        hint = f"from {format_duration(low)} to {format_duration(high)}"
+        self.at(node, key, "HK106", f"`{key}`: {text} is out of range", help=hint)
+        return None
 
     def choice(self, node: YamlMap, key: str, choices: Iterable[str], default: Any = None) -> Any:
         """One of a few words under a key."""
         value = node.get(key, MISSING)
         names = list(choices)
-        if value is MISSING or value in names:
-            return default if value is MISSING else value
+        if value is MISSING:
+            return default
+        if isinstance(value, str) and value in names:
+            return value
         self.not_a_choice(node, key, names)
         return default
 
     def not_a_choice(self, node: Any, key: Any, names: list[str]) -> None:
         """Report a value that is not one of a few words."""
-        value = node[key]
-        near = near_miss(value, names) if isinstance(value, str) else None
-        position = self.value_position(node, key)
-        hint = f"did you mean `{near}`?" if near else f"one of {', '.join(map(str, names))}"
-        fix = Fix(position, value, near) if near else None
-        self.report("HK107", f"`{key}` cannot be {kind_of(value)}", position, help=hint, fix=fix)
+        place, message = self.place(node, key), f"`{key}` cannot be {kind_of(node[key])}"
+        otherwise = f"one of {', '.join(names)}"
+        if isinstance(node[key], str):
+            self.findings.unknown(place, "HK107", message, names, otherwise)
+        else:
+            self.findings.at(place, "HK107", message, help=otherwise)
 
+    # --- positions inside of a text
 
-_UNITS: Mapping[str, str] = {
-    "sec": "s",
-    "secs": "s",
-    "second": "s",
-    "seconds": "s",
-    "min": "m",
-    "mins": "m",
-    "minute": "m",
-    "minutes": "m",
-    "hour": "h",
-    "hours": "h",
-    "hr": "h",
-    "msec": "ms",
-    "milliseconds": "ms",
-    "millis": "ms",
-}
-
-
-def _duration_hint(text: str) -> str:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
-    if match:
-        unit = _UNITS.get(match[2].lower(), match[2].lower())
-        if unit in ("ms", "s", "m", "h"):
-            return f"write {match[1]}{unit}"
-        if not unit:
-            return f"write {match[1]}s or {match[1]}ms"
-    return "write 500ms, 8s, 2m or 1h"
-
-
-def span_of_word(position: Position, offset: int, length: int) -> Position:
-    """A part of a one-line position."""
-    start = position.column + offset
-    return Position(position.file, position.line, start, start + length)
+    def inside(self, node: Any, key: Any, offset: int, length: int = 1) -> Position:
+        """The position of a part of a text value."""
+        return self.place(node, key).inside(node[key], offset, length)

@@ -1,0 +1,59 @@
+"""Which files of a folder are configs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from orchestrator.errors import EnvironmentFailure
+
+__all__ = ["find_configs"]
+
+_ENDINGS = (".yaml", ".yml")
+_CALL_TEST = (".calltest.yaml", ".calltest.yml")
+#: A key that only our configs have at the top, or `version` with one of the sections beside it.
+_OURS = re.compile(r"^(runner|session|chains|connections)\s*:", re.MULTILINE)
+_VERSION = re.compile(r"^[\"']?version[\"']?\s*:", re.MULTILINE)
+_SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "venv"})
+
+
+def find_configs(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The configs among files and folders, and the YAML files that were passed over.
+
+    A file that is named is a config, whatever it holds. In folders, call tests are passed over, and
+    files that have neither `version:` nor one of our sections at the top.
+
+    Raises:
+        EnvironmentFailure: a path does not exist.
+    """
+    configs: list[str] = []
+    skipped: list[str] = []
+    for path in paths:
+        if path == "-" or Path(path).is_file():
+            configs.append(path)
+        elif Path(path).is_dir():
+            for file in _yaml_files(Path(path)):
+                (configs if _is_config(file) else skipped).append(str(file))
+        else:
+            raise EnvironmentFailure(f"no such file or folder: {path!r}")
+    return list(dict.fromkeys(configs)), list(dict.fromkeys(skipped))
+
+
+def _yaml_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        is_hidden = path.name.startswith(".") or path.name in _SKIPPED_FOLDERS
+        if path.is_dir() and not is_hidden and not path.is_symlink():
+            yield from _yaml_files(path)
+        elif path.is_file() and path.name.endswith(_ENDINGS) and not is_hidden:
+            yield path
+
+
+def _is_config(path: Path) -> bool:
+    if path.name.endswith(_CALL_TEST):
+        return False
+    try:
+        head = path.read_text(encoding="utf-8", errors="replace")[:1_000_000]
+    except OSError:
+        return True  # the check says why it cannot be read
+    return bool(_OURS.search(head) or _VERSION.search(head))

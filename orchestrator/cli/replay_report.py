@@ -1,0 +1,177 @@
+"""The reports of `orchestrator replay`: text, JSON and markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from orchestrator.cli.tables import table
+from orchestrator.comparison import Change, Comparison
+from orchestrator.effects import Effect
+from orchestrator.story import shown
+
+__all__ = ["FORMS"]
+
+Broken = Mapping[str, int]
+
+_NAMES = {
+    "transfers": "transfers", "ends": "calls ended by us", "words": "words said",
+    "requests": "requests sent", "controls": "other commands", "waits": "seconds of waiting",
+    "failures": "failed steps",
+}  # fmt: skip
+_KINDS = {"words": "say", "transfers": "transfer", "ends": "end", "requests": "send",
+          "controls": "do"}  # fmt: skip
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if value == int(value) else f"{value:.2f}"
+
+
+def _signed(value: float) -> str:
+    return f"+{_number(value)}" if value > 0 else _number(value) if value else ""
+
+
+def _headline(comparison: Comparison, new: str, old: str) -> str:
+    count, changed = len(comparison.changes), len(comparison.changed)
+    calls = f"{count} call{'s' if count != 1 else ''}"
+    what = "nothing changes for callers" if not changed else f"{changed} change for their callers"
+    return f"{calls} under {new}, against {old}: {what}"
+
+
+def _totals(comparison: Comparison) -> Iterator[list[str]]:
+    for name, (before, after) in comparison.totals().items():
+        delta = _signed(round(after - before, 3))
+        yield [_NAMES[name], _number(before), _number(after), delta]
+
+
+def _notes(comparison: Comparison, broken: Broken) -> Iterator[str]:
+    if comparison.unanswered:
+        yield (
+            f"{comparison.unanswered} step{'s' if comparison.unanswered != 1 else ''} asked an "
+            "outside system of which the recordings have no answer; they count as done"
+        )
+    for rule, count in broken.items():
+        yield f"rule {rule} is broken by {count} call{'s' if count != 1 else ''}"
+
+
+# --- text
+
+
+def _text(comparison: Comparison, new: str, old: str, limit: int, broken: Broken) -> str:
+    parts = [_headline(comparison, new, old), ""]
+    parts.append(table(("", "before", "after", "change"), list(_totals(comparison))))
+    for change in comparison.changed[:limit]:
+        parts += ["", *_call(change)]
+    if (left := len(comparison.changed) - limit) > 0:
+        parts += ["", f"and {left} more; --limit tells more of them"]
+    notes = list(_notes(comparison, broken))
+    return "\n".join([*parts, *([""] if notes else []), *notes])
+
+
+def _call(change: Change) -> Iterator[str]:
+    yield f"call {change.call}  ({change.source})"
+    if change.is_other_state:
+        yield f"    {_states(change)}"
+    for name, delta in change.deltas.items():
+        yield f"    {_signed(delta)} {_NAMES[name]}"
+    for mark, effect in _effects(change):
+        yield f"  {mark} {effect.t:8.2f}  {_KINDS[effect.kind]} {shown(effect.what, 100)}"
+    for before, after in change.moved:
+        words = shown(after.what, 80)
+        yield f"  > {before.t:8.2f}  now at {after.t:g}: {_KINDS[after.kind]} {words}"
+
+
+def _states(change: Change) -> str:
+    return f"ends as {change.after.state or 'unknown'}, not {change.before.state or 'unknown'}"
+
+
+def _effects(change: Change) -> list[tuple[str, Effect]]:
+    rows = [("-", effect) for effect in change.gone] + [("+", effect) for effect in change.new]
+    return sorted(rows, key=lambda row: (row[1].t, row[0]))
+
+
+# --- JSON
+
+
+def _json(comparison: Comparison, new: str, old: str, limit: int, broken: Broken) -> str:
+    totals = {n: {"before": b, "after": a} for n, (b, a) in comparison.totals().items()}
+    report = {
+        "new": new,
+        "old": old,
+        "calls": len(comparison.changes),
+        "changed": len(comparison.changed),
+        "totals": totals,
+        "unanswered": comparison.unanswered,
+        "broken": dict(broken),
+        "changes": [_row(change) for change in comparison.changed],
+    }
+    return json.dumps(report, indent=2, ensure_ascii=False)
+
+
+def _row(change: Change) -> dict[str, Any]:
+    return {
+        "call": change.call,
+        "source": change.source,
+        "deltas": dict(change.deltas),
+        "state": {"before": change.before.state, "after": change.after.state},
+        "gone": [_plain(effect) for effect in change.gone],
+        "new": [_plain(effect) for effect in change.new],
+        "moved": [{**_plain(before), "now": after.t} for before, after in change.moved],
+    }
+
+
+def _plain(effect: Effect) -> dict[str, Any]:
+    return {"t": effect.t, "kind": effect.kind, "what": effect.what}
+
+
+# --- markdown
+
+
+def _markdown(comparison: Comparison, new: str, old: str, limit: int, broken: Broken) -> str:
+    parts = [f"### {_escape(_headline(comparison, new, old))}", ""]
+    parts += [f"- :x: {_escape(note)}" for note in _notes(comparison, broken)]
+    parts += ["", "| | before | after | change |", "|---|---:|---:|---:|"]
+    for name, before, after, delta in _totals(comparison):
+        parts.append(f"| {name} | {before} | {after} | {'**' + delta + '**' if delta else ''} |")
+    shown_calls = comparison.changed[:limit]
+    if shown_calls:
+        parts += ["", "<details><summary>Calls that change, worst first</summary>", ""]
+        for change in shown_calls:
+            parts += list(_markdown_call(change))
+        if (left := len(comparison.changed) - limit) > 0:
+            parts.append(f"and {left} more")
+        parts += ["", "</details>"]
+    return "\n".join(parts)
+
+
+def _markdown_call(change: Change) -> Iterator[str]:
+    deltas = ", ".join(f"{_signed(delta)} {_NAMES[n]}" for n, delta in change.deltas.items())
+    states = _states(change) if change.is_other_state else ""
+    heads = [text for text in (states, deltas) if text]
+    yield f"- **{_escape(change.call)}** {_escape('; '.join(heads))}"
+    for mark, effect in _effects(change):
+        yield f"  - {'new' if mark == '+' else 'gone'} at {effect.t:g} s: {_told(effect)}"
+    for before, after in change.moved:
+        yield f"  - {before.t:g} s -> {after.t:g} s: {_told(after)}"
+
+
+def _told(effect: Effect) -> str:
+    return f"{_KINDS[effect.kind]} {_escape(shown(effect.what, 100))}"
+
+
+#: Characters that mean something in markdown or HTML; `@` would call people by name.
+_SPECIAL = {c: f"\\{c}" for c in "\\`*_[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;",
+                                                  "@": "&#64;"}  # fmt: skip
+
+
+def _escape(text: str) -> str:
+    """Text as itself, on one line: callers and configs say what they like."""
+    return "".join(_SPECIAL.get(c, c) for c in " ".join(text.split()))
+
+
+FORMS: Mapping[str, Callable[[Comparison, str, str, int, Broken], str]] = {
+    "text": _text,
+    "json": _json,
+    "markdown": _markdown,
+}

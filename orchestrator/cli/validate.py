@@ -1,0 +1,148 @@
+"""`orchestrator validate`: check configs and report every mistake."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.find_configs import find_configs
+from orchestrator.cli.reporter import Painter, frame, plural, summary, wants_color
+from orchestrator.errors import ConfigError, EnvironmentFailure, Problem
+from orchestrator.targets import TARGETS
+from orchestrator.validation import Checked, Settings, check_file, check_text
+from orchestrator.validation.fixes import mend
+
+__all__ = ["command"]
+
+_FORMATS = ("text", "json", "github", "sarif", "junit")
+
+
+@click.command("validate")
+@click.argument("paths", nargs=-1, required=True, metavar="FILES|FOLDERS...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    default="text",
+    show_default=True,
+    help="For people, scripts, GitHub annotations, code scanning, or CI.",
+)
+@click.option("--deny-warnings", is_flag=True, help="Warnings count as errors.")
+@click.option(
+    "--check-env",
+    is_flag=True,
+    help="Also check plugins, Python functions and environment variables.",
+)
+@click.option(
+    "--allow-unknown-actions",
+    is_flag=True,
+    help="Let actions pass that are not installed here.",
+)
+@click.option(
+    "--target",
+    type=click.Choice(list(TARGETS)),
+    metavar="NAME",
+    help=f"The runtime that carries the calls: {', '.join(TARGETS)}.",
+)
+@click.option(
+    "--fix",
+    "is_fixing",
+    is_flag=True,
+    help="Mend what can be mended safely; comments and layout stay.",
+)
+def command(
+    paths: tuple[str, ...],
+    *,
+    form: str,
+    deny_warnings: bool,
+    check_env: bool,
+    allow_unknown_actions: bool,
+    target: str | None,
+    is_fixing: bool,
+) -> int:
+    """Check configs and report every mistake, with its place and how to mend it.
+
+    Folders are searched for configs; call tests (*.calltest.yaml) are not configs. `-` reads the
+    standard input. Nothing is needed but the files: no network, no secrets, no plugins.
+
+    Exit code: 0 clean or warnings only, 1 findings, 2 wrong usage, 3 a file could not be read.
+
+    \b
+    orchestrator validate configs/
+    orchestrator validate support.yaml --target livekit
+    orchestrator validate configs/ --format sarif > findings.sarif
+    """
+    variables = os.environ if check_env else None
+    settings = Settings(variables, allow_unknown_actions, target)
+    files, skipped = find_configs(paths)
+    if not files:
+        raise EnvironmentFailure(f"no config in {', '.join(paths)}")
+    if is_fixing:
+        _fix_files(files, settings)
+    checked = [_check(file, settings) for file in files]
+    problems = _problems(checked)
+    _report(form, problems, files, skipped)
+    is_bad = any(problem.is_error for problem in problems) or (deny_warnings and bool(problems))
+    return 1 if is_bad else 0
+
+
+def _check(file: str, settings: Settings) -> Checked:
+    if file == "-":
+        return check_text(sys.stdin.read(), "<stdin>", settings)
+    return check_file(file, settings)
+
+
+def _problems(checked: Sequence[Checked]) -> list[Problem]:
+    """All findings in order; a file that several configs include is reported once."""
+    found: dict[tuple[object, str], Problem] = {}
+    for one in checked:
+        for problem in (*one.problems, *_environment_problems(one)):
+            found.setdefault((problem.position, problem.code), problem)
+    return list(found.values())
+
+
+def _environment_problems(checked: Checked) -> Sequence[Problem]:
+    """Values of the environment that do not fit where they are used."""
+    if not checked.reads_environment or checked.config is None or not checked.is_good:
+        return ()
+    from orchestrator.compiler import compile_config
+
+    try:
+        compile_config(checked.config, os.environ)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def _fix_files(files: Sequence[str], settings: Settings) -> None:
+    for file in files:
+        if file != "-":
+            _fix_file(file, settings)
+
+
+def _fix_file(file: str, settings: Settings) -> None:
+    text = check_file(file, settings).documents[0].text
+    mended, count = mend(text, file, lambda t: check_text(t, file, settings).problems)
+    if not count:
+        return
+    mark = b"\xef\xbb\xbf" if Path(file).read_bytes().startswith(b"\xef\xbb\xbf") else b""
+    Path(file).write_bytes(mark + mended.encode("utf-8"))
+    click.echo(f"{file}: mended {plural(count, 'place')}", err=True)
+
+
+def _report(
+    form: str, problems: Sequence[Problem], files: Sequence[str], skipped: Sequence[str]
+) -> None:
+    if form != "text":
+        from orchestrator.cli.formats import FORMATS
+
+        click.echo(FORMATS[form](problems, files))
+        return
+    painter = Painter(is_on=wants_color())
+    for problem in problems:
+        click.echo(frame(problem, painter) + "\n", color=painter.is_on)
+    click.echo(summary(problems, len(files), skipped))

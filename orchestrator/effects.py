@@ -1,0 +1,104 @@
+"""What a call meant to its caller, from its journal: words, transfers, ends, requests, waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Effect", "Effects", "effects_of", "waits_of"]
+
+Line = Mapping[str, Any]
+
+#: Actions that nobody outside notices.
+QUIET = frozenset({"emit", "forget", "log", "remember"})
+#: Steps shorter than this, in milliseconds, are no waiting.
+SHORTEST = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One thing that reached the caller or an outside system: when, what, and in which words."""
+
+    t: float
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Everything that one call came to.
+
+    `waits` is how long hooks made the caller wait, and `seconds` how long the line was open.
+    """
+
+    happened: tuple[Effect, ...]
+    waits: float
+    failures: int
+    unanswered: int
+    state: str
+    seconds: float
+
+    def of(self, kind: str) -> list[Effect]:
+        """What happened of one kind: words, transfers, ends, controls or requests."""
+        return [effect for effect in self.happened if effect.kind == kind]
+
+
+#: Kind of effect by command; other commands are `controls`.
+_KINDS = {"say": "words", "transfer": "transfers", "end_call": "ends"}
+_MAIN = {"say": "text", "transfer": "target", "end_call": "reason"}
+
+
+def effects_of(lines: Sequence[Line]) -> Effects:
+    """The effects of the call that a journal records."""
+    happened, failures, unanswered = [], 0, 0
+    state, seconds = "", 0.0
+    for line in lines:
+        if "do" in line:
+            happened.append(_command(line))
+        elif "act" in line and line["act"] not in QUIET:
+            happened.append(Effect(line["t"], "requests", f"{line['act']}{_target(line)}"))
+        elif "step" in line:
+            failures += line["status"] in ("failed", "timed_out")
+            unanswered += line["status"] == "not_sent"
+        elif line.get("session") == "call_end":
+            state, seconds = str(line.get("state", "")), float(line["t"])
+    return Effects(tuple(happened), waits_of(lines), failures, unanswered, state, seconds)
+
+
+def _command(line: Line) -> Effect:
+    word = line["do"]
+    if word in _KINDS:
+        return Effect(line["t"], _KINDS[word], str(line.get(_MAIN[word], "completed")))
+    fields = [str(v) for k, v in line.items() if k not in ("t", "do", "by")]
+    return Effect(line["t"], "controls", " ".join([word, *fields]))
+
+
+def _target(line: Line) -> str:
+    """What tells one request from another without what changes from call to call."""
+    options = line.get("with") or {}
+    parts = [str(options[key]) for key in ("connection", "call", "url", "path", "table", "type")
+             if isinstance(options.get(key), str)]  # fmt: skip
+    return f" {' '.join(parts)}" if parts else ""
+
+
+def waits_of(lines: Iterable[Line]) -> float:
+    """Seconds that steps made the caller wait; what runs side by side counts once."""
+    lines = list(lines)
+    detached = [line["at"] for line in lines if line.get("background") and "at" in line]
+    spans = sorted(
+        (line["t"] - line["ms"] / 1000, line["t"])
+        for line in lines
+        if "step" in line and line.get("ms", 0) >= SHORTEST and not _is_apart(line["at"], detached)
+    )
+    total, until = 0.0, float("-inf")
+    for start, end in spans:
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return round(total, 3)
+
+
+def _is_apart(key: str, detached: Sequence[str]) -> bool:
+    """Whether a step runs off the call's path: in a timer, or under something in the background."""
+    return ".steps[" in key or any(key == at or key.startswith((f"{at}.", f"{at}/"))
+                                   for at in detached)  # fmt: skip

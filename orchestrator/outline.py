@@ -1,0 +1,101 @@
+"""What a config does, as plain data: events, hooks, steps, waits, capabilities needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.targets import TARGETS, needs_of
+from orchestrator.validation.secrets import is_secret_name
+from orchestrator.validation.waits import Waits, worst_case
+
+__all__ = ["outline"]
+
+_SHOWN = 60
+#: Steps whose first value tells what they do. Those of others may be nobody's business.
+_TELLING = frozenset(
+    {"say", "log", "end_call", "run", "wait", "stop", "emit", "timer", "silence_timer", "recording",
+     "python", "inject", "set_filler", "cancel_timer", "escalate_transfer", "crm_lookup"}
+)  # fmt: skip
+
+
+def outline(config: Config, target: str | None = None) -> dict[str, Any]:
+    """The config as a tree; with a target, also what that runtime cannot do."""
+    waits = Waits(config)
+    needs: dict[str, list[str]] = {}
+    for need, place in needs_of(config):
+        needs.setdefault(need, []).append(str(place.key_position))
+    document: dict[str, Any] = {
+        "version": 1,
+        "name": config.name,
+        "files": list(config.files),
+        "events": [_event(config, waits, pair) for pair in worst_case(config)],
+        "chains": {c.name: list(_steps(waits, c.steps)) for c in config.chains.values()},
+        "needs": {need: sorted(set(places)) for need, places in sorted(needs.items())},
+    }
+    if target is not None:
+        document["target"] = target
+        document["missing"] = sorted(set(needs) - TARGETS[target])
+    return document
+
+
+def _event(config: Config, waits: Waits, pair: tuple[Any, str]) -> dict[str, Any]:
+    hooks = [hook for hook in config.hooks if (hook.scope, hook.event) == pair]
+    return {
+        "scope": pair[0],
+        "event": pair[1],
+        "worst_wait": round(sum(map(waits.of_hook, hooks)), 6),
+        "hooks": [_hook(waits, hook) for hook in hooks],
+    }
+
+
+def _hook(waits: Waits, hook: HookConfig) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": hook.name,
+        "place": str(hook.place.key_position),
+        "worst_wait": round(waits.of_hook(hook), 6),
+        "when": hook.when.template.source if hook.when is not None else None,
+        "max_count": hook.max_count,
+        "cooldown": hook.cooldown,
+        "timeout": hook.timeout,
+        "background": hook.background,
+        "steps": list(_steps(waits, hook.steps)),
+    }
+    if hook.on_error_steps:
+        found["on_error"] = list(_steps(waits, hook.on_error_steps))
+    if hook.cleanup:
+        found["finally"] = list(_steps(waits, hook.cleanup))
+    return {key: value for key, value in found.items() if value not in (None, False)}
+
+
+def _steps(waits: Waits, steps: tuple[StepConfig, ...]) -> Iterator[dict[str, Any]]:
+    for step in steps:
+        found: dict[str, Any] = {
+            "do": step.word,
+            "with": _told(step),
+            "place": str(step.place.key_position),
+            "id": step.id,
+            "when": step.when.template.source if step.when is not None else None,
+            "save": step.save,
+            "after": step.after,
+            "background": step.runs_in_background,
+            "worst_wait": round(waits.of_step(step), 6) or None,
+            "blocks": {n: list(_steps(waits, block)) for n, block in step.blocks.items() if block},
+        }
+        yield {key: value for key, value in found.items() if value not in (None, False, {})}
+
+
+def _told(step: StepConfig) -> str | None:
+    """The step's main value, shortened; nothing that could be a credential."""
+    if step.kind == "if":
+        return str(step.options["if"].raw)
+    if step.kind == "set":
+        return ", ".join(step.options)
+    if step.word not in _TELLING:
+        return None
+    for name, value in step.options.items():
+        raw = value.raw[0] if isinstance(value.raw, list) and value.raw else value.raw
+        if isinstance(raw, str) and not is_secret_name(name) and not list(value.env_refs()):
+            return raw if len(raw) <= _SHOWN else f"{raw[: _SHOWN - 3]}..."
+    return None

@@ -1,0 +1,19 @@
+"""`--target`: whether the runtime that will carry the calls can do what the config needs."""
+
+from __future__ import annotations
+
+from orchestrator.config import Config
+from orchestrator.targets import TARGETS, describe, needs_of
+from orchestrator.validation.findings import Findings
+
+__all__ = ["check_target"]
+
+
+def check_target(config: Config, target: str, findings: Findings) -> None:
+    """Report each step and event that needs what the target lacks."""
+    has = TARGETS[target]
+    for need, place in needs_of(config):
+        if need not in has:
+            able = ", ".join(name for name, found in TARGETS.items() if need in found)
+            message = f"{target} cannot {describe(need)} (`{need}`)"
+            findings.at(place, "HK430", message, on="key", help=f"runtimes that can: {able}")

@@ -1,0 +1,87 @@
+"""`connections`: named outside systems -> `ConnectionConfig`, or findings."""
+
+from __future__ import annotations
+
+from orchestrator.config import ConnectionConfig
+from orchestrator.document import YamlMap
+from orchestrator.errors import EnvironmentFailure
+from orchestrator.events import near_miss
+from orchestrator.registry import ConnectionType, Registry
+from orchestrator.validation.option_values import check_value
+from orchestrator.validation.reader import Reader
+from orchestrator.validation.sections import named, refuse_templates
+from orchestrator.validation.words import listed
+from orchestrator.values import Value, parse_value
+
+__all__ = ["read_connections"]
+
+
+def read_connections(
+    reader: Reader,
+    root: YamlMap,
+    registry: Registry,
+    known: dict[str, ConnectionConfig],
+    lost: set[str],
+) -> None:
+    """Read the section into `known`; names of broken ones go into `lost`."""
+    section = "connections"
+    for name, node in named(reader, root, section, known, lambda found: found.place):
+        options = reader.mapping(node, name, "a mapping with `kind`")
+        found = _kind(reader, node, name, options, registry) if options is not None else None
+        if options is not None and found is not None:
+            values = _options(reader, node, name, options, found)
+            known[name] = ConnectionConfig(name, found, values, reader.place(node, name))
+        else:
+            lost.add(name)
+
+
+def _kind(
+    reader: Reader, node: YamlMap, name: str, options: YamlMap, registry: Registry
+) -> ConnectionType | None:
+    kinds = registry.connection_kinds()
+    if "kind" in options:
+        kind = reader.choice(options, "kind", kinds)
+    else:
+        kind = None
+        if not any(near_miss(key, ("kind",)) for key in options):
+            message, hint = f"connection `{name}` needs `kind`", f"one of {', '.join(kinds)}"
+            reader.at(node, name, "HK104", message, on="key", help=hint)
+        else:
+            others = [key for key in options if not near_miss(key, ("kind",))]
+            reader.check_keys(options, ("kind", *others), f"connection `{name}`")
+    try:
+        return registry.connection(kind) if kind else None
+    except EnvironmentFailure as error:
+        reader.at(options, "kind", "HK625", str(error))
+        return None
+
+
+def _options(
+    reader: Reader, node: YamlMap, name: str, options: YamlMap, found: ConnectionType
+) -> dict[str, Value]:
+    table = found.options
+    reader.check_keys(options, ("kind", *table), f"connection `{name}`")
+    missing = [n for n, o in table.items() if o.is_required and n not in options]
+    meant = {near_miss(key, missing) for key in options if key not in table}
+    missing = [n for n in missing if n not in meant]
+    if missing:
+        message = f"connection `{name}` needs {listed(missing)}"
+        reader.at(node, name, "HK104", message, on="key", help=table[missing[0]].doc or None)
+    _check_auth(reader, options)
+    values: dict[str, Value] = {}
+    for key, option in table.items():
+        if key in options and check_value(reader, options, key, option):
+            value = parse_value(options[key], reader.place(options, key))
+            words = f"`{key}`: connections are opened when the config is loaded"
+            if not refuse_templates(reader, value, words):
+                values[key] = value
+    return values
+
+
+def _check_auth(reader: Reader, options: YamlMap) -> None:
+    """There is one way of saying who we are."""
+    auth = options.get("auth")
+    if isinstance(auth, YamlMap) and len(auth) > 1:
+        first, second = list(auth)[:2]
+        message = f"`{first}` and `{second}` exclude each other"
+        reader.at(auth, second, "HK109", message, on="key", help="give one kind of `auth`")

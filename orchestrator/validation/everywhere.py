@@ -1,0 +1,148 @@
+"""What the whole config saves and emits, before any hook is walked.
+
+A hook may read what another one saved, in whatever order the events come, so the shapes of all
+saves are known first. Values that are computed from other values need more than one round.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.events import find_event, is_custom
+from orchestrator.shapes import ANY, NULL, TEXT, Shape, either, list_of, record
+from orchestrator.validation.known import (
+    ERROR,
+    Known,
+    Saved,
+    constant_shape,
+    output_of,
+    step_shape,
+)
+from orchestrator.validation.templates import Scene
+from orchestrator.values import Place, Value
+
+__all__ = ["Everywhere", "expanded", "survey"]
+
+_ROUNDS = 3
+
+
+@dataclass(slots=True)
+class Everywhere:
+    """`saved` by key of `data`; `emitted` by custom event: the fields of each `emit`.
+
+    `lost` are names that broken steps would have given.
+    """
+
+    variables: Shape
+    saved: Known = field(default_factory=dict)
+    emitted: dict[str, list[Shape]] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
+
+    def event_shape(self, hook: HookConfig) -> Shape:
+        """What `event` is in the hooks of an event."""
+        if is_custom(hook.event):
+            return _joined_fields(self.emitted.get(hook.event, []))
+        event = find_event(hook.scope, hook.event)
+        return event.shape if event is not None else record({}, is_open=True)
+
+
+def _joined_fields(emits: list[Shape]) -> Shape:
+    """The fields of an event that several steps emit; one that not all of them give may be null."""
+    if not emits or any(shape.is_open for shape in emits):
+        return record({}, is_open=True)
+    names = dict.fromkeys(name for shape in emits for name in shape.fields)
+    fields: dict[str, Shape] = {}
+    for name in names:
+        shapes = [shape.fields.get(name, NULL) for shape in emits]
+        joined = shapes[0]
+        for shape in shapes[1:]:
+            joined = either(joined, shape)
+        fields[name] = joined
+    return record(fields)
+
+
+def survey(config: Config) -> Everywhere:
+    """Look at every step of a config that saves or emits."""
+    fields = {name: constant_shape(value) for name, value in config.vars.items()}
+    found = Everywhere(record(fields))
+    hooks = [(hook, list(expanded(config, hook.walk()))) for hook in config.hooks]
+    is_computed = any(s.kind == "set" or s.word == "emit" for _, steps in hooks for s in steps)
+    for _ in range(_ROUNDS if is_computed else 1):
+        before, found = found, _round(hooks, found)
+        if (before.saved, before.emitted) == (found.saved, found.emitted):
+            break
+    return found
+
+
+def _round(hooks: list[tuple[HookConfig, list[StepConfig]]], before: Everywhere) -> Everywhere:
+    found = Everywhere(before.variables)
+    for hook, steps in hooks:
+        scene = Scene(_names(before, hook, steps), found.saved, before.saved, {})
+        for step in steps:
+            if step.save is not None:
+                _add(found.saved, step.save, output_of(step), step.settings["save"])
+            if step.kind == "set":
+                for name, value in step.options.items():
+                    _add(found.saved, name, _shape(value, scene), value.place)
+            elif step.word == "emit":
+                _emit(found, step, scene)
+    return found
+
+
+def expanded(config: Config, steps: Iterator[StepConfig]) -> Iterator[StepConfig]:
+    """Steps and those of the chains that they run, each chain once."""
+    seen: set[str] = set()
+    queue = deque(steps)
+    while queue:
+        step = queue.popleft()
+        yield step
+        name = str(step.options["run"].raw) if step.kind == "run" else ""
+        chain = config.chains.get(name)
+        if chain is not None and name not in seen:
+            seen.add(name)
+            queue.extend(inner for s in chain.steps for inner in s.walk())
+
+
+def _names(before: Everywhere, hook: HookConfig, steps: list[StepConfig]) -> dict[str, Shape]:
+    return {
+        "event": before.event_shape(hook),
+        "vars": before.variables,
+        "steps": record({s.id: step_shape(s) for s in steps if s.id is not None}, is_open=True),
+        "error": ERROR,
+    }
+
+
+def _shape(value: Value, scene: Scene) -> Shape:
+    """The shape of a value, whatever is wrong in its templates."""
+    if isinstance(value.raw, dict):
+        return record({str(key): _shape(item, scene) for key, item in value.items.items()})
+    if isinstance(value.raw, list):
+        items = [_shape(item, scene) for item in value.items.values()]
+        return list_of(items[0]) if items and all(i == items[0] for i in items) else list_of(ANY)
+    templates = list(value.templates())
+    if not templates:
+        return constant_shape(value)
+    shapes = [template.check(scene.shapes(template))[0] for _, template, _ in templates]
+    if len(value.parts) == 1:
+        return shapes[0]
+    return TEXT.tainted(next((s.taint for s in shapes if s.taint), ""))
+
+
+def _emit(found: Everywhere, step: StepConfig, scene: Scene) -> None:
+    event, fields = step.options.get("event"), step.options.get("fields")
+    if event is None or not isinstance(event.raw, str):
+        return
+    shape = _shape(fields, scene) if fields is not None else record({})
+    shape = shape if shape.kind == "record" else record({}, is_open=True)
+    found.emitted.setdefault(event.raw, []).append(shape)
+
+
+def _add(saved: Known, key: str, shape: Shape, place: Place) -> None:
+    before = saved.get(key)
+    if before is None:
+        saved[key] = Saved(shape, False, place)
+    else:
+        saved[key] = replace(before, shape=either(before.shape, shape))

@@ -1,0 +1,132 @@
+"""What a step gives to its action: a bare value for the main option, or a mapping of options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator.config import StepConfig
+from orchestrator.document import YamlList, YamlMap
+from orchestrator.events import near_miss
+from orchestrator.options import Option
+from orchestrator.registry import ActionType
+from orchestrator.validation.option_values import check_value
+from orchestrator.validation.reader import Reader
+from orchestrator.validation.words import listed
+from orchestrator.values import Value, parse_value
+
+__all__ = ["OptionReader"]
+
+Blocks = dict[str, tuple[StepConfig, ...]]
+BlockReader = Callable[[YamlMap, str, str], tuple[StepConfig, ...]]
+
+
+class OptionReader:
+    """Reads the options of one step; steps among them are read by `read_block`."""
+
+    def __init__(
+        self, reader: Reader, read_block: BlockReader, action: ActionType, given: Mapping[str, Any]
+    ) -> None:
+        self.reader = reader
+        self.read_block = read_block
+        self.action = action
+        self.table = action.options
+        self.given = given  # defaults of the config: options that the step need not repeat
+
+    def read(self, node: YamlMap, word: str, path: str, blocks: Blocks) -> Mapping[str, Value]:
+        """The options by name; steps among them go into `blocks`."""
+        value = node[word]
+        if not isinstance(value, YamlMap) or self._is_main_value(value):
+            return self._read_main(node, word, path, blocks)
+        self.reader.check_keys(value, self.table, f"`{word}`")
+        options: dict[str, Value] = {}
+        for name in value:
+            option = self.table.get(name)
+            if option is not None:
+                self._read_option(value, name, option, options, f"{path}.{name}", blocks)
+        is_good = all(name in options or name in blocks for name in value)
+        if not self._is_incomplete(node, word, value) and is_good:
+            self._check_combination(node, word, value)
+        return options
+
+    def _read_option(
+        self, node: Any, name: str, option: Option, options: dict[str, Value], path: str,
+        blocks: Blocks,
+    ) -> None:  # fmt: skip
+        if option.kind == "steps":
+            blocks[name] = self.read_block(node, name, path)
+        elif check_value(self.reader, node, name, option):
+            options[name] = parse_value(node[name], self.reader.place(node, name))
+
+    def _is_main_value(self, value: YamlMap) -> bool:
+        """Whether a mapping is the value of the main option itself, not a mapping of options."""
+        main = self.table.get(self.action.main)
+        takes_mapping = main is not None and main.accepts("mapping")
+        return takes_mapping and bool(value) and not any(key in self.table for key in value)
+
+    def _read_main(self, node: YamlMap, word: str, path: str, blocks: Blocks) -> dict[str, Value]:
+        option, name = self.table.get(self.action.main), self.action.main
+        if node[word] is None and not (option is not None and option.is_nullable):
+            self._report_nothing(node, word)
+            return {}
+        if option is None:
+            self._report_no_options(node, word)
+            return {}
+        if option.kind == "steps":
+            blocks[name] = self.read_block(node, word, f"{path}.{name}")
+            self._is_incomplete(node, word, {name: None})
+            return {}
+        if self._is_list_of_other(node[word], option):
+            self._report_list(node, word)
+            return {}
+        if not check_value(self.reader, node, word, option):
+            return {}
+        written = {name: node[word]}
+        if not self._is_incomplete(node, word, written):
+            self._check_combination(node, word, written)
+        return {name: parse_value(node[word], self.reader.place(node, word))}
+
+    def _is_list_of_other(self, value: Any, option: Option) -> bool:
+        """A list of mappings where one mapping is meant: `- say:` with `- text: hi` below it."""
+        is_list = isinstance(value, YamlList) and bool(value) and isinstance(value[0], YamlMap)
+        return is_list and any(key in self.table for key in value[0]) and len(self.table) > 0
+
+    # --- findings
+
+    def _report_nothing(self, node: YamlMap, word: str) -> None:
+        needed = [name for name, option in self.table.items() if option.is_required]
+        message = (
+            f"`{word}` needs {listed(needed)}" if needed else f"`{word}` has nothing behind it"
+        )
+        hint = self.table[needed[0]].doc if needed else f"write `{word}: {{}}`"
+        self.reader.at(node, word, "HK104", message, on="key", help=hint or None)
+
+    def _report_no_options(self, node: YamlMap, word: str) -> None:
+        hint = f"write `{word}: {{}}`"
+        self.reader.at(node, word, "HK103", f"`{word}` takes no options", help=hint)
+
+    def _report_list(self, node: YamlMap, word: str) -> None:
+        message, hint = f"`{word}`: expected a mapping, found a list", "remove the `- ` below it"
+        self.reader.at(node, word, "HK103", message, help=hint)
+
+    def _is_incomplete(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> bool:
+        """Whether a required option is missing; one that is there misspelt is reported already."""
+        needed = [n for n, o in self.table.items() if o.is_required]
+        missing = [n for n in needed if n not in written and n not in self.given]
+        meant = {near_miss(key, missing) for key in written if key not in self.table}
+        unsaid = [name for name in missing if name not in meant]
+        if unsaid:
+            hint = self.table[unsaid[0]].doc or None
+            message = f"`{word}` needs {listed(unsaid)}"
+            self.reader.at(node, word, "HK104", message, on="key", help=hint)
+        return bool(missing)
+
+    def _check_combination(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> None:
+        """Faults that the action itself sees in the combination of its options."""
+        for fault in self.action.cls.check({**self.given, **written}):
+            message, holder, key = f"`{word}`: {fault.message}", node, word
+            if fault.option and isinstance(written, YamlMap) and fault.option in written:
+                holder, key = written, fault.option
+            is_value = isinstance(holder[key], str) and holder[key] in fault.message
+            on = "value" if is_value and holder[key] else "key"
+            self.reader.at(holder, key, fault.code, message, on=on, help=fault.help)

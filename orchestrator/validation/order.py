@@ -1,0 +1,142 @@
+"""Order: steps that are never reached, what comes after the call's end, settings without effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.validation.everywhere import expanded
+from orchestrator.validation.findings import Findings, related
+
+__all__ = ["check_order", "ends_call"]
+
+_TIMERS = ("timer", "silence_timer")
+_SPEECH = frozenset({"say", "escalate_transfer", "set_filler", "send_dtmf", "interrupt", "inject"})
+#: Commands that the caller hears twice when they are tried twice.
+_HEARD = frozenset({"say", "send_dtmf", "escalate_transfer", "inject", "end_call", "emit"})
+_IDLE_SETTINGS = ("retry", "save")
+
+
+@dataclass(slots=True)
+class _Path:
+    """What has happened on the way to a step."""
+
+    stopped: StepConfig | None = None
+    ended: StepConfig | None = None
+
+
+def check_order(config: Config, findings: Findings) -> None:
+    """Report steps in an order that cannot be meant."""
+    ended: dict[tuple[str, str], StepConfig] = {}
+    for hook in config.hooks:
+        path = _Path(ended=ended.get((hook.scope, hook.event)) if hook.when is None else None)
+        for block in (hook.steps, hook.on_error_steps, hook.cleanup):
+            after = _Path(ended=path.ended) if block is hook.steps else _Path()
+            _check_block(block, after, findings)
+            if block is hook.steps and after.ended is not None and _runs_always(hook):
+                ended.setdefault((hook.scope, hook.event), after.ended)
+        if hook.event == "call_end":
+            _check_call_end(config, hook, findings)
+    for chain in config.chains.values():
+        _check_block(chain.steps, _Path(), findings)
+    for step in config.steps():
+        _check_settings(step, findings)
+
+
+def _runs_always(hook: HookConfig) -> bool:
+    return hook.when is None and hook.max_count is None and hook.cooldown is None
+
+
+def _check_block(steps: tuple[StepConfig, ...], path: _Path, findings: Findings) -> None:
+    """Walk one list; `path` takes up what surely happens in it."""
+    for step in steps:
+        if path.stopped is not None:
+            _report(step, path.stopped, "HK403", "this step is never reached", findings)
+            return
+        if path.ended is not None and step.word in (*_SPEECH, "end_call"):
+            _report(step, path.ended, "HK404", f"`{step.word}` after the end", findings)
+        _check_inner(step, path, findings)
+        if step.when is None:
+            _take(step, path)
+
+
+def _check_inner(step: StepConfig, path: _Path, findings: Findings) -> None:
+    branches: list[_Path] = []
+    for name, block in step.blocks.items():
+        inner = _Path(ended=None if step.word in _TIMERS else path.ended)
+        if step.word == "silence_timer" and name == "steps":
+            _check_rungs(block, findings)
+        else:
+            _check_block(block, inner, findings)
+        if name in ("then", "else"):
+            branches.append(inner)
+    if len(branches) == 2 and step.when is None:
+        stops = [b.stopped for b in branches]
+        ends = [b.ended for b in branches]
+        path.stopped = path.stopped or (stops[0] if all(stops) else None)
+        path.ended = path.ended or (ends[0] if all(ends) else None)
+
+
+def _check_rungs(rungs: tuple[StepConfig, ...], findings: Findings) -> None:
+    last: StepConfig | None = None
+    for rung in rungs:
+        if last is not None:
+            _report(rung, last, "HK403", "this rung is never reached", findings)
+            return
+        if rung.when is None and ends_call(rung):
+            last = rung
+
+
+def _take(step: StepConfig, path: _Path) -> None:
+    if step.kind == "stop":
+        path.stopped = step
+    if ends_call(step):
+        path.ended = path.ended or step
+
+
+def ends_call(step: StepConfig) -> bool:
+    """Whether a step ends the call: `end_call`, or a cold transfer whose failure is not handled."""
+    if step.word == "end_call":
+        return True
+    if step.word != "escalate_transfer" or "on_error" in step.blocks:
+        return False
+    mode = step.options.get("mode")
+    return step.on_error != "continue" and (mode is None or mode.raw == "cold")
+
+
+def _report(
+    step: StepConfig, before: StepConfig, code: str, message: str, findings: Findings
+) -> None:
+    where = [related(before.place, "because of this step")]
+    if code == "HK404":
+        message += ": nobody hears it" if step.word in _SPEECH else ": the call ends already"
+    hint = "move it before, or remove it"
+    findings.at(step.place, code, message, on="key", related=where, help=hint)
+
+
+def _check_call_end(config: Config, hook: HookConfig, findings: Findings) -> None:
+    for step in expanded(config, hook.walk()):
+        if step.word in (*_SPEECH, *_TIMERS, "end_call"):
+            message = f"`{step.word}` in `call_end`: the call is over"
+            hint = "do it before the end, or remove it"
+            findings.at(step.place, "HK405", message, on="key", help=hint)
+
+
+def _check_settings(step: StepConfig, findings: Findings) -> None:
+    """Settings that do nothing, or harm, on this kind of step."""
+    if step.retry is not None and step.word in _HEARD:
+        message = f"`{step.word}` tried again is heard twice"
+        hint = "remove `retry`; use `on_error` for what to do instead"
+        findings.at(step.settings["retry"], "HK415", message, on="key", help=hint)
+    elif step.kind != "action":
+        for name in _IDLE_SETTINGS:
+            if name in step.settings and not (name == "save" and step.kind in ("run", "parallel")):
+                message, hint = f"`{name}` does nothing on `{step.word}`", "remove it"
+                findings.at(step.settings[name], "HK124", message, on="key", help=hint)
+    elif step.save is not None and _output_kind(step) == "null":
+        message, hint = f"`{step.word}` has no output to save", "remove `save`"
+        findings.at(step.settings["save"], "HK124", message, on="key", help=hint)
+
+
+def _output_kind(step: StepConfig) -> str:
+    return step.action.cls.output_for({}).kind if step.action is not None else "any"

@@ -1,0 +1,49 @@
+"""Steps side by side: what one of them writes, no other may write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from orchestrator.config import Config, StepConfig
+from orchestrator.validation.findings import Findings, related
+from orchestrator.values import Place
+
+Side = Literal["key", "value"]
+
+__all__ = ["check_parallel"]
+
+
+def check_parallel(config: Config, findings: Findings) -> None:
+    """Report races: two steps of one `parallel` that save the same key."""
+    for step in config.steps():
+        if step.kind == "parallel":
+            branches = step.blocks.get("parallel", ())
+            _check_saves(branches, findings)
+            _check_single(step, branches, findings)
+
+
+def _check_saves(branches: tuple[StepConfig, ...], findings: Findings) -> None:
+    first: dict[str, tuple[StepConfig, Place]] = {}
+    for branch in branches:
+        for name, place, on in _writes(branch):
+            before = first.setdefault(name, (branch, place))
+            if before[0] is not branch:
+                where = [related(before[1], "the first one", on=on)]
+                message = f"two steps of `parallel` save `{name}`"
+                hint = "give each a name of its own"
+                findings.at(place, "HK408", message, on=on, related=where, help=hint)
+
+
+def _writes(branch: StepConfig) -> Iterator[tuple[str, Place, Side]]:
+    for step in branch.walk():
+        if step.save is not None:
+            yield step.save, step.settings["save"], "value"
+        if step.kind == "set":
+            yield from ((name, value.place, "key") for name, value in step.options.items())
+
+
+def _check_single(step: StepConfig, branches: tuple[StepConfig, ...], findings: Findings) -> None:
+    if len(branches) == 1:
+        message, hint = "`parallel` with one step", "write the step itself"
+        findings.at(step.place, "HK416", message, on="key", severity="warning", help=hint)

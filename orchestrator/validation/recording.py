@@ -1,0 +1,140 @@
+"""Recording: a pause must have a way back.
+
+The runtime resumes by itself after `max`, at a transfer, at the end of the call and on an error.
+Short of that a `resume` anywhere in the config will do, unless it can only come before the pause,
+or the pausing hook leaves it out on one of its own ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.errors import Related
+from orchestrator.validation.everywhere import expanded
+from orchestrator.validation.findings import Findings, related
+
+__all__ = ["check_recording"]
+
+#: Events of which only the first is certain to come, before all others.
+_ONCE = (("runner", "call_start"), ("session", "call_start"))
+_ADD = "add `- recording: resume`, or say with `max` for how long it may stay off"
+
+
+@dataclass(slots=True)
+class _State:
+    """Which pause is open, and which step left a way on which it stays open."""
+
+    open: StepConfig | None = None
+    left: StepConfig | None = None
+
+
+def check_recording(config: Config, findings: Findings) -> None:
+    """Report pauses that nothing, or not every way, resumes."""
+    homes = [(h, s) for h in config.hooks for s in expanded(config, h.walk()) if _resumes(s)]
+    for hook in config.hooks:
+        steps = list(expanded(config, hook.walk()))
+        pauses = [s for s in steps if _pauses(s) and "max" not in s.options]
+        elsewhere = [home for home, _ in homes if home is not hook and _can_follow(home, hook)]
+        if pauses and not elsewhere:
+            _check_hook(config, hook, pauses[0], findings)
+
+
+def _check_hook(config: Config, hook: HookConfig, pause: StepConfig, findings: Findings) -> None:
+    if any(_resumes(step) for step in _sure(config, hook)):
+        return
+    state = _State()
+    _walk(config, hook.steps, state)
+    if state.open is None and state.left is None and any(map(_pauses, hook.walk())):
+        return
+    resumes = [s for s in expanded(config, hook.walk()) if _resumes(s)]
+    if state.left is not None and resumes:
+        where: list[Related] = [related(state.left.place, "on this way it stays off")]
+        message = "on one way this recording stays paused"
+        hint = "put the `resume` under `finally`, or say `max` for how long it may stay off"
+        findings.at(pause.place, "HK409", message, on="key", related=where, help=hint)
+    elif state.open is not None or not resumes:
+        message = "this recording is paused and nothing resumes it"
+        findings.at(pause.place, "HK409", message, on="key", help=_ADD)
+
+
+def _sure(config: Config, hook: HookConfig) -> Iterator[StepConfig]:
+    """Steps that run whatever happens: those of `finally`, and of timers that the hook arms."""
+    yield from expanded(config, iter(hook.cleanup))
+    for step in hook.walk():
+        if step.word in ("timer", "silence_timer"):
+            yield from expanded(config, iter(step.blocks.get("steps", ())))
+
+
+def _walk(config: Config, steps: tuple[StepConfig, ...], state: _State) -> bool:
+    """Follow a list of steps; whether its end can be reached."""
+    for step in steps:
+        before = state.open
+        if not _step(config, step, state):
+            if step.when is None:
+                return False
+            state.left = state.left or (step if before is not None else None)
+            state.open = before
+        elif step.when is not None and before is not None and state.open is None:
+            state.left = state.left or step  # the resume is skipped when its condition fails
+    return True
+
+
+def _step(config: Config, step: StepConfig, state: _State) -> bool:
+    if _pauses(step) and "max" not in step.options:
+        state.open = step
+    elif _resumes(step):
+        state.open = None
+    elif step.kind == "stop":
+        state.left = state.left or (step if state.open is not None and step.when is None else None)
+        return False
+    elif step.kind == "if":
+        return _if(config, step, state)
+    elif step.kind == "run":
+        chain = config.chains.get(str(step.options["run"].raw))
+        runs_chain = chain is not None and not any(s.kind == "run" for s in chain.steps)
+        return _walk(config, chain.steps, state) if chain is not None and runs_chain else True
+    elif any(map(_resumes, step.walk())):
+        state.open = None  # a timer, a ladder or an `on_error` that resumes later
+    return True
+
+
+def _if(config: Config, step: StepConfig, state: _State) -> bool:
+    start, ends, opens = state.open, [], []
+    for name in ("then", "else"):
+        state.open = start
+        reached = _walk(config, step.blocks.get(name, ()), state)
+        ends.append(reached)
+        if reached:
+            opens.append(state.open)
+    still = [pause for pause in opens if pause is not None]
+    if start is not None and still and len(still) < len(opens):
+        state.left = state.left or step
+    state.open = still[0] if still else None
+    return any(ends)
+
+
+def _can_follow(home: HookConfig, pausing: HookConfig) -> bool:
+    """Whether a hook with a resume can run after one that pauses."""
+    if home.event == "call_end":
+        return False
+    pair = (home.scope, home.event)
+    if pair not in _ONCE:
+        return True
+    if pair == (pausing.scope, pausing.event):
+        return home.place.key_position.line > pausing.place.key_position.line
+    return (pausing.scope, pausing.event) == _ONCE[0]
+
+
+def _pauses(step: StepConfig) -> bool:
+    return step.word == "recording" and ("pause" in step.options or _word(step) == "pause")
+
+
+def _resumes(step: StepConfig) -> bool:
+    return step.word == "recording" and _word(step) == "resume"
+
+
+def _word(step: StepConfig) -> object:
+    value = step.options.get("do")
+    return value.raw if value is not None else None

@@ -1,0 +1,103 @@
+"""Credentials: written in clear, sent in clear, or on their way into speech, logs and bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from orchestrator.config import Config, ConnectionConfig
+from orchestrator.options import Option
+from orchestrator.validation.findings import Findings
+from orchestrator.validation.visits import Visit
+from orchestrator.values import Value
+
+__all__ = ["check_secrets", "is_secret_name"]
+
+_SECRET_NAME = re.compile(
+    r"(^|[_-])(auth|authorization|token|secrets?|password|passwd|passphrase|api[_-]?key"
+    r"|access[_-]?key|private[_-]?key|credentials?)$",
+    re.IGNORECASE,
+)
+_IN_URL = re.compile(r"[a-z+]+://[^/\s:@]*:([^/\s@]+)@")
+#: Options through which a credential may rightly leave.
+_CREDENTIAL_OPTIONS = frozenset({"headers", "auth"})
+_METHODS = frozenset({"basic", "bearer", "digest", "hmac", "none"})
+_READ_IT = "read it from the environment: `${NAME}`"
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a key says that its value is a credential."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def check_secrets(config: Config, visits: Iterable[Visit], findings: Findings) -> None:
+    """Report what gives a credential away."""
+    for connection in config.connections.values():
+        _check_connection(connection, findings)
+    for name, value in config.vars.items():
+        _check_clear(name, value, None, findings)
+    for step in config.steps():
+        table = step.action.options if step.action is not None else {}
+        for name, value in step.options.items():
+            if step.kind in ("action", "set"):
+                _check_clear(name, value, table.get(name), findings)
+    for visit in visits:
+        _check_flow(visit, findings)
+
+
+# --- written in clear
+
+
+def _check_connection(connection: ConnectionConfig, findings: Findings) -> None:
+    table = connection.type.options
+    for name, value in connection.options.items():
+        _check_clear(name, value, table.get(name), findings)
+
+
+def _check_clear(name: str, value: Value, option: Option | None, findings: Findings) -> None:
+    for key, text in _secret_values(name, value, option):
+        is_clear = isinstance(text.raw, (str, int)) and not isinstance(text.raw, bool)
+        if is_clear and text.raw and not text.parts and not _is_harmless(text.raw):
+            message = f"`{key}` is a credential, written in clear"
+            findings.at(text.place, "HK502", message, severity="warning", help=_READ_IT)
+    for inner in value.walk():
+        match = _IN_URL.match(inner.raw) if isinstance(inner.raw, str) else None
+        if match is not None and "${" not in match[1] and "{{" not in match[1]:
+            on = inner.place.inside(inner.raw, match.start(1), len(match[1]))
+            message = "a password in a URL, written in clear"
+            findings.at(inner.place, "HK502", message, on=on, severity="warning", help=_READ_IT)
+
+
+def _is_harmless(raw: object) -> bool:
+    """Words such as `bearer` choose a method; of a URL only the password in it is a credential."""
+    return isinstance(raw, str) and ("://" in raw or raw.lower() in _METHODS)
+
+
+def _secret_values(name: str, value: Value, option: Option | None) -> Iterator[tuple[str, Value]]:
+    """The texts under keys that hold credentials, by their type or by their name."""
+    is_secret = is_secret_name(name) or (option is not None and option.accepts("secret"))
+    if not value.items:
+        if is_secret:
+            yield name, value
+        return
+    for key, item in value.items.items():
+        inner = option.fields.get(str(key), option.item) if option is not None else None
+        is_list = isinstance(value.raw, list)
+        yield from _secret_values(name if is_list else str(key), item, inner)
+
+
+# --- on their way out
+
+
+def _check_flow(visit: Visit, findings: Findings) -> None:
+    if visit.shape.taint != "secret":
+        return
+    place = visit.value.place
+    on = place.inside(visit.value.raw, visit.offset, visit.length)
+    hint = "put it into a connection's `auth`, which is never logged or spoken"
+    if visit.name in _CREDENTIAL_OPTIONS:
+        return
+    message = f"a secret flows into `{visit.name}` of `{visit.step.word}`"
+    if visit.step.kind == "set":
+        message = f"a secret flows into `data.{visit.name}`, which hooks and agents read"
+    findings.at(place, "HK501", message, on=on, help=hint)

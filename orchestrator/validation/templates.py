@@ -1,0 +1,138 @@
+"""Check one template where it stands: its faults, and whether what it reads was saved before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.errors import Position
+from orchestrator.events import near_miss
+from orchestrator.shapes import ANY, Shape, record
+from orchestrator.templates import Fault, Proven, Read, Template
+from orchestrator.validation.findings import Findings, related, word_fix
+from orchestrator.validation.known import Known, Saved
+from orchestrator.values import Place
+
+__all__ = ["Scene", "TemplateChecker"]
+
+_GUARD = "guard it with `| default(...)` or `is defined`"
+
+
+@dataclass(slots=True)
+class Scene:
+    """What is known at one place.
+
+    `known` is what `data` holds here beside what `base` had before the hook; `elsewhere` is what
+    any step of the config saves; `is_first` means that nothing else can have been saved yet.
+    """
+
+    names: dict[str, Shape]
+    known: Known
+    base: Known
+    elsewhere: Known
+    proven: Proven = frozenset()
+    is_first: bool = False
+    lost: frozenset[str] = frozenset()
+
+    def find(self, key: str) -> Saved | None:
+        """What is known of a key of `data` here."""
+        return self.known.get(key) or self.base.get(key)
+
+    def shapes(self, template: Template) -> dict[str, Shape]:
+        """The shapes of the names in scope; of `data` only what the template reads."""
+        fields: dict[str, Shape] = {}
+        for read in template.reads:
+            if read.path[0] == "data" and len(read.path) > 1:
+                key = str(read.path[1])
+                saved = self.find(key) or self.elsewhere.get(key)
+                fields.update({key: saved.shape} if saved is not None else {})
+        return {**self.names, "data": record(fields, is_open=True)}
+
+
+class TemplateChecker:
+    """Checks templates and reports what is wrong in place."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+
+    def check(self, template: Template, place: Place, offset: int, scene: Scene) -> Shape:
+        """The shape of a template that stands at an offset of a text."""
+        if not template.faults and template.kind == "constant":
+            return template.check({})[0]
+        shape, faults = template.check(scene.shapes(template), scene.proven)
+        for fault in (*template.faults, *faults):
+            self._report(fault, place, offset)
+        if not template.faults:
+            for read in template.reads_under(scene.proven):
+                self._check_read(read, place, offset, scene)
+        return shape if not template.faults else ANY
+
+    def _report(self, fault: Fault, place: Place, offset: int) -> None:
+        at, length = fault.offset, fault.length
+        on = place.inside(_text(place), offset + at, length)
+        fix = None
+        code, message, hint = fault.code, fault.message, fault.help
+        near = _suggested(hint)
+        if near:
+            line = place.document.lines[on.line - 1]
+            fix = word_fix(place.document, on, line[on.column - 1 : on.end_column - 1], near)
+        severity = fault.severity
+        self.findings.at(place, code, message, on=on, help=hint, severity=severity, fix=fix)
+
+    def _check_read(self, read: Read, place: Place, offset: int, scene: Scene) -> None:
+        if read.path[0] != "data" or len(read.path) < 2 or str(read.path[1]) in scene.lost:
+            return
+        key = str(read.path[1])
+        here = scene.find(key)
+        if here is not None and here.is_sure:
+            return
+        if read.is_guarded:
+            self._check_guarded(read, place, offset, scene)
+            return
+        on = place.inside(_text(place), offset + read.part_offsets[1], len(key))
+        if here is None and key not in scene.elsewhere:
+            self._report_unsaved(key, place, on, scene)
+            return
+        saved = here or scene.elsewhere[key]
+        where = [related(saved.place, "saved here", on="value")]
+        if here is None and scene.is_first:
+            message = f"`data.{key}` is saved only later"
+            self.findings.at(place, "HK230", message, on=on, related=where, help=_GUARD)
+        else:
+            message = f"`data.{key}` may not be saved yet"
+            self.findings.at(place, "HK229", message, on=on, related=where, help=_GUARD)
+
+    def _check_guarded(self, read: Read, place: Place, offset: int, scene: Scene) -> None:
+        """A call may arrive with this key; but a near miss of a saved one is most likely a typo."""
+        key, saved = str(read.path[1]), scene.elsewhere
+        near = near_miss(key, saved) if key not in saved else None
+        if near is None:
+            return
+        on = place.inside(_text(place), offset + read.part_offsets[1], len(key))
+        where = [related(saved[near].place, "saved here", on="value")]
+        message, hint = f"nothing in this config saves `data.{key}`", f"did you mean `data.{near}`?"
+        fix = word_fix(place.document, on, key, near)
+        self.findings.at(
+            place, "HK241", message, on=on, severity="warning", help=hint, related=where, fix=fix
+        )
+
+    def _report_unsaved(self, key: str, place: Place, on: Position, scene: Scene) -> None:
+        near = near_miss(key, scene.elsewhere)
+        hint = (
+            f"did you mean `data.{near}`?" if near else "save it, or guard it with `| default(...)`"
+        )
+        fix = word_fix(place.document, on, key, near) if near else None
+        message = f"nothing in this config saves `data.{key}`"
+        self.findings.at(place, "HK228", message, on=on, help=hint, fix=fix)
+
+
+def _text(place: Place) -> str:
+    value: object = place.container[place.key]
+    return value if isinstance(value, str) else str(value).lower()
+
+
+def _suggested(hint: str | None) -> str | None:
+    """The name that a fault suggests, where it is the same kind of word as the marked one."""
+    prefix = "did you mean `"
+    if not hint or not hint.startswith(prefix) or not hint.endswith("`?"):
+        return None
+    return hint[len(prefix) : -2]

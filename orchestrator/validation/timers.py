@@ -1,0 +1,143 @@
+"""Timers and silence ladders: ladders that never end, timers that collide, `after` out of place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.durations import format_duration, parse_duration
+from orchestrator.validation.everywhere import expanded
+from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.order import ends_call
+
+__all__ = ["check_timers"]
+
+_TIMERS = ("timer", "silence_timer")
+
+
+def check_timers(config: Config, findings: Findings, *, is_complete: bool) -> None:
+    """Report timers and ladders that cannot work as written."""
+    rungs = {id(rung) for s in config.steps() for rung in _rungs(s)}
+    for step in config.steps():
+        if step.after is not None and id(step) not in rungs:
+            message = "`after` belongs to the steps of a `silence_timer`"
+            hint = "write `- wait: ...` before this step, or use `timer`"
+            findings.at(step.settings["after"], "HK406", message, on="key", help=hint)
+        if step.word == "silence_timer" and is_complete:
+            _check_end(config, step, findings)
+        if step.word == "silence_timer":
+            _check_nested(config, step, findings)
+    for hook in config.hooks:
+        _check_loops(config, hook, findings)
+    _check_shared_names(config, findings)
+    _check_cap(config, findings)
+
+
+def _rungs(step: StepConfig) -> tuple[StepConfig, ...]:
+    return step.blocks.get("steps", ()) if step.word == "silence_timer" else ()
+
+
+def _check_end(config: Config, step: StepConfig, findings: Findings) -> None:
+    """A ladder that does not end says how often it runs."""
+    rungs = _rungs(step)
+    if not rungs or "max" in step.options:
+        return
+    steps = expanded(config, (s for rung in rungs for s in rung.walk()))
+    if not any(s.word in ("end_call", "escalate_transfer") for s in steps):
+        message = "this ladder neither ends the call nor transfers it"
+        hint = "end it with `end_call`, or say with `max` how often it may run"
+        findings.at(step.place, "HK407", message, on="key", help=hint)
+
+
+def _check_nested(config: Config, step: StepConfig, findings: Findings) -> None:
+    for inner in expanded(config, (s for rung in _rungs(step) for s in rung.walk())):
+        if inner.word == "silence_timer" and _name(inner) == _name(step):
+            message = "this ladder starts itself again"
+            hint = "take it out; `max` says how often a ladder may run"
+            where = [related(step.place, "inside of this ladder")]
+            findings.at(inner.place, "HK412", message, on="key", help=hint, related=where)
+
+
+def _check_loops(config: Config, hook: HookConfig, findings: Findings) -> None:
+    """What a hook does that makes its own event happen again, without end."""
+    is_bounded = hook.when is not None or hook.max_count is not None or hook.cooldown is not None
+    for step in expanded(config, hook.walk()):
+        if step.word == "silence_timer" and hook.event == "state":
+            message = "what this ladder says changes the state, which starts it again"
+            hint = "start it in `call_start`; it re-arms by itself"
+            findings.at(step.place, "HK412", message, on="key", help=hint)
+        event = step.options.get("event") if step.word == "emit" else None
+        if event is not None and event.raw == hook.event and not is_bounded and step.when is None:
+            message = f"a hook of `{hook.event}` emits it again, without end"
+            hint = "add `when` or `max_count`"
+            findings.at(event.place, "HK413", message, help=hint)
+
+
+def _name(step: StepConfig) -> str:
+    value = step.options.get("name")
+    if value is not None:
+        return str(value.raw)
+    return str(step.action.options["name"].default) if step.action is not None else ""
+
+
+def _check_shared_names(config: Config, findings: Findings) -> None:
+    """Two timers of one name in the hooks of one event: the second restarts the first."""
+    first: dict[tuple[str, str, str], StepConfig] = {}
+    for hook in config.hooks:
+        for step in _armed(hook.steps):
+            key = (hook.scope, hook.event, _name(step))
+            before = first.setdefault(key, step)
+            if before is step or before.place == step.place or before.when or step.when:
+                continue
+            message = f"this replaces the timer {key[2]!r} that is armed before it"
+            where = [related(before.place, "the first one")]
+            hint = "give each its own `name`"
+            findings.at(step.place, "HK414", message, on="key", related=where, help=hint)
+
+
+def _armed(steps: tuple[StepConfig, ...]) -> Iterator[StepConfig]:
+    """Timers that a list of steps arms itself, not those inside of other timers."""
+    for step in steps:
+        if step.word in _TIMERS and step.action is not None:
+            yield step
+
+
+def _check_cap(config: Config, findings: Findings) -> None:
+    """A ladder that needs more time than the call may last."""
+    caps = [(_after(step), step) for step in config.steps() if _caps(step)]
+    if not caps:
+        return
+    limit, cap = min(caps, key=lambda pair: pair[0])
+    for step in config.steps():
+        total = _ladder_time(step)
+        if total >= limit:
+            times = (
+                f"{format_duration(total)} of silence; the call ends at {format_duration(limit)}"
+            )
+            message = f"this ladder needs {times}"
+            where = [related(cap.place, "ends the call")]
+            findings.at(
+                step.place, "HK410", message, on="key", severity="warning", related=where,
+                help="shorten its `after`",
+            )  # fmt: skip
+
+
+def _caps(step: StepConfig) -> bool:
+    """Whether it is a timer that surely ends the call."""
+    return step.word == "timer" and "cancel_on" not in step.options and any(
+        inner.when is None and ends_call(inner) for inner in step.blocks.get("steps", ())
+    )  # fmt: skip
+
+
+def _after(step: StepConfig) -> float:
+    value = step.options.get("after")
+    if value is None or not isinstance(value.raw, str) or value.parts:
+        return float("inf")
+    return parse_duration(value.raw)
+
+
+def _ladder_time(step: StepConfig) -> float:
+    usual = _after(step) if step.word == "silence_timer" else 0.0
+    if usual == float("inf"):
+        return 0.0
+    return sum(usual if rung.after is None else rung.after for rung in _rungs(step))

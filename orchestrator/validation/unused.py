@@ -1,0 +1,113 @@
+"""Definitions that nothing uses, and events without a counterpart. Only asked of sound configs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from orchestrator.config import Config, StepConfig
+from orchestrator.events import is_custom, near_miss
+from orchestrator.templates import Template
+from orchestrator.validation.findings import Findings, related
+from orchestrator.values import Place
+
+__all__ = ["check_events", "check_unused"]
+
+_VARIABLE = re.compile(r"\bvars\.(\w+)")
+
+
+def check_unused(config: Config, findings: Findings) -> None:
+    """Warn of vars, chains and connections that nothing uses."""
+    used = set(_used(config))
+    sections = (
+        ("HK231", "var", {n: v.place for n, v in config.vars.items()}),
+        ("HK232", "chain", {n: c.place for n, c in config.chains.items()}),
+        ("HK233", "connection", {n: c.place for n, c in config.connections.items()}),
+    )
+    for code, what, places in sections:
+        for name, place in places.items():
+            if (what, name) not in used and (what, "*") not in used:
+                message = f"{what} `{name}` is used nowhere"
+                findings.at(place, code, message, on="key", severity="warning", help="remove it")
+
+
+def _used(config: Config) -> Iterator[tuple[str, str]]:
+    """What is used: ("var", name), ("chain", name), ("connection", name)."""
+    for template in _conditions(config):
+        yield from _variables(template)
+    for step in config.steps():
+        yield from _used_by(step)
+    for options in config.defaults.options.values():
+        for name, value in options.items():
+            yield "connection", str(value.raw) if name == "connection" else ""
+            for _, template, _ in value.templates():
+                yield from _variables(template)
+
+
+def _conditions(config: Config) -> Iterator[Template]:
+    conditions = [*(hook.when for hook in config.hooks), *(s.when for s in config.steps())]
+    yield from (condition.template for condition in conditions if condition is not None)
+
+
+def _variables(template: Template) -> Iterator[tuple[str, str]]:
+    for read in template.reads:
+        if read.path[0] == "vars":
+            # `vars` alone, or `vars[...]`, may read any of them; "*" is no name
+            yield "var", str(read.path[1]) if len(read.path) > 1 else "*"
+
+
+def _used_by(step: StepConfig) -> Iterator[tuple[str, str]]:
+    if step.kind == "run":
+        yield "chain", str(step.options["run"].raw)
+    table = step.action.options if step.action is not None else {}
+    for name, value in step.options.items():
+        for inner in value.walk():
+            if isinstance(inner.raw, str) and "vars." in inner.raw:
+                yield from (("var", found) for found in _VARIABLE.findall(inner.raw))
+        option = table.get(name)
+        if option is not None and option.accepts("connection"):
+            yield "connection", str(value.raw)
+
+
+def check_events(config: Config, findings: Findings) -> None:
+    """Warn of events that nobody hears, and of hooks whose event was probably meant otherwise.
+
+    A hook on an event that no step emits is fine as such: code of the agent may emit it.
+    """
+    emitted = dict(_event_places(config, ("emit",), "event"))
+    hooked = {hook.event: hook.place for hook in config.hooks if is_custom(hook.event)}
+    waited = dict(_event_places(config, ("timer",), "cancel_on"))
+    unheard = {n: p for n, p in emitted.items() if n not in hooked and n not in waited}
+    for name, place in {**waited, **hooked}.items():
+        near = near_miss(name, unheard) if name not in emitted else None
+        if near is None:
+            continue
+        message, hint = f"nothing in this config emits `{name}`", f"did you mean `{near}`?"
+        where = [related(unheard.pop(near), "emitted here", on="value")]
+        is_hook = name in hooked
+        at = _event_position(config, name, place) if is_hook else place
+        on: Literal["key", "value"] = "key" if is_hook else "value"
+        findings.at(at, "HK238", message, on=on, severity="warning", help=hint, related=where)
+    for name, place in unheard.items():
+        message, hint = f"no hook of this config hears `{name}`", f"add it: `session: {name}:`"
+        findings.at(place, "HK239", message, severity="warning", help=hint)
+
+
+def _event_places(
+    config: Config, words: tuple[str, ...], option: str
+) -> Iterator[tuple[str, Place]]:
+    for step in config.steps():
+        value = step.options.get(option) if step.word in words else None
+        for inner in value.walk() if value is not None else ():
+            if isinstance(inner.raw, str) and is_custom(inner.raw):
+                yield inner.raw, inner.place
+
+
+def _event_position(config: Config, name: str, place: Place) -> Place:
+    """The key of the event's hooks in its file."""
+    root = place.document.root
+    session = root.get("session") if root is not None else None
+    if isinstance(session, dict) and name in session:
+        return Place(place.document, session, name)
+    return place

@@ -1,0 +1,146 @@
+"""The values of a step's options: checked one by one, and kept for the checks of safety."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.config import HookConfig, StepConfig
+from orchestrator.events import EVENTS
+from orchestrator.options import Option
+from orchestrator.shapes import ANY, TEXT, Shape, list_of, record
+from orchestrator.templates import Template, parse_condition
+from orchestrator.validation.findings import Severity
+from orchestrator.validation.known import constant_shape
+from orchestrator.validation.rendered import misfit, misfit_help
+from orchestrator.validation.templates import Scene, TemplateChecker
+from orchestrator.values import EnvRef, Value
+
+__all__ = ["ValueChecker", "Visit"]
+
+_RANK = ("secret", "caller", "remote")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One template or variable in a value, with what stands around it.
+
+    `name` is the top option of the step, `key` the innermost key of the value; `offset` is where
+    the part begins in the text.
+    """
+
+    step: StepConfig
+    hook: HookConfig
+    name: str
+    key: str
+    option: Option | None
+    value: Value
+    shape: Shape
+    offset: int
+    length: int
+
+
+class ValueChecker:
+    """Checks the values of the steps of one hook."""
+
+    def __init__(self, checker: TemplateChecker, hook: HookConfig, visits: list[Visit]) -> None:
+        self.checker = checker
+        self.hook = hook
+        self.visits = visits
+
+    def shape(
+        self, step: StepConfig, name: str, option: Option | None, value: Value, scene: Scene
+    ) -> Shape:
+        """Check the value of an option; its shape."""
+        return self._shape(step, (name, name), option, value, scene)
+
+    def _shape(
+        self, step: StepConfig, path: tuple[str, str], option: Option | None, value: Value,
+        scene: Scene,
+    ) -> Shape:  # fmt: skip
+        if option is not None and option.kind == "condition":
+            self._condition(value, scene)
+            return ANY
+        if isinstance(value.raw, dict):
+            return record(
+                {
+                    str(key): self._shape(step, (path[0], str(key)), inner, item, scene)
+                    for key, inner, item in _items(option, value)
+                }
+            )
+        if isinstance(value.raw, list):
+            shapes = [self._shape(step, path, o, i, scene) for _, o, i in _items(option, value)]
+            return list_of(shapes[0] if shapes and all(s == shapes[0] for s in shapes) else ANY)
+        return (
+            self._text(step, path, option, value, scene) if value.parts else constant_shape(value)
+        )
+
+    def _text(
+        self, step: StepConfig, path: tuple[str, str], option: Option | None, value: Value,
+        scene: Scene,
+    ) -> Shape:  # fmt: skip
+        shapes: list[Shape] = []
+        for part, offset in zip(value.parts, value.offsets, strict=True):
+            if isinstance(part, str):
+                continue
+            if isinstance(part, EnvRef):
+                shape, length = TEXT.tainted("secret" if part.is_secret else ""), part.length
+            else:
+                shape = self.checker.check(part, value.place, offset, scene)
+                length = len(part.source)
+                if len(value.parts) == 1 and part.kind == "value" and not part.faults:
+                    self._fit(option, part, value, shape)
+            shapes.append(shape)
+            self.visits.append(Visit(step, self.hook, *path, option, value, shape, offset, length))
+        if len(value.parts) == 1 and shapes:
+            return shapes[0]
+        return TEXT.tainted(_worst(shapes))
+
+    def _fit(self, option: Option | None, template: Template, value: Value, shape: Shape) -> None:
+        if option is None:
+            return
+        message = misfit(option, shape)
+        if message:
+            hint = misfit_help(option, shape)
+            self._report("HK122", f"`{option.name}`: {message}", (template, value), hint)
+        elif shape.is_optional and shape.kind != "any" and not _takes_null(option):
+            hint = "add `| default('...')`"
+            self._report("HK203", f"`{option.name}`: this may be null", (template, value), hint)
+
+    def _report(
+        self, code: str, message: str, where: tuple[Template, Value], hint: str | None
+    ) -> None:
+        template, value = where
+        on = value.place.inside(value.raw, 0, len(template.source))
+        severity: Severity = "warning" if code == "HK203" else "error"
+        self.checker.findings.at(value.place, code, message, on=on, severity=severity, help=hint)
+
+    def _condition(self, value: Value, scene: Scene) -> None:
+        """A condition that an action asks when the caller spoke: it sees `event` and `vars`."""
+        raw = str(value.raw).lower() if isinstance(value.raw, bool) else str(value.raw)
+        names = {
+            "event": EVENTS["session", "user_turn"].shape,
+            "vars": scene.names.get("vars", ANY),
+        }
+        self.checker.check(parse_condition(raw), value.place, 0, Scene(names, {}, {}, {}))
+
+
+def _takes_null(option: Option) -> bool:
+    return option.is_nullable or option.accepts("any") or option.kind in ("mapping", "list")
+
+
+def _worst(shapes: list[Shape]) -> str:
+    taints = {shape.taint for shape in shapes}
+    return next((taint for taint in _RANK if taint in taints), "")
+
+
+def _items(option: Option | None, value: Value) -> Iterator[tuple[object, Option | None, Value]]:
+    """The parts of a value, each with its option where the option has one for it."""
+    if option is not None and option.kind == "either":
+        kinds = ("list",) if isinstance(value.raw, list) else ("mapping", "record")
+        option = next((v for v in option.variants if v.kind in kinds), None)
+    for key, item in value.items.items():
+        if option is None:
+            yield key, None, item
+        else:
+            yield key, option.fields.get(str(key), option.item), item

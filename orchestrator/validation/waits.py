@@ -1,0 +1,195 @@
+"""What an event may cost the caller: the worst-case wait, and timeouts that cannot hold.
+
+Counted is what waits for somebody else in gating hooks: a step counts with its whole deadline,
+its `on_error` steps included; speech, logs and background work cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.durations import format_duration, parse_duration
+from orchestrator.events import Scope
+from orchestrator.validation.findings import Findings, related
+from orchestrator.values import Place
+
+__all__ = ["BEARABLE", "Waits", "check_waits", "worst_case"]
+
+#: Seconds that an event may add to a turn before a warning.
+BEARABLE = 3.0
+#: At the end of a call no caller waits.
+_UNHEARD = frozenset({"call_end"})
+#: The outcome of a transfer comes later, and its `on_error` steps with it, off the event's path.
+_LATE = frozenset({"escalate_transfer"})
+
+
+def worst_case(config: Config) -> Mapping[tuple[Scope, str], float]:
+    """Seconds that each event may wait in all, by (scope, event)."""
+    waits, totals = Waits(config), dict[tuple[Scope, str], float]()
+    for hook in config.hooks:
+        key = (hook.scope, hook.event)
+        totals[key] = totals.get(key, 0.0) + waits.of_hook(hook)
+    return totals
+
+
+@dataclass(slots=True)
+class Waits:
+    """Counts seconds; chains are counted once."""
+
+    config: Config
+    _chains: dict[str, float] = field(default_factory=dict)
+
+    def of_hook(self, hook: HookConfig) -> float:
+        """Seconds that one hook may hold up its event."""
+        if hook.background:
+            return 0.0
+        total = self._total(hook.steps)
+        if hook.timeout is not None:
+            total = min(total, hook.timeout)
+        return total + self._total(hook.on_error_steps) + self._total(hook.cleanup)
+
+    def of_step(self, step: StepConfig) -> float:
+        """Seconds that one step may wait, with what runs when it fails."""
+        if step.runs_in_background:
+            return 0.0
+        own = _OWN.get(step.kind, _no_wait)(self, step)
+        is_late = step.word in _LATE
+        return own + (0.0 if is_late else self._total(step.blocks.get("on_error", ())))
+
+    def _total(self, steps: tuple[StepConfig, ...]) -> float:
+        return sum(self.of_step(step) for step in steps)
+
+    def _action(self, step: StepConfig) -> float:
+        if step.action is None or not step.action.cls.waits:
+            return 0.0
+        return self._deadline(step)
+
+    def _deadline(self, step: StepConfig) -> float:
+        return step.timeout if step.timeout is not None else self.config.defaults.timeout
+
+    def _if(self, step: StepConfig) -> float:
+        return max(self._total(step.blocks.get(name, ())) for name in ("then", "else"))
+
+    def _parallel(self, step: StepConfig) -> float:
+        slowest = max(map(self.of_step, step.blocks.get("parallel", ())), default=0.0)
+        return min(slowest, self._deadline(step))
+
+    def _chain(self, step: StepConfig) -> float:
+        name = str(step.options["run"].raw)
+        if name not in self._chains:
+            self._chains[name] = 0.0  # a chain that runs itself is refused elsewhere
+            chain = self.config.chains.get(name)
+            self._chains[name] = self._total(chain.steps) if chain is not None else 0.0
+        total = self._chains[name]
+        return min(total, step.timeout) if step.timeout is not None else total
+
+
+def _no_wait(waits: Waits, step: StepConfig) -> float:
+    return 0.0
+
+
+def _wait(waits: Waits, step: StepConfig) -> float:
+    return parse_duration(step.options["wait"].raw)
+
+
+_OWN: Mapping[str, Callable[[Waits, StepConfig], float]] = {
+    "action": Waits._action,
+    "wait": _wait,
+    "if": Waits._if,
+    "parallel": Waits._parallel,
+    "run": Waits._chain,
+}
+
+
+def check_waits(config: Config, findings: Findings) -> None:
+    """Warn of waits that a caller should not bear; report timeouts that another one cuts short."""
+    for (scope, event), seconds in worst_case(config).items():
+        if seconds > BEARABLE and event not in _UNHEARD:
+            hooks = [h for h in config.hooks if (h.scope, h.event) == (scope, event)]
+            _report_wait(config, hooks, seconds, findings)
+    for hook in config.hooks:
+        if hook.timeout is not None:
+            _check_hook_timeout(hook, hook.timeout, findings)
+    for step in config.steps():
+        if step.kind == "parallel" and not step.runs_in_background:
+            _check_parallel(config, step, findings)
+        _check_backoff(config, step, findings)
+
+
+def _report_wait(
+    config: Config, hooks: list[HookConfig], seconds: float, findings: Findings
+) -> None:
+    waits = Waits(config)
+    slowest = max(hooks, key=waits.of_hook)
+    costs = [(waits.of_step(step), step) for hook in hooks for step in hook.steps]
+    costs = [(cost, step) for cost, step in costs if cost]
+    where = [related(step.place, f"up to {format_duration(cost)}") for cost, step in costs[:5]]
+    message = f"`{slowest.event}` may keep the caller waiting for {format_duration(seconds)}"
+    hint = f"keep it under {BEARABLE:g}s: shorten timeouts, or use `background: true`"
+    findings.at(
+        slowest.place, "HK401", message, on="key", severity="warning", help=hint,
+        related=where if len(where) > 1 else (),
+    )  # fmt: skip
+
+
+def _check_hook_timeout(hook: HookConfig, limit: float, findings: Findings) -> None:
+    whole = hook.settings["timeout"]
+    where = [related(whole, "the hook's timeout", on="value")]
+    for step in _gating(hook.steps):
+        found = _own_time(step)
+        if found is not None and found[0] > limit:
+            times = f"{format_duration(found[0])} > {format_duration(limit)}"
+            message = f"this step may take longer than its hook ({times})"
+            hint = "shorten it, or give the hook more time"
+            findings.at(found[1], "HK402", message, severity="warning", related=where, help=hint)
+
+
+def _gating(steps: tuple[StepConfig, ...]) -> Iterator[StepConfig]:
+    """Steps that their hook waits for."""
+    for step in steps:
+        if step.runs_in_background:
+            continue
+        yield step
+        if step.kind in ("if", "parallel"):
+            for block in step.blocks.values():
+                yield from _gating(block)
+
+
+def _own_time(step: StepConfig) -> tuple[float, Place] | None:
+    if step.kind == "wait":
+        value = step.options["wait"]
+        return parse_duration(value.raw), value.place
+    return (step.timeout, step.settings["timeout"]) if step.timeout is not None else None
+
+
+def _check_parallel(config: Config, step: StepConfig, findings: Findings) -> None:
+    """The deadline of `parallel` is one for all of its steps."""
+    limit = step.timeout if step.timeout is not None else config.defaults.timeout
+    words = "its timeout" if step.timeout is not None else "its default timeout"
+    place = step.settings.get("timeout", step.place)
+    for inner in _gating(step.blocks.get("parallel", ())):
+        found = _own_time(inner)
+        if found is not None and found[0] > limit and not _keeps_late(step):
+            times = f"{format_duration(found[0])} > {format_duration(limit)}"
+            message = f"`parallel` ends before this step may ({times})"
+            hint = "give `parallel` a longer `timeout`, or shorten this one"
+            where = [related(place, words)]
+            findings.at(found[1], "HK402", message, severity="warning", related=where, help=hint)
+
+
+def _keeps_late(step: StepConfig) -> bool:
+    late = step.options.get("late")
+    return late is not None and late.raw == "keep"
+
+
+def _check_backoff(config: Config, step: StepConfig, findings: Findings) -> None:
+    """A retry that can never come, because the deadline does first."""
+    limit = step.timeout if step.timeout is not None else config.defaults.timeout
+    if step.retry is None or step.runs_in_background or step.retry.backoff < limit:
+        return
+    message = f"the first retry waits {format_duration(step.retry.backoff)}, and the step ends "
+    message += f"after {format_duration(limit)}"
+    hint = "shorten `backoff`, or give the step a longer `timeout`"
+    findings.at(step.settings["retry"], "HK411", message, severity="warning", help=hint)

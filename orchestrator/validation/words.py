@@ -1,0 +1,48 @@
+"""Words about written values: what they are, and how they were probably meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["BOOLEANS", "duration_hint", "kind_of", "listed"]
+
+#: Words that other languages, and YAML 1.1, read as true or false.
+BOOLEANS: Mapping[str, str] = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+_UNITS: Mapping[str, tuple[str, ...]] = {
+    "ms": ("ms", "msec", "millis", "millisecond", "milliseconds"),
+    "s": ("s", "sec", "secs", "second", "seconds"),
+    "m": ("m", "min", "mins", "minute", "minutes"),
+    "h": ("h", "hr", "hrs", "hour", "hours"),
+}
+_UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in words}
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+
+def kind_of(value: Any) -> str:
+    """What a value of a document is, in words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"text {value[:40]!r}" if value else "an empty text"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def duration_hint(text: str) -> str:
+    """How a text that is no duration should be written."""
+    match = _NUMBER.fullmatch(text.strip())
+    if match is None:
+        return "write 500ms, 8s, 2m or 1h"
+    unit = _UNIT_OF.get(match[2].lower())
+    return f"write {match[1]}{unit}" if unit else f"write {match[1]}s or {match[1]}ms"
+
+
+def listed(names: Any) -> str:
+    """Names one after another, in code quotes."""
+    return " and ".join(f"`{name}`" for name in names)

@@ -1,0 +1,131 @@
+"""`orchestrator validate`: which files, which exit code, what is said."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from orchestrator.cli import group
+
+GOOD = "version: 1\nsession:\n  call_start:\n    - say: hi\n"
+WARNS = "version: 1\nvars: {unused: 1}\nsession:\n  call_start:\n    - say: hi\n"
+BAD = "version: 1\nsession:\n  call_start:\n    - sya: hi  # a comment\n"
+
+
+def validate(*args: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(group, ["validate", *args], input=stdin, standalone_mode=False)
+
+
+def code_of(result: Result) -> object:
+    return result.return_value
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_good_file_gives_0(folder: Path) -> None:
+    """Nothing found: exit code 0 and one line."""
+    (folder / "a.yaml").write_text(GOOD)
+    result = validate("a.yaml")
+    assert (code_of(result), result.output) == (0, "1 file checked: no problems\n")
+
+
+def test_warnings_give_0_unless_denied(folder: Path) -> None:
+    """A warning fails a run only when it is asked to."""
+    (folder / "a.yaml").write_text(WARNS)
+    assert code_of(validate("a.yaml")) == 0
+    assert code_of(validate("a.yaml", "--deny-warnings")) == 1
+
+
+def test_findings_give_1(folder: Path) -> None:
+    """An error is exit code 1, with its place."""
+    (folder / "a.yaml").write_text(BAD)
+    result = validate("a.yaml")
+    assert code_of(result) == 1
+    assert " --> a.yaml:4:7" in result.output
+
+
+def test_a_missing_file_gives_3() -> None:
+    """What cannot be read is a failure of the environment; run for real, as a script does."""
+    command = [sys.executable, "-m", "orchestrator", "validate", "no-such.yaml"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    found = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert (found.returncode, found.stdout) == (3, "")
+    assert found.stderr == "error: no such file or folder: 'no-such.yaml'\n"
+
+
+def test_wrong_usage_gives_2() -> None:
+    """An unknown target is wrong usage."""
+    command = [sys.executable, "-m", "orchestrator", "validate", "x.yaml", "--target", "fax"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    found = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert found.returncode == 2
+
+
+def test_a_folder_is_searched_for_configs(folder: Path) -> None:
+    """Call tests and files of other programs are passed over, and named."""
+    (folder / "deep").mkdir()
+    (folder / "deep" / "a.yml").write_text(GOOD)
+    (folder / "a.calltest.yaml").write_text("config: a.yaml\ntests: []\n")
+    (folder / "docker.yaml").write_text("services: {}\n")
+    (folder / ".hidden.yaml").write_text(BAD)
+    result = validate(".")
+    assert result.output == (
+        "1 file checked: no problems; passed over: a.calltest.yaml, docker.yaml\n"
+    )
+
+
+def test_a_config_without_version_is_not_passed_over(folder: Path) -> None:
+    """A config that lacks its version is a broken config, not somebody else's file."""
+    (folder / "a.yaml").write_text(GOOD.replace("version: 1\n", ""))
+    assert "HK101" in validate(".").output
+
+
+def test_a_folder_without_configs_gives_3(folder: Path) -> None:
+    """To check nothing is no success."""
+    assert "no config in" in str(validate(".").exception)
+
+
+def test_the_standard_input_is_read(folder: Path) -> None:
+    """`-` is the standard input."""
+    assert " --> <stdin>:4:7" in validate("-", stdin=BAD).output
+
+
+def test_an_included_file_is_reported_once(folder: Path) -> None:
+    """A mistake in a file that is both checked and included is one finding."""
+    (folder / "part.yaml").write_text(BAD)
+    (folder / "a.yaml").write_text("version: 1\ninclude: [part.yaml]\n")
+    assert validate(".").output.count("HK221") == 1
+
+
+def test_unknown_actions_can_pass(folder: Path) -> None:
+    """Where plugins are not installed, unknown actions can be let pass."""
+    (folder / "a.yaml").write_text("version: 1\nsession:\n  call_start:\n    - page: x\n")
+    assert code_of(validate("a.yaml")) == 1
+    assert code_of(validate("a.yaml", "--allow-unknown-actions")) == 0
+
+
+def test_fix_mends_in_place_and_keeps_the_rest(folder: Path) -> None:
+    """A safe fix changes the word and nothing else of the file."""
+    text = (
+        "version: 1 # keep\r\nsession:\r\n  user_turn:\r\n  - log: {message: hi, levle: debgu}\r\n"
+    )
+    (folder / "a.yaml").write_bytes(text.encode())
+    result = validate("a.yaml", "--fix")
+    assert code_of(result) == 0
+    mended = text.replace("levle", "level").replace("debgu", "debug")
+    assert (folder / "a.yaml").read_bytes() == mended.encode()
+
+
+def test_colour_is_for_terminals_only(folder: Path) -> None:
+    """A pipe gets plain text."""
+    (folder / "a.yaml").write_text(BAD)
+    assert "\x1b" not in validate("a.yaml").output

@@ -1,0 +1,108 @@
+"""Tests of `orchestrator.effects` and `orchestrator.comparison`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.comparison import (
+    RULES,
+    Change,
+    Comparison,
+    broken_rules,
+    check_rules,
+    compare,
+)
+from orchestrator.effects import effects_of, waits_of
+from orchestrator.errors import UserError
+
+
+def say(t: float, text: str) -> dict[str, Any]:
+    """A journal's line of speech."""
+    return {"t": t, "do": "say", "text": text}
+
+
+def step(t: float, at: str, ms: float, **more: Any) -> dict[str, Any]:
+    """A journal's line of a step that took so many milliseconds."""
+    return {"t": t, "step": "http", "at": at, "status": "ok", "ms": ms, **more}
+
+
+def change(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Change:
+    """What changes between two journals."""
+    return compare("c1", "c1.jsonl", effects_of(before), effects_of(after))
+
+
+def test_equal_calls_have_no_change() -> None:
+    """The same words at the same times."""
+    assert not change([say(1, "a"), say(2, "b")], [say(1, "a"), say(2, "b")]).is_change
+
+
+def test_words_that_differ_are_gone_and_new() -> None:
+    """Both are told, each at its time."""
+    found = change([say(1, "one two")], [say(1, "three")])
+    assert [effect.what for effect in found.gone] == ["one two"]
+    assert [effect.what for effect in found.new] == ["three"]
+    assert found.deltas == {"words": -1}
+
+
+def test_words_at_another_time_have_moved() -> None:
+    """They are neither gone nor new."""
+    found = change([say(1, "a")], [say(3, "a")])
+    assert (found.gone, found.new) == ((), ())
+    assert [(a.t, b.t) for a, b in found.moved] == [(1, 3)]
+
+
+def test_waiting_side_by_side_counts_once() -> None:
+    """Two steps of a second that overlap by half of it are a wait of 1.5 s."""
+    assert waits_of([step(1.0, "a", 1000), step(1.5, "b", 1000)]) == 1.5
+
+
+def test_a_step_in_another_counts_once() -> None:
+    """The inner step's time is in the outer one's."""
+    assert waits_of([step(1.0, "a.then[0]", 500), step(1.0, "a", 600)]) == 0.6
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        step(1, "a", 1000, background=True),
+        step(1, "session.call_start[0].steps[1]", 1000),
+        step(1, "a", 0.4),
+    ],
+)
+def test_what_the_caller_does_not_hear_is_no_wait(line: dict[str, Any]) -> None:
+    """Background steps, steps of timers, and less than a millisecond."""
+    assert waits_of([line]) == 0
+
+
+def test_steps_of_a_background_hook_are_no_wait() -> None:
+    """The hook's line says that it runs apart."""
+    hook = {"t": 0, "hook": "h", "at": "session.user_turn[0]", "ran": True, "background": True}
+    assert waits_of([hook, step(1, "session.user_turn[0].do[0]", 1000)]) == 0
+
+
+def test_the_worst_call_comes_first() -> None:
+    """A transfer weighs more than words."""
+    words = compare("a", "a", effects_of([]), effects_of([say(1, "hello")]))
+    transfer = compare("b", "b", effects_of([]), effects_of([{"t": 1, "do": "transfer"}]))
+    assert [c.call for c in Comparison((words, transfer)).changed] == ["b", "a"]
+
+
+def test_rules_tell_which_changes_are_bad() -> None:
+    """Each broken rule is counted by its calls."""
+    comparison = Comparison((change([], [say(1, "a")]), change([say(1, "a")], [say(1, "a")])))
+    broken = broken_rules(comparison, check_rules("more-words, fewer-words,any,other-words"))
+    assert broken == {"more-words": 1, "any": 1, "other-words": 1}
+
+
+def test_a_rule_that_does_not_exist_is_refused() -> None:
+    """With the near miss, and all rules."""
+    with pytest.raises(UserError, match="did you mean 'more-transfers'"):
+        check_rules("more-transfer")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_rule_is_broken_by_a_call_that_did_not_change(rule: str) -> None:
+    """Equal calls pass every rule."""
+    assert not RULES[rule](change([say(1, "a")], [say(1, "a")]))
