@@ -79,6 +79,7 @@ class _Compiler:
             is_private=config.privacy == "redact",
             needs=_needs(config),
             secrets=frozenset(self.env.secrets),
+            secret_names=dict(self.env.secret_names),
             has_ladder=any(step.word == "silence_timer" for step in config.steps()),
             prepare=tuple(self.prepare),
         )

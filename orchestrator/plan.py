@@ -162,7 +162,8 @@ class Handler:
 class Plan:
     """Everything that calls share.
 
-    `digest` identifies the config; `secrets` must never be shown. `needs` are the capabilities
+    `digest` identifies the config; `secrets` must never be shown, those from the environment are in
+    `secret_names` by the name of their variable. `needs` are the capabilities
     without which a runtime is refused, each with the places that need it. `connections` are made by
     functions of the services, and `prepare` are functions that import what the first call would.
     """
@@ -176,6 +177,7 @@ class Plan:
     is_private: bool = False
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    secret_names: Mapping[str, str] = field(default_factory=dict, repr=False)
     has_ladder: bool = False
     prepare: tuple[Callable[[], None], ...] = ()
 

@@ -15,6 +15,7 @@ from orchestrator.clock import Clock
 from orchestrator.config import Allow
 from orchestrator.egress import Egress
 from orchestrator.errors import ActionFailed, NotSent
+from orchestrator.secrecy import Secrecy
 
 if TYPE_CHECKING:
     import httpx
@@ -47,6 +48,7 @@ class Services:
         allow: Allow | None = None,
         outbox: Outbox | None = None,
         config: str = "",
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         self.clock = clock
         self.memory = memory
@@ -59,6 +61,7 @@ class Services:
         self._outbox = outbox  # whoever gave it closes it
         self._own_outbox: Outbox | None = None
         self._config = config
+        self._secrecy = Secrecy(secrets or {})
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -116,13 +119,15 @@ class Services:
             from orchestrator.outbox import Outbox
 
             self._outbox = self._own_outbox = Outbox(self.send, clock=self.clock)
-        await self._outbox.put(replace(delivery, config=self._config))
+        concealed = self._secrecy.conceal(replace(delivery, config=self._config))
+        await self._outbox.put(concealed)
 
     async def send(self, delivery: Delivery) -> Any:
-        """Make one attempt at a delivery, with its connection's credentials."""
+        """Make one attempt at a delivery, with the credentials and secrets as they are now."""
         from orchestrator.outbox import ATTEMPT_LIMIT
 
-        return await self.connection(delivery.connection).send(delivery, ATTEMPT_LIMIT)
+        whole = self._secrecy.reveal(delivery)
+        return await self.connection(delivery.connection).send(whole, ATTEMPT_LIMIT)
 
     async def aclose(self) -> None:
         """Close everything that was opened here, an outbox after a last flush."""

@@ -32,12 +32,7 @@ class Worker:
     def __init__(
         self, plans: Sequence[Plan], store: OutboxStore, *, limits: Limits | None = None
     ) -> None:
-        self._services: Mapping[str, Services] = {
-            plan.name: Services(
-                real_clock(), Memory(), plan.connections, allow=plan.allow, config=plan.name
-            )
-            for plan in plans
-        }
+        self._services: Mapping[str, Services] = {plan.name: _services_of(plan) for plan in plans}
         if len(self._services) < len(plans):
             raise UserError("two configs have the same name; deliveries belong to a name")
         self.outbox = Outbox(
@@ -66,3 +61,14 @@ class Worker:
         for services in self._services.values():
             await services.aclose()
         return left
+
+
+def _services_of(plan: Plan) -> Services:
+    return Services(
+        real_clock(),
+        Memory(),
+        plan.connections,
+        allow=plan.allow,
+        config=plan.name,
+        secrets=plan.secret_names,
+    )

@@ -19,7 +19,7 @@ RANKS = {
     "breaker": 2, "logs": 2, "encoding": 2, "scriptevent": 2, "dialog": 2,
     "commands": 2, "facts": 2, "owned": 2, "summary": 2,
     "action": 3, "values": 3, "callscript": 3, "story": 3, "effects": 3, "comparison": 4,
-    "options": 4, "journalfile": 4, "runtimes": 4, "outbox_store": 4, "connections": 4,
+    "options": 4, "journalfile": 4, "runtimes": 4, "outbox_store": 4, "secrecy": 4, "connections": 4,
     "registry": 5, "outboxes": 5,
     "config": 6, "schema": 6, "outbox": 6,
     "plan": 7, "services": 7, "destinations": 7, "targets": 7,

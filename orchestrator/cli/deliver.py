@@ -28,7 +28,7 @@ __all__ = ["command"]
 @OUTBOX
 @click.option("--once", is_flag=True, help="Send what is due now, then end.")
 @click.option("--drain", metavar="SECONDS", type=click.FloatRange(min=0), default=10.0,
-              show_default=True, help="When asked to end, how long to go on with what is due.")  # fmt: skip
+              show_default=True, help="How long to go on once asked to end.")  # fmt: skip
 @click.option("--per-endpoint", metavar="N", type=click.IntRange(1, 100), default=4,
               show_default=True, help="Attempts under way at once to one endpoint.")  # fmt: skip
 @click.option("--in-all", metavar="N", type=click.IntRange(1, 1000), default=20,

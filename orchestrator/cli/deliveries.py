@@ -75,7 +75,7 @@ def _ask(setting: str | None, work: Callable[[OutboxStore], Awaitable[T]], nothi
 
 @command.command("list")
 @click.option("--state", "states", type=_STATE, multiple=True, default=["waiting", "dead"],
-              help="May be given several times; waiting and dead unless told otherwise.")  # fmt: skip
+              help="May be given several times; by default waiting and dead.")  # fmt: skip
 @click.option("--endpoint", metavar="NAME", help="A connection, or the host of a URL.")
 @click.option("--call", "call_id", metavar="ID", help="Of this call only.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
@@ -95,8 +95,9 @@ def list_deliveries(
     Example:
       orchestrator deliveries list --state dead --endpoint billing
     """
-    entries = _ask(setting, lambda store: _find_all(store, states), [])
-    entries = [e for e in entries if _fits(e, endpoint, call_id)][:limit]
+    found: list[Entry] = []
+    found = _ask(setting, lambda store: _find_all(store, states), found)
+    entries = [e for e in found if _fits(e, endpoint, call_id)][:limit]
     if form == "json":
         click.echo(json.dumps([_as_json(entry) for entry in entries], indent=2))
     elif not entries:
@@ -237,7 +238,8 @@ def purge(
         raise click.UsageError("name deliveries, or give --state")
     before = time.time() - (parse_duration(older_than) if older_than else 0)
     if state is not None:
-        found = _ask(setting, lambda store: _find_all(store, [state]), [])
+        found: list[Entry] = []
+        found = _ask(setting, lambda store: _find_all(store, [state]), found)
         ids = tuple(e.id for e in found if _fits(e, endpoint) and e.put_at <= before)
     if ids and not yes:
         click.confirm(f"forget {len(ids)} deliveries for good?", abort=True, err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from orchestrator.action import Delivery
+from orchestrator.action import Cut, Delivery
 from orchestrator.errors import StoreFailed
 
 __all__ = ["pack", "unpack"]
@@ -16,6 +16,8 @@ _FIELDS = ("id", "connection", "url", "method", "content_type", "call_id", "orde
 def pack(delivery: Delivery) -> bytes:
     """The bytes of a delivery; the number of the attempt is not kept in them."""
     head: dict[str, object] = {"v": 1, "headers": dict(delivery.headers)}
+    if delivery.cuts:
+        head["cuts"] = [(c.part, c.offset, c.variable, c.is_quoted) for c in delivery.cuts]
     head |= {name: getattr(delivery, name) for name in _FIELDS}
     return json.dumps(head, separators=(",", ":")).encode() + b"\n" + delivery.body
 
@@ -31,8 +33,9 @@ def unpack(packed: bytes) -> Delivery:
         head = json.loads(line)
         if head["v"] != 1:
             raise StoreFailed(f"a stored delivery has the unknown version {head['v']!r}")
-        texts: dict[str, Any] = {name: str(head[name]) for name in _FIELDS}
+        fields: dict[str, Any] = {name: str(head[name]) for name in _FIELDS}
+        fields["cuts"] = tuple(Cut(*cut) for cut in head.get("cuts", ()))
         headers = {str(name): str(value) for name, value in head["headers"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreFailed("a stored delivery is damaged") from error
-    return Delivery(body=body, headers=headers, **texts)
+    return Delivery(body=body, headers=headers, **fields)

@@ -30,7 +30,7 @@ KEEPS_DONE, KEEPS_DEAD = 7 * 86_400.0, 30 * 86_400.0
 #: Seconds from one clean-up to the next, and rows that one takes at most.
 CLEAN_UP, CLEAN_ROWS = 60.0, 2_000
 
-_SHOWN = "packed, due, state, attempts, reason, put_at, id"
+_SHOWN = "cast(packed as blob), due, state, attempts, reason, put_at, id"
 #: An entry with a chain must wait until those before it have left.
 _IS_FIRST = """(chain = '' or (? and not exists (select 1 from entries b
     where b.chain = entries.chain and b.chain <> '' and b.state = 'waiting'

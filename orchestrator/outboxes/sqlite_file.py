@@ -36,9 +36,11 @@ _TABLES = (
     """create index if not exists entries_ended on entries (state, ended_at)
         where state <> 'waiting'""",
 )
-_COLUMNS = (
-    "id, config, endpoint, chain, state, due, attempts, reason, owner, put_at, ended_at, packed"
-)
+_COLUMNS = {
+    "entries": "id, config, endpoint, chain, state, due, attempts, reason, owner, put_at,"
+    " ended_at, packed",
+    "closed": "address, at",
+}
 
 
 class OutboxFile:
@@ -48,6 +50,7 @@ class OutboxFile:
         self.path = path
         self._database: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._saved: list[tuple[str, tuple[object, ...]]] = []
 
     def database(self) -> sqlite3.Connection:
         """The open database. A file that was deleted or replaced is made anew.
@@ -55,10 +58,14 @@ class OutboxFile:
         Raises:
             sqlite3.Error, OSError, StoreFailed: it cannot be opened.
         """
+        if self._database is not None and self._identity != self._look():
+            self._saved += _rows(self._database)
+            self.close()
         if self._database is None:
-            self._database, self._identity = self._open()
-        elif self._identity != self._look():
-            self._take_along(self._database)
+            database, self._identity = self._open()
+            self._database = database
+        if self._saved:
+            self._put_back(self._database)
         return self._database
 
     def _look(self) -> tuple[int, int] | None:
@@ -101,26 +108,19 @@ class OutboxFile:
         database.execute(f"pragma user_version = {VERSION}")
         database.execute("commit")
 
-    def _take_along(self, old: sqlite3.Connection) -> None:
-        """The path leads elsewhere now, but our connection still reads what was there."""
-        new, identity = self._open()
-        entries, closed = [], []
-        with contextlib.suppress(sqlite3.Error):
-            entries = old.execute(
-                f"select {_COLUMNS} from entries where state <> 'done' order by seq"  # noqa: S608 - constants
-            ).fetchall()
-            closed = old.execute("select address, at from closed").fetchall()
-        marks = ", ".join("?" * len(_COLUMNS.split(",")))
-        new.execute("begin immediate")
-        new.executemany(f"insert or ignore into entries ({_COLUMNS}) values ({marks})", entries)  # noqa: S608 - constants
-        new.executemany("insert or ignore into closed values (?, ?)", closed)
-        new.execute("commit")
+    def _put_back(self, database: sqlite3.Connection) -> None:
+        """Into the new file goes what our connection could still read of the old one."""
+        database.execute("begin immediate")
+        for table, row in self._saved:
+            marks = ", ".join("?" * len(row))
+            columns = _COLUMNS[table]
+            database.execute(f"insert or ignore into {table} ({columns}) values ({marks})", row)  # noqa: S608 - constants
+        database.execute("commit")
         _log.warning(
             "the outbox file was taken away; a new one has its entries",
-            extra={"file": str(self.path), "count": len(entries)},
+            extra={"file": str(self.path), "count": len(self._saved)},
         )
-        old.close()
-        self._database, self._identity = new, identity
+        self._saved.clear()
 
     def tidy(self, *, is_idle: bool) -> None:
         """Move the log into the database when it has grown; readers are not disturbed."""
@@ -149,3 +149,18 @@ class OutboxFile:
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
         self._database = None
+
+
+def _rows(database: sqlite3.Connection) -> list[tuple[str, tuple[object, ...]]]:
+    """What must not be lost, as far as it can be read."""
+    try:
+        if database.in_transaction:
+            database.execute("rollback")
+        entries = database.execute(
+            f"select {_COLUMNS['entries']} from entries where state <> 'done' order by seq"  # noqa: S608 - constants
+        ).fetchall()
+        closed = database.execute("select address, at from closed").fetchall()
+    except sqlite3.Error as error:
+        _log.error("the outbox file was taken away and cannot be read", exc_info=error)
+        return []
+    return [("entries", row) for row in entries] + [("closed", row) for row in closed]
