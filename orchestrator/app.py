@@ -23,6 +23,7 @@ from orchestrator.config import Config
 from orchestrator.journal import DirectorySink, MemorySink, Sink
 from orchestrator.memory import Memory
 from orchestrator.outbox import Outbox
+from orchestrator.outbox_store import OutboxStore
 from orchestrator.outboxes.choice import Choice
 from orchestrator.plan import Plan
 from orchestrator.runtime import RunnerLike
@@ -43,8 +44,9 @@ class Orchestrator:
         journals: a directory for one journal file a call; without it none is written.
         memory: the cross-call memory; by default one that lasts as long as this object.
         given: answers of outside systems, for tests.
-        outbox: where deliveries are kept: a SQLite file, `nats://...` or `memory:`. By default what
-            the process's environment says in ORCHESTRATOR_OUTBOX, else a file of this user.
+        outbox: where deliveries are kept: a SQLite file, `nats://...`, `memory:`, or a store of
+            your own. By default what the process's environment says in ORCHESTRATOR_OUTBOX, else a
+            file of this user.
 
     Raises:
         ConfigError: an environment variable is missing or does not fit.
@@ -58,7 +60,7 @@ class Orchestrator:
         journals: str | Path | Sink | None = None,
         memory: Memory | None = None,
         given: GivenLike | None = None,
-        outbox: str | Path | None = None,
+        outbox: str | Path | OutboxStore | None = None,
     ) -> None:
         self._variables = os.environ if variables is None else variables
         self.config = config

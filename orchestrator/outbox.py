@@ -305,9 +305,18 @@ def _is_final(status: int) -> bool:
 
 
 def delay_before(delivery_id: str, attempts: int) -> float:
-    """Seconds to wait after so many attempts: the schedule's, give or take 20 %, by the id."""
+    """Seconds to wait after so many attempts: the schedule's, give or take 20 %, by the id.
+
+    Each attempt is shifted against its planned time, and the shifts do not add up: a receiver that
+    is down for a day is always tried after it.
+    """
+    shift = _shift(delivery_id, attempts) - _shift(delivery_id, attempts - 1)
+    return max(0.0, SCHEDULE[attempts] + shift)
+
+
+def _shift(delivery_id: str, attempts: int) -> float:
     digest = hashlib.sha256(f"{delivery_id}:{attempts}".encode()).digest()
-    return SCHEDULE[attempts] * (0.8 + 0.4 * int.from_bytes(digest[:4], "big") / 2**32)
+    return SCHEDULE[attempts] * (0.2 * int.from_bytes(digest[:4], "big") / 2**32 - 0.1)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

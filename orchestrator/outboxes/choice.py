@@ -30,11 +30,17 @@ _NATS = ("nats://", "tls://", "ws://", "wss://")
 class Choice:
     """Which store is set. `open` makes one; `may_hold` says whether it can hold something by now.
 
+    `setting` is a word of the table above, or a store of somebody else's making.
+
     Raises:
         EnvironmentFailure: the setting names no store.
     """
 
-    def __init__(self, setting: str | Path | None, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, setting: str | Path | OutboxStore | None, environment: Mapping[str, str]
+    ) -> None:
+        self._store = None if isinstance(setting, str | Path | None) else setting
+        setting = setting if isinstance(setting, str | Path) else None
         given = str(setting if setting is not None else environment.get(VARIABLE, "")).strip()
         self.is_nats = given.startswith(_NATS)
         self.is_memory = given in ("memory:", ":memory:")
@@ -45,6 +51,8 @@ class Choice:
 
     def may_hold(self) -> bool:
         """Whether an earlier process, or another one, may have left deliveries."""
+        if self._store is not None:
+            return True
         return self.is_nats or (not self.is_memory and self.file.exists())
 
     def open(self) -> OutboxStore:
@@ -53,6 +61,8 @@ class Choice:
         Raises:
             EnvironmentFailure: a package is missing.
         """
+        if self._store is not None:
+            return self._store
         if self.is_memory:
             return MemoryStore()
         embedded = FallbackStore(SqliteStore(self.file), MemoryStore())
