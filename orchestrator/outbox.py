@@ -183,9 +183,17 @@ class Outbox:
                 await asyncio.sleep(1.0)
                 continue
             if is_idle and self._is_closing and not self._attempts:
-                return
-            if is_idle:
+                if not await self._something_comes():
+                    return
+            elif is_idle:
                 await self._pause()
+
+    async def _something_comes(self) -> bool:
+        """Whether the store wakes us while what was put last may be on its way."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._store.lag):
+                return await self._wake.wait()
+        return False
 
     async def _start_due(self) -> bool:
         """Start attempts at what is due; True when there was nothing to start."""

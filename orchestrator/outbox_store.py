@@ -91,13 +91,14 @@ class OutboxStore(Protocol):
 
     `claim` leases entries to this process: what is neither done, put off nor dead when the lease
     ends (a killed process, a lost connection) can be claimed again. A store that learns of entries
-    by itself (a server) calls what `watch` was given; `poll` is how many seconds may pass before
-    it is asked again, for what other processes put there and for clocks that were set.
+    by itself (a server) calls what `watch` was given; `poll` is how many seconds may pass before it
+    is asked again, for what other processes put there and for clocks that were set.
 
     All methods raise `StoreFailed` when the store cannot be used.
     """
 
     poll: float
+    lag: float
     is_durable: bool
 
     async def put(self, delivery: Delivery, due: float) -> bool:

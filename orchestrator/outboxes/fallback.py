@@ -48,6 +48,7 @@ class FallbackStore:
         self._behind: dict[str, str] = {}  # ordered deliveries in the second: id -> order
         self._held: dict[str, OutboxStore] = {}
         self.is_durable = first.is_durable
+        self.lag = max(first.lag, second.lag)
         self.poll = min(first.poll, second.poll, rest)
 
     @property

@@ -20,6 +20,7 @@ class MemoryStore:
     """Entries in memory, lost with the process. Of what is done it remembers the last ids."""
 
     poll = 60.0
+    lag = 0.0
     is_durable = False
 
     def __init__(self, remembers: int = 10_000) -> None:

@@ -50,6 +50,7 @@ class NatsStore:
     """
 
     poll = 2.0
+    lag = 0.25
     is_durable = True
 
     def __init__(self, url: str, *, lease: float = LEASE) -> None:

@@ -48,6 +48,7 @@ class SqliteStore:
     """Entries in a SQLite file. `wall` gives seconds since 1970."""
 
     poll = 1.0
+    lag = 0.0
     is_durable = True
 
     def __init__(
