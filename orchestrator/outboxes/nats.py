@@ -111,7 +111,7 @@ class NatsStore:
         from nats.js.api import AckPolicy
 
         name = token(endpoint)
-        if name in self._pulls:
+        if name in self._names:
             return
         await js.add_consumer(
             self._link.stream("out"),
@@ -126,8 +126,9 @@ class NatsStore:
         self._add_pull(name, token(config or "-"))
 
     def _add_pull(self, name: str, config: str) -> None:
-        wake = lambda: self._wake()  # noqa: E731 - `watch` may come later
-        self._pulls[name] = Pull(self._link, name, config, lease=self._lease, wake=wake)
+        if name not in self._pulls:  # several puts may be here at once; there is one pull
+            wake = lambda: self._wake()  # noqa: E731 - `watch` may come later
+            self._pulls[name] = Pull(self._link, name, config, lease=self._lease, wake=wake)
 
     # --- out
 

@@ -59,7 +59,8 @@ async def phone(config: Path, where: str, calls: list[str]) -> None:
     app.attach(runner)
     queue = iter(calls)
 
-    async def carry() -> None:
+    async def carry(wait: float) -> None:
+        await asyncio.sleep(wait)
         for call_id in queue:
             if stop.is_set():
                 return
@@ -71,7 +72,7 @@ async def phone(config: Path, where: str, calls: list[str]) -> None:
             say(ended=call_id, state=ctx.final_state)
 
     async with watched(fault):
-        work = asyncio.gather(*(carry() for _ in range(AT_ONCE)))
+        work = asyncio.gather(*(carry(n / 100) for n in range(AT_ONCE)))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():

@@ -35,14 +35,6 @@ runner:
 """
 
 
-SHORT = {
-    "test_the_runner_is_killed": "sqlite",
-    "test_the_worker_is_killed": "nats",
-    "test_two_workers_race": "sqlite",
-    "test_sigterm_during_calls": "nats",
-}
-
-
 class Process:
     """A process of `tests.faults.process`, whose lines are read as they come."""
 
@@ -89,12 +81,15 @@ async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     assert condition()
 
 
-@pytest.fixture(params=["sqlite", "nats"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An engine; a short run plays each fault with one of them."""
-    if not IS_FULL and request.param != SHORT[request.function.__name__]:
-        pytest.skip("FAULTS=full plays it with the other engine too")
-    if request.param == "sqlite":
+def engines(short: str) -> pytest.MarkDecorator:
+    """Both engines; a short run plays the fault with one of them."""
+    return pytest.mark.parametrize("kind", ["sqlite", "nats"] if IS_FULL else [short])
+
+
+@pytest.fixture
+def where(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
+    """Where the engine is."""
+    if kind == "sqlite":
         return str(tmp_path / "outbox.db")
     return f"{request.getfixturevalue('nats').url}/k{random.randrange(10**9)}"
 
@@ -127,6 +122,7 @@ async def empty(store: OutboxStore, seconds: float = 20.0) -> None:
         await asyncio.sleep(0.05)
 
 
+@engines("sqlite")
 def test_the_runner_is_killed(config: Path, where: str) -> None:
     """Each call that is dialled again after a kill leaves each of its deliveries under one id."""
     calls = [f"c{number}" for number in range(size(40, 500))]
@@ -140,7 +136,7 @@ def test_the_runner_is_killed(config: Path, where: str) -> None:
                 await process.start()
                 if fault.injected < kills:
                     goal = random.randint(1, max(1, len(left) // 3))
-                    await until(lambda: len(process.values("ended")) >= goal)
+                    await until(lambda p=process, g=goal: len(p.values("ended")) >= g)
                     await asyncio.sleep(random.random() * 0.03)
                     await process.end(signal.SIGKILL)
                     fault.injected += 1
@@ -168,6 +164,7 @@ def test_the_runner_is_killed(config: Path, where: str) -> None:
     fault.check()
 
 
+@engines("nats")
 def test_the_worker_is_killed(config: Path, where: str) -> None:
     """What a killed worker held is sent again under the same id; the rest is sent once."""
     count, kills = size(200, 1000), size(2, 10)
@@ -181,8 +178,8 @@ def test_the_worker_is_killed(config: Path, where: str) -> None:
                 worker = Process("work", config, where, BILLING_URL=server.url)
                 await worker.start()
                 if number < kills:
-                    goal = len(server.seen) + random.randint(1, count // (kills + 1))
-                    await until(lambda: len(set(received(server))) >= min(goal, count))
+                    goal = min(count, len(server.seen) + random.randint(1, count // (kills + 1)))
+                    await until(lambda g=goal: len(set(received(server))) >= g)
                     await worker.end(signal.SIGKILL)
                     fault.injected += 1
             await empty(store)
@@ -197,6 +194,7 @@ def test_the_worker_is_killed(config: Path, where: str) -> None:
     fault.check()
 
 
+@engines("sqlite")
 def test_two_workers_race(config: Path, where: str) -> None:
     """Two workers and what fills the outbox share it; each delivery is sent once."""
     count = size(200, 1000)
@@ -224,6 +222,7 @@ def test_two_workers_race(config: Path, where: str) -> None:
     fault.check()
 
 
+@engines("nats")
 def test_sigterm_during_calls(config: Path, where: str) -> None:
     """No new call is taken, those that are on end, the outbox is flushed, the exit code is 0."""
     fault = Fault(f"SIGTERM during calls, {engine(where)}")
@@ -236,7 +235,7 @@ def test_sigterm_during_calls(config: Path, where: str) -> None:
                     "phone", config, where, *calls, BILLING_URL=server.url, CALL_SECONDS="0.4"
                 )
                 await process.start()
-                await until(lambda: len(process.values("begun")) >= 10)  # noqa: B023
+                await until(lambda p=process: len(p.values("begun")) >= 10)
                 fault.injected += 1
                 code = await process.end(signal.SIGTERM)
                 begun, ended = process.values("begun"), process.values("ended")
