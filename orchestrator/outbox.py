@@ -175,18 +175,22 @@ class Outbox:
         return self._clock.wall().timestamp()
 
     async def _run(self) -> None:
-        while True:
+        is_over = False
+        while not is_over:
             try:
-                is_idle = await self._start_due()
+                is_over = await self._turn()
             except Exception as error:  # noqa: BLE001 - its trouble must not end the deliveries
                 _log.warning("the outbox store failed", exc_info=error)
                 await asyncio.sleep(1.0)
-                continue
-            if is_idle and self._is_closing and not self._attempts:
-                if not await self._something_comes():
-                    return
-            elif is_idle:
-                await self._pause()
+
+    async def _turn(self) -> bool:
+        """Start what is due, or wait for it; True when all is done that a closing outbox does."""
+        if not await self._start_due():
+            return False
+        if self._is_closing and not self._attempts:
+            return not await self._something_comes()
+        await self._pause()
+        return False
 
     async def _something_comes(self) -> bool:
         """Whether the store wakes us while what was put last may be on its way."""
@@ -236,7 +240,7 @@ class Outbox:
 
     async def _attempt(self, entry: Entry) -> None:
         try:
-            if await self._store.is_closed(entry.address):
+            if await self._is_closed(entry):
                 await self._record(self._store.dead, entry, "its receiver answered 410 Gone before")
                 return
             await self._judge(entry, *await self._answer(entry))
@@ -250,6 +254,12 @@ class Outbox:
             self._busy[entry.endpoint] -= 1
             if not self._busy[entry.endpoint]:
                 del self._busy[entry.endpoint]
+
+    async def _is_closed(self, entry: Entry) -> bool:
+        try:
+            return await self._store.is_closed(entry.address)
+        except StoreFailed:
+            return False  # at worst its receiver says once more that it is gone
 
     async def _record(self, write: Callable[..., Awaitable[None]], *values: Any) -> None:
         """Tell the store what became of an entry; if it fails, again, for half the lease."""

@@ -128,7 +128,9 @@ class FallbackStore:
             self._behind.pop(entry.id, None)
         if entries:
             _log.info("deliveries were handed on", extra={"count": len(entries)})
-        self._may_hold = bool(entries) or await self._second.count("waiting") > 0
+        self._may_hold = False  # a put may say otherwise while we look
+        if entries or await self._second.count("waiting"):
+            self._may_hold = True
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """When the next entry could be claimed or handed on, or the first store is tried again."""
@@ -138,7 +140,11 @@ class FallbackStore:
             if self.is_away and room.is_ordered and self._behind:
                 times = times[-1:]  # what must not be sent from here would be due all the time
         else:
-            times.append(await self._first.next_due(now, room))
+            try:
+                times.append(await self._first.next_due(now, room))
+            except StoreFailed as error:
+                self._went_away(str(error))
+                times.append(now)
         return min((due for due in times if due is not None), default=None)
 
     # --- what concerns one entry is said to the store that gave it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from collections import Counter
@@ -67,11 +68,14 @@ async def watched(fault: Fault) -> AsyncIterator[None]:
             fault.lag = max(fault.lag, time.perf_counter() - wall - 0.002)
             fault.stall = max(fault.stall, time.thread_time() - mine)
 
+    gc.collect()
+    gc.freeze()  # what other tests left behind is not our own work
     task = asyncio.create_task(watch())
     try:
         yield
     finally:
         task.cancel()
+        gc.unfreeze()
 
 
 HEAD = ("fault", "injected", "survived", "deliveries", "lost", "sent again", "doubled",
