@@ -39,9 +39,10 @@ faults: $(READY) ## kill, starve and deceive the delivery, in full: minutes; `ma
 bench: $(READY) ## the benchmarks, as ratios to a named alternative
 	$(BIN)/python -m benchmarks
 
-schema: $(READY) ## write schema/orchestrator.schema.json anew
+schema: $(READY) ## write schema/orchestrator.schema.json and docs/actions.md anew
 	$(BIN)/orchestrator schema > schema/orchestrator.schema.json.new
 	mv schema/orchestrator.schema.json.new schema/orchestrator.schema.json
+	$(BIN)/orchestrator actions --format markdown > docs/actions.md
 
 editors: $(READY) ## our schema in check-jsonschema (PyPI) and yaml-language-server (npm), beside validate
 	test -x .venv-editors/bin/check-jsonschema || { $(PYTHON) -m venv .venv-editors && \

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.journal import kind_of_line
+
 __all__ = ["Effect", "Effects", "effects_of", "waits_of"]
 
 Line = Mapping[str, Any]
@@ -54,14 +56,15 @@ def effects_of(lines: Sequence[Line]) -> Effects:
     happened, failures, unanswered = [], 0, 0
     state, seconds = "", 0.0
     for line in lines:
-        if "do" in line:
+        kind = kind_of_line(line)
+        if kind == "do":
             happened.append(_command(line))
-        elif "act" in line and line["act"] not in QUIET:
+        elif kind == "act" and line["act"] not in QUIET:
             happened.append(Effect(line["t"], "requests", f"{line['act']}{_target(line)}"))
-        elif "step" in line:
+        elif kind == "step":
             failures += line["status"] in ("failed", "timed_out")
             unanswered += line["status"] == "not_sent"
-        elif line.get("session") == "call_end":
+        elif kind == "session" and line["session"] == "call_end":
             state, seconds = str(line.get("state", "")), float(line["t"])
     return Effects(tuple(happened), waits_of(lines), failures, unanswered, state, seconds)
 
@@ -84,11 +87,11 @@ def _target(line: Line) -> str:
 
 def waits_of(lines: Iterable[Line]) -> float:
     """Seconds that steps made the caller wait; what runs side by side counts once."""
-    lines = list(lines)
-    detached = [line["at"] for line in lines if line.get("background") and "at" in line]
+    ours = [line for line in lines if kind_of_line(line) in ("hook", "step")]
+    detached = [line["at"] for line in ours if line.get("background")]
     spans = sorted(
         (line["t"] - line["ms"] / 1000, line["t"])
-        for line in lines
+        for line in ours
         if "step" in line and line.get("ms", 0) >= SHORTEST and not _is_apart(line["at"], detached)
     )
     total, until = 0.0, float("-inf")

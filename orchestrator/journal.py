@@ -30,6 +30,7 @@ __all__ = [
     "dump_line",
     "encode",
     "file_name",
+    "kind_of_line",
 ]
 
 Record = tuple[Any, ...]
@@ -331,6 +332,16 @@ class DirectorySink:
         text = "".join(dump_line(line) + "\n" for line in encode(records, redactor, began))
         with (self.directory / file_name(call_id)).open(mode, encoding="utf-8") as file:
             file.write(text)
+
+
+#: Keys by which a line says what it is. The first one counts: events and commands have fields of
+#: their own, which may be called like any other.
+_KINDS = ("event", "do", "call", "hook", "act", "step", "timer", "note", "end", "session", "runner")
+
+
+def kind_of_line(line: Mapping[str, Any]) -> str:
+    """What a line of a journal records: `event`, `do`, `call`, `hook` ...; empty if unknown."""
+    return next((kind for kind in _KINDS if kind in line), "")
 
 
 def dump_line(line: Line) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from orchestrator.callscript import CallScript, parse_script
 from orchestrator.errors import ScriptError
+from orchestrator.journal import kind_of_line
 from orchestrator.scriptevent import json_line, read_text
 
-__all__ = ["JournalFile", "parse_journal", "read_journal"]
+__all__ = ["JournalFile", "is_session_end", "parse_journal", "read_journal"]
 
 Line = Mapping[str, Any]
 
@@ -38,21 +39,31 @@ class JournalFile:
     @property
     def hook_names(self) -> tuple[str, ...]:
         """The hooks that ran or were kept from running, in the order met."""
-        return tuple(dict.fromkeys(str(line["hook"]) for line in self.lines if "hook" in line))
+        return tuple(dict.fromkeys(str(line["hook"]) for line in self.hook_lines))
+
+    @property
+    def hook_lines(self) -> tuple[Line, ...]:
+        """The lines of hooks: those that ran, were kept from running, or ended early."""
+        return tuple(line for line in self.lines if kind_of_line(line) == "hook")
 
     @property
     def end(self) -> float | None:
         """When the session ended, in seconds; None when the journal breaks off before."""
-        return next((line["t"] for line in self.lines if line.get("session") == "call_end"), None)
+        return next((line["t"] for line in self.lines if is_session_end(line)), None)
 
     def of_hook(self, name: str) -> tuple[Line, ...]:
         """The lines that concern one hook, by its name or key: its decisions, steps, commands."""
-        keys = {line["at"] for line in self.lines if name in (line.get("hook"), line.get("at"))}
+        keys = {line["at"] for line in self.hook_lines if name in (line["hook"], line["at"])}
         return tuple(line for line in self.lines if any(_belongs(line, key) for key in keys))
 
 
+def is_session_end(line: Line) -> bool:
+    """Whether the line says that the session ended."""
+    return kind_of_line(line) == "session" and line["session"] == "call_end"
+
+
 def _belongs(line: Line, key: str) -> bool:
-    at = line.get("at") or line.get("by")
+    at = None if kind_of_line(line) == "event" else line.get("at") or line.get("by")
     return isinstance(at, str) and (at == key or at.startswith((f"{key}.", f"{key}/")))
 
 
@@ -85,23 +96,34 @@ def parse_journal(text: str, path: str = "<journal>") -> JournalFile:
     return JournalFile(path, tuple(lines), parse_script(text, path))
 
 
-_TEXTS = ("hook", "at", "by", "step", "act", "do", "timer", "event", "status")
+#: Keys that readers rely on, by what they hold; `runner` and `session` too are names of events.
+_TEXTS = ("hook", "at", "by", "step", "act", "do", "timer", "event", "status", "runner", "session",
+          "on", "id", "error", "why", "started_at")  # fmt: skip
+_NUMBERS = ("t", "ms", "n")
+_MAPPINGS = ("with", "saw", "end")
 
 
 def _checked(line: dict[str, Any]) -> Line:
     """The line, if a reader can rely on its shape."""
-    if "call" in line and "event" not in line:
+    kind = kind_of_line(line)
+    if kind == "call":
         return line
-    t = line.get("t")
-    if isinstance(t, bool) or not isinstance(t, int | float):
+    if line.get("t") is None:
         raise ScriptError("the line has no time; a line of a journal has `t`, in seconds")
-    for name in _TEXTS:
-        if name in line and not isinstance(line[name], str):
-            raise ScriptError(f"{name!r} must be text")
-    if "act" in line and not isinstance(line.get("with"), dict | None):
-        raise ScriptError("'with' must be a mapping")
-    for name, others in (("step", ("at", "status")), ("act", ("at",)), ("hook", ("at",))):
-        for other in others if name in line else ():
-            if other not in line:
-                raise ScriptError(f"a line with {name!r} needs {other!r}")
+    for names, kinds, what in (
+        (_TEXTS, (str,), "text"),
+        (_NUMBERS, (int, float), "a number"),
+        (_MAPPINGS, (dict,), "a mapping"),
+    ):
+        for name in names:
+            if _is_ours(name, kind, line) and not isinstance(line[name], kinds):
+                raise ScriptError(f"{name!r} must be {what}")
+    for other in {"step": ("at", "status"), "act": ("at",), "hook": ("at",)}.get(kind, ()):
+        if other not in line:
+            raise ScriptError(f"a line with {kind!r} needs {other!r}")
     return line
+
+
+def _is_ours(name: str, kind: str, line: Line) -> bool:
+    """Whether the key has our meaning: events and commands have fields of their own."""
+    return name in line and (name in ("t", kind) or kind not in ("event", "do", "note", "timer"))

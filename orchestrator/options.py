@@ -116,7 +116,9 @@ class Option:
 
     def accepts(self, kind: OptionKind) -> bool:
         """Whether it is of this kind, or one of its variants is."""
-        return self.kind == kind or any(v.accepts(kind) for v in self.variants)
+        if self.kind == kind:
+            return True
+        return bool(self.variants) and any(v.accepts(kind) for v in self.variants)
 
     def accepts_item(self, kind: OptionKind) -> bool:
         """Whether it takes a list whose items are of this kind."""
@@ -392,7 +394,7 @@ def json_schema(option: Option) -> dict[str, Any]:
     """The JSON Schema of what may be written for an option, templates included."""
     schema = _written(option)
     if option.is_nullable:
-        schema = {"anyOf": [schema, {"type": "null"}]}
+        schema = {"if": {"type": "null"}, "else": schema}
     if option.doc:
         schema["description"] = option.doc
     if not option.is_required and isinstance(option.default, (str, int, float, bool)):
@@ -410,11 +412,11 @@ def _written(option: Option) -> dict[str, Any]:
                 number["minimum"] = option.low
             if option.high is not None:
                 number["maximum"] = option.high
-            return {"anyOf": [number, dict(_TEMPLATE)]}
+            return _or_template(number)
         case "bool":
-            return {"anyOf": [{"type": "boolean"}, dict(_TEMPLATE)]}
+            return _or_template({"type": "boolean"})
         case "choice":
-            return {"anyOf": [{"enum": list(option.choices)}, dict(_TEMPLATE)]}
+            return {"if": dict(_TEMPLATE), "else": {"enum": list(option.choices)}}
         case "duration":
             return dict(_DURATION)
         case "steps":
@@ -432,8 +434,18 @@ def _written(option: Option) -> dict[str, Any]:
         case "url":
             return {"type": "string", "pattern": r"^https?://|^\$\{"}
         case "either":
-            return {"anyOf": [json_schema(v) for v in option.variants]}
+            return _one_of(option.variants)
     return {"type": ["string", "number"] if option.kind == "text" else "string"}
+
+
+def _one_of(variants: tuple[Option, ...]) -> dict[str, Any]:
+    """A value of one of several kinds; a list is judged as a list, for specific messages."""
+    lists = [v for v in variants if v.kind == "list"]
+    others = [json_schema(v) for v in variants if v.kind != "list"]
+    rest = others[0] if len(others) == 1 else {"anyOf": others}
+    if len(lists) != 1 or not others:
+        return {"anyOf": [json_schema(v) for v in variants]}
+    return {"if": {"type": "array"}, "then": json_schema(lists[0]), "else": rest}
 
 
 def _or_template(schema: dict[str, Any]) -> dict[str, Any]:

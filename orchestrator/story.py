@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from orchestrator.journal import kind_of_line
+
 __all__ = ["shown", "tell", "tell_line", "tell_why"]
 
 Line = Mapping[str, Any]
@@ -25,11 +27,9 @@ def tell(lines: Iterable[Line]) -> Iterator[str]:
 
 def tell_line(line: Line) -> str:
     """One line of a journal."""
-    for key, words in _WORDS.items():
-        if key in line:
-            text = words(line)
-            return text if "t" not in line else f"{line['t']:9.3f}  {text}"
-    return f"{line.get('t', 0):9.3f}  {shown(dict(line), 200)}"
+    words = _WORDS.get(kind_of_line(line))
+    text = words(line) if words is not None else shown(dict(line), 200)
+    return text if "t" not in line else f"{line['t']:9.3f}  {text}"
 
 
 def _call(line: Line) -> str:
@@ -144,9 +144,10 @@ def tell_why(lines: Iterable[Line], name: str) -> Iterator[str]:
     """For each time that a hook was asked: the event, whether it ran, and what decided."""
     event: Line = {}
     for line in lines:
-        if any(key in line for key in ("event", "runner", "session")):
+        kind = kind_of_line(line)
+        if kind in ("event", "runner", "session"):
             event = line
-        elif name in (line.get("hook"), line.get("at")) and "ran" in line:
+        elif kind == "hook" and name in (line["hook"], line["at"]) and "ran" in line:
             yield f"{line['t']:9.3f}  on {_on(event, line)}"
             yield f"{'':11}{_verdict(line)}"
 

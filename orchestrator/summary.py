@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
+
+from orchestrator.journal import kind_of_line
 
 __all__ = ["CallSummary", "add_up", "summarize"]
 
@@ -32,16 +35,17 @@ class CallSummary:
     state: str = ""
 
 
-def summarize(lines: Iterable[Mapping[str, object]], call: str = "") -> CallSummary:
+def summarize(lines: Iterable[Mapping[str, Any]], call: str = "") -> CallSummary:
     """The counts of one journal."""
     counts: dict[str, int] = {}
     seconds, state = 0.0, ""
     for line in lines:
-        if "call" in line and isinstance(line["call"], Mapping):
+        kind = kind_of_line(line)
+        if kind == "call" and isinstance(line["call"], Mapping):
             call = str(line["call"].get("id", call))
         for name in _counted(line):
             counts[name] = counts.get(name, 0) + 1
-        if line.get("session") == "call_end" and isinstance(line["t"], float | int):
+        if kind == "session" and line["session"] == "call_end":
             seconds, state = float(line["t"]), str(line.get("state", ""))
     return CallSummary(call, seconds=seconds, state=state, **counts)
 
@@ -49,18 +53,19 @@ def summarize(lines: Iterable[Mapping[str, object]], call: str = "") -> CallSumm
 _COMMANDS = {"say": "says", "transfer": "transfers", "end_call": "ends"}
 
 
-def _counted(line: Mapping[str, object]) -> Iterable[str]:
-    if "step" in line:
+def _counted(line: Mapping[str, Any]) -> Iterable[str]:
+    kind = kind_of_line(line)
+    if kind == "step":
         yield "steps"
         if line.get("status") in _BAD:
             yield "failed"
         elif line.get("status") == "not_sent":
             yield "not_sent"
-    elif "do" in line and line["do"] in _COMMANDS:
+    elif kind == "do" and line["do"] in _COMMANDS:
         yield _COMMANDS[str(line["do"])]
-    elif "act" in line:
+    elif kind == "act":
         yield "acts"
-    elif line.get("ran") is True:
+    elif kind == "hook" and line.get("ran") is True:
         yield "hooks"
     elif line.get("event") == "user_turn":
         yield "turns"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from tests.cli import ROOT
@@ -15,8 +16,9 @@ PASSES = "tests:\n  - name: a nudge\n    expect: [{t: 8, say: any}]\n"
 
 def run_pytest(folder: Path, *args: str) -> tuple[int, str]:
     """Run pytest as a user does, with our plugin installed."""
-    command = [sys.executable, "-m", "pytest", "-p", "orchestrator.pytest_plugin",
-               "-p", "no:cacheprovider", *args]  # fmt: skip
+    is_installed = bool(entry_points(group="pytest11", name="orchestrator"))
+    plugin = [] if is_installed else ["-p", "orchestrator.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", *plugin, "-p", "no:cacheprovider", *args]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ran = subprocess.run(
         command, cwd=folder, env=environment, text=True, capture_output=True, timeout=60,

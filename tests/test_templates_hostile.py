@@ -147,3 +147,9 @@ def test_no_text_ever_breaks_the_engine(text):
             assert fault.length >= 1
         with suppress(TemplateFailed):
             template.compile()(FakeScope())
+
+
+@pytest.mark.parametrize("text", ["{{ ''.A }}", "{{ 1 is 1 }}", "{{ 'a'[0]['b'] }}"])
+def test_python_has_no_say_in_templates(text: str) -> None:
+    """A template that makes Python warn about its code is compiled without a warning."""
+    parse_template(text).compile()

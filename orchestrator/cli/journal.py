@@ -60,7 +60,7 @@ def show(call: str, journal_dir: Path, hook: str | None, why: str | None, form: 
         _check_hook(journal, name)
     lines = journal.of_hook(name) if name is not None else journal.lines
     if form == "json":
-        kept = [line for line in lines if not why or "ran" in line]
+        kept = [line for line in lines if not why or line in journal.hook_lines]
         click.echo(json.dumps([dict(line) for line in kept], indent=2, ensure_ascii=False))
         return
     for text in tell_why(journal.lines, why) if why else tell(lines):
@@ -84,7 +84,7 @@ def _file(call: str, directory: Path) -> Path:
 
 
 def _check_hook(journal: JournalFile, name: str) -> None:
-    keys = [str(line["at"]) for line in journal.lines if "hook" in line]
+    keys = [str(line["at"]) for line in journal.hook_lines]
     if name in journal.hook_names or name in keys:
         return
     near = near_miss(name, [*journal.hook_names, *keys])

@@ -62,7 +62,7 @@ def _rows(difference: Difference) -> Iterator[_Row]:
         is_culprit = happening is difference.culprit
         if not (match or is_culprit or happening.is_outward or happening.word in words):
             continue
-        while not met and match is None and left and _is_due(left[0], happening):
+        while left and _is_due(left[0], happening):
             yield _left_row(left.pop(0), failed)
         if failed is not None and left and left[0] is failed and _is_instead(failed, happening):
             yield _Row(happening.t, left.pop(0).expectation.text, describe(happening), ">")

@@ -90,10 +90,8 @@ def match_in_order(
     for expectation in expected:
         found = next((i for i in range(start, len(actual)) if expectation.accepts(actual[i])), None)
         matches.append(Match(expectation, None if found is None else actual[found]))
-        if found is None:
-            break
-        start = found + 1
-    return (*matches, *(Match(e, None) for e in expected[len(matches) :]))
+        start = start if found is None else found + 1
+    return tuple(matches)
 
 
 def first_difference(expected: Expected, played: Played) -> Difference | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from orchestrator.journal import kind_of_line
 from orchestrator.testing.given import Answer, Given
 
 __all__ = ["LOCAL_ACTIONS", "answers_of", "given_of"]
@@ -32,9 +33,10 @@ def answers_of(lines: Iterable[Line]) -> dict[str, list[dict[str, Any]]]:
 def _answers(lines: Iterable[Line]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     acting: set[str] = set()
     for line in lines:
-        if "act" in line and line["act"] not in LOCAL_ACTIONS:
+        kind = kind_of_line(line)
+        if kind == "act" and line["act"] not in LOCAL_ACTIONS:
             acting.add(line["at"])
-        elif "step" in line and line["at"] in acting:
+        elif kind == "step" and line["at"] in acting:
             acting.discard(line["at"])
             answer = _answer(line)
             if answer is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.callscript import CallScript, TimedEvent
 from orchestrator.clock import VIRTUAL_START
+from orchestrator.journalfile import is_session_end
 from orchestrator.memory import Memory
 from orchestrator.plan import Plan
 from orchestrator.replay import Played, play
@@ -90,7 +91,7 @@ def _latest(expected: Expected) -> float:
 
 def _last_met(expected: Expected, played: Played) -> float | None:
     """When the last expectation was met while the call was on; None when one was not met."""
-    end = next((line["t"] for line in played.clear if line.get("session") == "call_end"), 0.0)
+    end = next((line["t"] for line in played.clear if is_session_end(line)), 0.0)
     matches = match_in_order(expected.timeline, happenings(played.clear))
     times = [match.happening.t for match in matches if match.happening is not None]
     if len(times) < len(matches):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from orchestrator.journal import kind_of_line
 from orchestrator.runtime import (
     Command,
     End,
@@ -83,12 +84,13 @@ def happenings(lines: Iterable[Mapping[str, Any]]) -> list[Happening]:
     found: list[Happening] = []
     acting: dict[str, Happening] = {}
     for line in lines:
-        if "act" in line:
+        kind = kind_of_line(line)
+        if kind == "act":
             acting[line["at"]] = Happening(
-                line["t"], line["act"], dict(line["with"] or {}), is_outward=True
+                line["t"], line["act"], dict(line.get("with") or {}), is_outward=True
             )
             found.append(acting[line["at"]])
-        elif "step" in line:
+        elif kind == "step":
             _step(line, acting.pop(line["at"], None), found)
         else:
             found.extend(_others(line))
@@ -98,7 +100,7 @@ def happenings(lines: Iterable[Mapping[str, Any]]) -> list[Happening]:
 def _step(line: Mapping[str, Any], act: Happening | None, found: list[Happening]) -> None:
     outcome = {key: line[key] for key in ("status", "output", "error", "id") if key in line}
     if act is not None:  # the options keep their names: an action may have one called `status`
-        act.value = {**outcome, **act.value}
+        act.value.update({k: v for k, v in outcome.items() if k not in act.value})
     elif line["status"] != "skipped" and line["step"] not in _SENT:
         output = outcome.get("output")
         value = output if line["step"] == "set" and isinstance(output, dict) else outcome
@@ -106,15 +108,16 @@ def _step(line: Mapping[str, Any], act: Happening | None, found: list[Happening]
 
 
 def _others(line: Mapping[str, Any]) -> Iterable[Happening]:
-    if "do" in line:
+    kind = kind_of_line(line)
+    if kind == "do":
         yield Happening(line["t"], line["do"], _command(line), is_outward=True)
-    elif "hook" in line and "ran" in line:
+    elif kind == "hook" and "ran" in line:
         rest = {key: value for key, value in line.items() if key not in ("t", "hook", "ran")}
         word = "hook" if line["ran"] else "skipped"
         yield Happening(line["t"], word, {"name": line["hook"], **rest})
-    elif "event" in line:
+    elif kind == "event":
         yield Happening(line["t"], "event", {k: v for k, v in line.items() if k != "t"})
-    elif "timer" in line:
+    elif kind == "timer":
         rest = {key: value for key, value in line.items() if key not in ("t", "timer")}
         yield Happening(line["t"], "timer", {"name": line["timer"], **rest})
 

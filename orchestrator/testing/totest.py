@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.journalfile import JournalFile
+from orchestrator.journal import kind_of_line
+from orchestrator.journalfile import JournalFile, is_session_end
 from orchestrator.testing.recorded import LOCAL_ACTIONS, answers_of
 from orchestrator.testing.timeline import MAIN_FIELDS
 
@@ -81,10 +82,11 @@ def _events(journal: JournalFile) -> Iterator[dict[str, Any]]:
 
 def _expected(journal: JournalFile) -> Iterator[dict[str, Any]]:
     for line in journal.lines:
-        if "do" in line:
+        kind = kind_of_line(line)
+        if kind == "do":
             main = MAIN_FIELDS.get(line["do"], "")
             yield {"t": line["t"], line["do"]: _literal(line[main]) if main in line else "any"}
-        elif "act" in line and line["act"] not in LOCAL_ACTIONS:
+        elif kind == "act" and line["act"] not in LOCAL_ACTIONS:
             yield {"t": line["t"], line["act"]: _told(line.get("with") or {})}
 
 
@@ -100,7 +102,7 @@ def _told(options: Mapping[str, Any]) -> Any:
 
 
 def _state(journal: JournalFile) -> list[str]:
-    ends = (line.get("state") for line in journal.lines if line.get("session") == "call_end")
+    ends = (line.get("state") for line in journal.lines if is_session_end(line))
     state = next(ends, None)
     return [f"    state: {_flow(state)}"] if isinstance(state, str) else []
 

@@ -69,12 +69,17 @@ def survey(config: Config) -> Everywhere:
     fields = {name: constant_shape(value) for name, value in config.vars.items()}
     found = Everywhere(record(fields))
     hooks = [(hook, list(expanded(config, hook.walk()))) for hook in config.hooks]
+    hooks = [(hook, steps) for hook, steps in hooks if any(map(_gives, steps))]
     is_computed = any(s.kind == "set" or s.word == "emit" for _, steps in hooks for s in steps)
     for _ in range(_ROUNDS if is_computed else 1):
         before, found = found, _round(hooks, found)
         if (before.saved, before.emitted) == (found.saved, found.emitted):
             break
     return found
+
+
+def _gives(step: StepConfig) -> bool:
+    return step.save is not None or step.kind == "set" or step.word == "emit"
 
 
 def _round(hooks: list[tuple[HookConfig, list[StepConfig]]], before: Everywhere) -> Everywhere:
@@ -94,6 +99,9 @@ def _round(hooks: list[tuple[HookConfig, list[StepConfig]]], before: Everywhere)
 
 def expanded(config: Config, steps: Iterator[StepConfig]) -> Iterator[StepConfig]:
     """Steps and those of the chains that they run, each chain once."""
+    if not config.chains:
+        yield from steps
+        return
     seen: set[str] = set()
     queue = deque(steps)
     while queue:

@@ -34,11 +34,12 @@ def check_flow(config: Config, findings: Findings, lost: Iterable[str] = ()) -> 
     everywhere.lost = frozenset(lost)
     checker = TemplateChecker(findings)
     first: Known = {}
-    for pair, hooks in groupby(_in_order(config), key=lambda hook: (hook.scope, hook.event)):
+    for pair, group in groupby(_in_order(config), key=lambda hook: (hook.scope, hook.event)):
         known: Known = dict(first)
+        hooks = list(group)
+        event = everywhere.event_shape(hooks[0])
         for hook in hooks:
             values = ValueChecker(checker, hook, visits)
-            event = everywhere.event_shape(hook)
             saved = HookWalk(config, hook, values, everywhere, known, event, pair in _FIRST).run()
             lasting = {key: s for key, s in saved.items() if s.outlives}
             known.update({**merge({}, saved, known), **lasting})

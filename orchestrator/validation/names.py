@@ -39,9 +39,11 @@ def check_names(
 def _check_connection(
     config: Config, step: StepConfig, findings: Findings, lost: Container[str]
 ) -> None:
-    for name, option in step.action.options.items() if step.action is not None else ():
-        value = step.options.get(name)
-        if not option.accepts("connection") or value is None or value.parts or value.raw in lost:
+    if step.action is None:
+        return
+    for name, value in step.options.items():
+        is_connection = step.action.options[name].accepts("connection")
+        if not is_connection or value.parts or value.raw in lost:
             continue
         connection = config.connections.get(str(value.raw))
         known = ", ".join(config.connections) or "none is defined"

@@ -1,0 +1,54 @@
+"""The documents say what is true: commands, links, examples."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli import COMMANDS
+from orchestrator.validation import check_text
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A link to a file of the project is a file of the project."""
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_whole_configs_in_documents_are_good(page: Path) -> None:
+    """What a reader copies validates."""
+    for text in blocks(page, "yaml"):
+        if re.search(r"^version: 1", text, re.MULTILINE) and re.search(
+            r"^(session|runner):", text, re.MULTILINE
+        ):
+            checked = check_text(text, str(page))
+            assert checked.config is not None
+            assert checked.is_good, checked.problems
+
+
+def test_the_readme_names_every_command() -> None:
+    """A command that is added is described."""
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in COMMANDS if f"`{name}`" not in text] == []
+
+
+def test_the_manual_of_the_actions_is_fresh() -> None:
+    """docs/actions.md is what `orchestrator actions --format markdown` prints; `make schema`."""
+    from click.testing import CliRunner
+
+    from orchestrator.cli import group
+
+    result = CliRunner().invoke(group, ["actions", "--format", "markdown"])
+    assert (ROOT / "docs" / "actions.md").read_text() == result.output
