@@ -8,6 +8,7 @@ attempts and reason beside it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -60,6 +61,7 @@ class NatsStore:
         self._wake: Callable[[], None] = lambda: None
         self._pulls: dict[str, Pull] = {}  # by the token of the endpoint
         self._names: dict[str, str] = {}
+        self._making = asyncio.Lock()
         self._looked = 0.0
         self._open: dict[str, float] = {}
 
@@ -108,11 +110,15 @@ class NatsStore:
 
     async def _ensure(self, js: JetStreamContext, config: str, endpoint: str) -> None:
         """Make the consumer of an endpoint; it also tells others that the endpoint is there."""
+        name = token(endpoint)
+        async with self._making:  # many puts begin at once when calls come in
+            if name not in self._names:
+                await self._make_consumer(js, config, name)
+                self._names[name] = endpoint
+
+    async def _make_consumer(self, js: JetStreamContext, config: str, name: str) -> None:
         from nats.js.api import AckPolicy
 
-        name = token(endpoint)
-        if name in self._names:
-            return
         await js.add_consumer(
             self._link.stream("out"),
             durable_name=name,
@@ -122,11 +128,10 @@ class NatsStore:
             ack_wait=self._lease,
             max_ack_pending=MOST_OPEN,
         )
-        self._names[name] = endpoint
         self._add_pull(name, token(config or "-"))
 
     def _add_pull(self, name: str, config: str) -> None:
-        if name not in self._pulls:  # several puts may be here at once; there is one pull
+        if name not in self._pulls:  # `_discover` may have been here
             wake = lambda: self._wake()  # noqa: E731 - `watch` may come later
             self._pulls[name] = Pull(self._link, name, config, lease=self._lease, wake=wake)
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import resource
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator import AgentRunner, Orchestrator
+from orchestrator import outbox as outbox_module
 from orchestrator.action import Delivery
 from orchestrator.callscript import parse_script
 from orchestrator.clock import real_clock
-from orchestrator.errors import ConfigError, StoreFailed
+from orchestrator.errors import ActionFailed, ConfigError, StoreFailed
 from orchestrator.outbox import Outbox
 from orchestrator.outbox_store import OutboxStore
 from orchestrator.outboxes import sqlite_file
@@ -198,6 +202,48 @@ def test_the_nats_server_is_not_there_at_first(tmp_path: Path) -> None:
         asyncio.run(main(server))
     finally:
         server.kill()
+    fault.check()
+
+
+@pytest.mark.parametrize("kind", ["SQLite", "NATS"])
+def test_order_holds_whatever_fails(kind: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """With `order`, each call's deliveries leave in their order: two workers, one in ten refused."""
+    monkeypatch.setattr(outbox_module, "SCHEDULE", (0.0, *[0.02] * 7))
+    calls, each = size(15, 100), 10
+    fault = Fault(f"order with refusals and two workers, {kind}")
+    taken: list[str] = []
+    refused: set[str] = set()
+
+    async def send(sent: Delivery) -> None:
+        await asyncio.sleep(random.random() * 0.003)
+        if sent.id not in refused and random.random() < 0.1:
+            refused.add(sent.id)
+            raise ActionFailed("refused", retryable=True)
+        taken.append(sent.id)
+
+    async def main(open_store: Callable[[], OutboxStore]) -> None:
+        boxes = [Outbox(send, clock=real_clock(), store=open_store()) for _ in "12"]
+        async with watched(fault):
+            for number in range(each):
+                for call in range(calls):
+                    one = Delivery(f"{call}:{number}", "crm", "/", b"", order=f"c{call}")
+                    await boxes[number % 2].put(one)
+            end = time.monotonic() + 60
+            while len(taken) < calls * each and time.monotonic() < end:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        for box in boxes:
+            await box.aclose()
+
+    if kind == "SQLite":
+        asyncio.run(main(lambda: SqliteStore(tmp_path / "outbox.db")))
+    else:
+        with NatsServer(tmp_path / "nats") as server:
+            asyncio.run(main(lambda: NatsStore(server.url)))
+    fault.injected = fault.survived = len(refused)
+    fault.count([f"{c}:{n}" for c in range(calls) for n in range(each)], taken)
+    for call in range(calls):
+        mine = [one.partition(":")[2] for one in taken if one.startswith(f"{call}:")]
+        assert mine == [str(number) for number in range(each)]
     fault.check()
 
 

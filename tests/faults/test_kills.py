@@ -134,8 +134,8 @@ def test_the_runner_is_killed(config: Path, where: str) -> None:
             while left:
                 process = Process("phone", config, where, *left, BILLING_URL=server.url)
                 await process.start()
-                if fault.injected < kills:
-                    goal = random.randint(1, max(1, len(left) // 3))
+                if fault.injected < kills and len(left) > len(calls) // 4:
+                    goal = random.randint(1, len(calls) // kills)
                     await until(lambda p=process, g=goal: len(p.values("ended")) >= g)
                     await asyncio.sleep(random.random() * 0.03)
                     await process.end(signal.SIGKILL)
