@@ -78,7 +78,7 @@ class Traffic:
 
 
 def with_memory(path: Path) -> FallbackStore:
-    return FallbackStore(SqliteStore(path, lease=2.0), MemoryStore(), rest=0.2)
+    return FallbackStore(SqliteStore(path, lease=1.0), MemoryStore(), rest=0.2)
 
 
 def test_the_disk_is_full(tmp_path: Path) -> None:
@@ -192,7 +192,6 @@ def test_the_nats_server_is_not_there_at_first(tmp_path: Path) -> None:
             await traffic.put(5)
             assert time.monotonic() - began < 3.0
             await asyncio.to_thread(server.start)
-            await asyncio.sleep(1.0)
             await traffic.put(5)
         await traffic.finish(fault)
         assert traffic.failed == []
