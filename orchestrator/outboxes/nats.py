@@ -9,6 +9,7 @@ attempts and reason beside it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,12 +22,12 @@ from orchestrator.errors import StoreFailed
 from orchestrator.outbox_store import HORIZON, LEASE, Entry, Room, State
 from orchestrator.outboxes.nats_link import ANSWER, Link, Target, digest, token
 from orchestrator.outboxes.nats_pull import Pull
+from orchestrator.outboxes.nats_shelf import Shelf, dead_entry
 from orchestrator.outboxes.packed import pack, unpack
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
-    from nats.js.api import RawStreamMsg
 
 __all__ = ["NatsStore"]
 
@@ -57,6 +58,7 @@ class NatsStore:
     def __init__(self, url: str, *, lease: float = LEASE) -> None:
         self._link = Link(Target.parse(url))
         self._link.on_back = self._came_back
+        self._shelf = Shelf(self._link)
         self._lease = lease
         self._wake: Callable[[], None] = lambda: None
         self._pulls: dict[str, Pull] = {}  # by the token of the endpoint
@@ -178,7 +180,7 @@ class NatsStore:
             return None
         note: dict[str, Any] = {}
         if (data.num_delivered or 1) > 1:
-            note = await self._note(js, digest(delivery.id))
+            note = await self._shelf.note(js, digest(delivery.id))
         due = float(note.get("due", (message.headers or {}).get("Hook-Due", 0.0)))
         if now + 0.05 < due <= now + HORIZON:
             await message.nak(due - now)
@@ -194,10 +196,10 @@ class NatsStore:
     async def _turn(self, js: JetStreamContext, message: Msg, now: float) -> float | None:
         """Seconds until it is worth asking again; None when nothing of the chain is before it."""
         chain = message.subject.rpartition(".")[0] + ".*"
-        first = await self._next(js, "out", 1, chain)
+        first = await self._shelf.next(js, "out", 1, chain)
         if first is None or first.seq is None or first.seq >= message.metadata.sequence.stream:
             return None
-        note = await self._note(js, (first.subject or "").rpartition(".")[2])
+        note = await self._shelf.note(js, (first.subject or "").rpartition(".")[2])
         return min(max(TURN, float(note.get("due", 0.0)) - now), LONG_TURN)
 
     async def next_due(self, now: float, room: Room) -> float | None:
@@ -214,7 +216,7 @@ class NatsStore:
         async with self._talking() as js:
             await _message(entry).ack_sync(timeout=ANSWER)
             if entry.attempts > 1:
-                await self._purge(js, "note", digest(entry.id))
+                await self._shelf.purge(js, "note", digest(entry.id))
 
     async def later(self, entry: Entry, due: float, reason: str) -> None:
         """It failed and is due again."""
@@ -231,7 +233,7 @@ class NatsStore:
         async with self._talking() as js:
             await self._bury(js, entry, reason, message.metadata.sequence.stream)
             await message.ack_sync(timeout=ANSWER)
-            await self._purge(js, "note", digest(entry.id))
+            await self._shelf.purge(js, "note", digest(entry.id))
 
     async def _bury(self, js: JetStreamContext, entry: Entry, reason: str, number: int) -> None:
         head = {"attempts": entry.attempts, "reason": reason, "put_at": entry.put_at}
@@ -251,7 +253,7 @@ class NatsStore:
         if now - self._open.get(address, -CLOSED_MEMORY) < CLOSED_MEMORY:
             return False
         async with self._talking() as js:
-            if await self._last(js, "closed", digest(address)) is not None:
+            if await self._shelf.last(js, "closed", digest(address)) is not None:
                 return True
         if len(self._open) > 1_000:
             self._open.clear()
@@ -262,25 +264,28 @@ class NatsStore:
 
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back."""
+        from nats.js.errors import NotFoundError
+
         async with self._talking() as js:
-            letter = await self._last(js, "dead", digest(delivery_id))
+            letter = await self._shelf.last(js, "dead", digest(delivery_id))
             if letter is None:
                 return False
-            entry = _dead_entry(letter)
-            await self._purge(js, "closed", digest(entry.address))
-            await self._purge(js, "note", digest(delivery_id))
+            entry = dead_entry(letter)
+            await self._shelf.purge(js, "closed", digest(entry.address))
+            await self._shelf.purge(js, "note", digest(delivery_id))
             # Another id, or the server would drop it; the same for two who redrive at once.
             again = f"{delivery_id}:{letter.seq}:again"
             is_ours = await self._publish(js, entry.delivery, due, again)
-            await self._purge(js, "dead", digest(delivery_id))
+            with contextlib.suppress(NotFoundError):  # this letter only: it may be dead again
+                await js.delete_msg(self._link.stream("dead"), letter.seq or 0)
             return is_ours
 
     async def remove(self, delivery_id: str) -> bool:
         """Forget an entry."""
         async with self._talking() as js:
-            was_dead = await self._last(js, "dead", digest(delivery_id)) is not None
-            await self._purge(js, "dead", digest(delivery_id))
-            found = await self._waiting(js, delivery_id)
+            was_dead = await self._shelf.last(js, "dead", digest(delivery_id)) is not None
+            await self._shelf.purge(js, "dead", digest(delivery_id))
+            found = await self._shelf.waiting(js, delivery_id)
             if found is not None and found.seq is not None:
                 await js.delete_msg(self._link.stream("out"), found.seq)
             return was_dead or found is not None
@@ -288,11 +293,11 @@ class NatsStore:
     async def find(self, delivery_id: str) -> Entry | None:
         """The entry of this id, unless it is done."""
         async with self._talking() as js:
-            found = await self._waiting(js, delivery_id)
+            found = await self._shelf.waiting(js, delivery_id)
             if found is not None:
-                return await self._waiting_entry(js, found)
-            letter = await self._last(js, "dead", digest(delivery_id))
-            return None if letter is None else _dead_entry(letter)
+                return await self._shelf.entry(js, found)
+            letter = await self._shelf.last(js, "dead", digest(delivery_id))
+            return None if letter is None else dead_entry(letter)
 
     async def list(self, state: State | None = None, limit: int | None = None) -> Sequence[Entry]:
         """The entries that wait or are dead, or those in one state."""
@@ -301,14 +306,8 @@ class NatsStore:
         async with self._talking() as js:
             for kind in _STATES:
                 if state in (None, _STATES[kind]):
-                    entries += [entry async for entry in self._each(js, kind, most)]
+                    entries += [entry async for entry in self._shelf.each(js, kind, most)]
         return entries[:most]
-
-    async def _each(self, js: JetStreamContext, kind: str, most: int) -> AsyncIterator[Entry]:
-        number, subject = 1, self._link.subject(kind, ">")
-        while most and (found := await self._next(js, kind, number, subject)) is not None:
-            yield _dead_entry(found) if kind == "dead" else await self._waiting_entry(js, found)
-            number, most = (found.seq or number) + 1, most - 1
 
     async def count(self, state: State) -> int:
         """How many entries are in a state; of those done nothing is kept."""
@@ -317,46 +316,6 @@ class NatsStore:
         async with self._talking() as js:
             info = await js.stream_info(self._link.stream("out" if state == "waiting" else "dead"))
             return info.state.messages
-
-    async def _waiting(self, js: JetStreamContext, delivery_id: str) -> RawStreamMsg | None:
-        subject = self._link.subject("out", "*", "*", "*", digest(delivery_id))
-        return await self._next(js, "out", 1, subject)
-
-    async def _waiting_entry(self, js: JetStreamContext, found: RawStreamMsg) -> Entry:
-        note = await self._note(js, (found.subject or "").rpartition(".")[2])
-        delivery, attempts = _sound(found.data or b""), int(note.get("attempts", 0))
-        put_at = found.time.timestamp() if found.time else 0.0
-        due = float(note.get("due", put_at))
-        return Entry(delivery, due, "waiting", attempts, str(note.get("reason", "")), put_at)
-
-    async def _note(self, js: JetStreamContext, name: str) -> dict[str, Any]:
-        found = await self._last(js, "note", name)
-        note = json.loads(found.data) if found is not None and found.data else {}
-        return note if isinstance(note, dict) else {}
-
-    async def _last(self, js: JetStreamContext, kind: str, name: str) -> RawStreamMsg | None:
-        from nats.js.errors import NotFoundError
-
-        subject = self._link.subject(kind, name)
-        try:
-            return await js.get_msg(self._link.stream(kind), subject=subject, direct=True)
-        except NotFoundError:
-            return None
-
-    async def _next(
-        self, js: JetStreamContext, kind: str, number: int, subject: str
-    ) -> RawStreamMsg | None:
-        from nats.js.errors import NotFoundError
-
-        try:
-            return await js.get_msg(
-                self._link.stream(kind), number, subject, direct=True, next=True
-            )
-        except NotFoundError:
-            return None
-
-    async def _purge(self, js: JetStreamContext, kind: str, name: str) -> None:
-        await js.purge_stream(self._link.stream(kind), subject=self._link.subject(kind, name))
 
     def watch(self, wake: Callable[[], None]) -> None:
         """What to call when messages have come in."""
@@ -380,24 +339,3 @@ def _message(entry: Entry) -> Msg:
         raise StoreFailed(f"{entry.id} was not claimed here")
     found: Msg = message
     return found
-
-
-def _sound(packed: bytes) -> Delivery:
-    try:
-        return unpack(packed)
-    except StoreFailed as error:
-        return Delivery("", "", f"({error})", packed)
-
-
-def _dead_entry(found: RawStreamMsg) -> Entry:
-    line, _, packed = (found.data or b"").partition(b"\n")
-    head = json.loads(line)
-    when = found.time.timestamp() if found.time else 0.0
-    return Entry(
-        _sound(packed),
-        when,
-        "dead",
-        head["attempts"],
-        head["reason"],
-        float(head["put_at"] or when),
-    )
