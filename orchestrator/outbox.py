@@ -115,10 +115,13 @@ class Outbox:
             size = f"the body has {len(delivery.body):,} bytes"
             raise ActionFailed(f"{size}; {MOST_BYTES:,} is the most")
         try:
-            return await self._store.put(delivery, self._now())
+            is_new = await self._store.put(delivery, self._now())
         finally:
             self.start()
             self._wake.set()
+        if not is_new:  # a call that was dialled again, or played again under the same id
+            _log.info("a delivery is known already", extra={"delivery": delivery.id})
+        return is_new
 
     async def list(self, state: State | None = None) -> Sequence[Entry]:
         """The entries of the store."""

@@ -205,3 +205,20 @@ def test_once_sends_what_is_due_and_ends(outbox: Path, tmp_path: Path) -> None:
             await store.aclose()
 
     asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_virtual_time_makes_no_outbox(tmp_path: Path) -> None:
+    """Playing a call with webhooks touches neither the network nor the outbox of whoever plays."""
+    config, call = tmp_path / "support.yaml", tmp_path / "c.jsonl"
+    config.write_text(CONFIG)
+    call.write_text('{"t": 1, "event": "hangup"}\n')
+    environment = {
+        **os.environ,
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "BILLING_URL": "https://x.test",
+    }
+    del environment["ORCHESTRATOR_OUTBOX"]
+    command = [sys.executable, "-m", "orchestrator", "run", str(config), "--call", str(call)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "state").exists()
