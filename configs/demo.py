@@ -109,7 +109,9 @@ def show_caller(event: CallEvent) -> None:
 
 async def carry() -> None:
     """Carry the call."""
-    orchestrator = Orchestrator.from_file(HERE / "support-line.yaml", journals=FOLDER / "journals")
+    orchestrator = Orchestrator.from_file(
+        HERE / "support-line.yaml", journals=FOLDER / "journals", outbox=FOLDER / "outbox.db"
+    )
 
     async def entrypoint(ctx: CallContext) -> None:
         ctx.session.dialog_machine = Agent()

@@ -80,6 +80,7 @@ class _Compiler:
             needs=_needs(config),
             secrets=frozenset(self.env.secrets),
             names=_names(config),
+            secret_names=dict(self.env.secret_names),
             has_ladder=any(step.word == "silence_timer" for step in config.steps()),
             prepare=tuple(self.prepare),
         )
