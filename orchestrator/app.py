@@ -20,6 +20,7 @@ from orchestrator.attachment import Attachment
 from orchestrator.clock import Clock, VirtualLoop, real_clock, virtual_clock
 from orchestrator.compiler import compile_config
 from orchestrator.config import Config
+from orchestrator.errors import EnvironmentFailure
 from orchestrator.journal import DirectorySink, MemorySink, Sink
 from orchestrator.memory import Memory
 from orchestrator.outbox import Outbox
@@ -41,7 +42,8 @@ class Orchestrator:
     Args:
         config: a checked config, of `load_config` or `check_text`.
         variables: the environment; the process's own by default.
-        journals: a directory for one journal file a call; without it none is written.
+        journals: a directory for one journal file a call; without it none is written. The
+            environment variable `ORCHESTRATOR_JOURNAL_DAYS` says for how long they are kept.
         memory: the cross-call memory; by default one that lasts as long as this object.
         given: answers of outside systems, for tests.
         outbox: where deliveries are kept: a SQLite file, `nats://...`, `memory:`, or a store of
@@ -67,7 +69,7 @@ class Orchestrator:
         self.plan: Plan = compile_config(config, self._variables)
         self.memory = memory if memory is not None else Memory()
         self._given = given
-        self._sink = _make_sink(journals)
+        self._sink = _make_sink(journals, self._variables)
         self._choice = Choice(outbox, os.environ)
         self._outbox: Outbox | None = None
         self._services: Services | None = None
@@ -190,7 +192,16 @@ def _clock() -> Clock:
     return virtual_clock() if is_virtual else real_clock()
 
 
-def _make_sink(journals: str | Path | Sink | None) -> Sink:
+def _make_sink(journals: str | Path | Sink | None, variables: Mapping[str, str]) -> Sink:
     if journals is None:
         return MemorySink()
-    return DirectorySink(Path(journals)) if isinstance(journals, (str, Path)) else journals
+    if not isinstance(journals, (str, Path)):
+        return journals
+    days = variables.get("ORCHESTRATOR_JOURNAL_DAYS")
+    try:
+        keep = float(days) if days else None
+    except ValueError:
+        raise EnvironmentFailure(
+            f"ORCHESTRATOR_JOURNAL_DAYS is a number of days, not {days!r}"
+        ) from None
+    return DirectorySink(Path(journals), keep_days=keep)

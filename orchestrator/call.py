@@ -17,7 +17,7 @@ from typing import Any
 from orchestrator.commands import command_fields, send_command
 from orchestrator.errors import ActionFailed, LineGone
 from orchestrator.facts import CallFacts
-from orchestrator.journal import Journal
+from orchestrator.journal import Journal, Redactor
 from orchestrator.owned import Tasks, Timers
 from orchestrator.plan import Handler, Plan, Step
 from orchestrator.runtime import (
@@ -117,6 +117,7 @@ class Call:
         self.watchers: list[Callable[[str, Mapping[str, Any]], bool]] = []
         self._own_events: Counter[str] = Counter()
         self._recording_timer: asyncio.TimerHandle | None = None
+        self._open_redactor: Redactor | None = None
 
     @property
     def t(self) -> float:
@@ -194,6 +195,8 @@ class Call:
         await self.command(Recording("pause", reason), by)
         if self._recording_timer is not None:
             self._recording_timer.cancel()
+        else:
+            self._hide_digits(is_on=True)
         loop = asyncio.get_running_loop()
         self._recording_timer = loop.call_later(at_most, self._resume_recording_now, "its limit")
 
@@ -202,12 +205,23 @@ class Call:
         if self._recording_timer is not None:
             self._recording_timer.cancel()
             self._recording_timer = None
+            self._hide_digits(is_on=False)
         await self.command(Recording("resume"), by)
+
+    def _hide_digits(self, *, is_on: bool) -> None:
+        """While a recording is paused, digits go neither into the journal nor the transcript."""
+        journal = self.journal
+        journal.flush()  # what came before is shown as it was
+        self._open_redactor = self._open_redactor or journal.redactor
+        shown = self._open_redactor
+        journal.redactor = shown.without_digits() if is_on else shown
+        self.facts.hides_digits = is_on
 
     def _resume_recording_now(self, why: str) -> None:
         if self._recording_timer is not None:
             self._recording_timer.cancel()
             self._recording_timer = None
+            self._hide_digits(is_on=False)
             self.journal.note("the recording resumes by itself", why=why)
             self.spawn(self._resume_quietly())
 

@@ -11,17 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from types import CoroutineType
 from typing import Any, NoReturn, TypeVar
 
-__all__ = ["GRACE", "Cut", "Rest", "SelfCancelled", "StepCut", "StepTimeout", "bounded"]
+__all__ = ["BLOCKING", "GRACE", "Cut", "Rest", "SelfCancelled", "StepCut", "StepTimeout", "bounded"]
 
 T = TypeVar("T")
 
 #: Seconds that work gets to clean up after it was asked to stop, before it is given away.
 GRACE = 0.1
+
+
+#: Seconds in one turn after which work is said to block the event loop, and with it every call.
+BLOCKING = 0.1
 
 
 class StepTimeout(TimeoutError):
@@ -111,6 +116,7 @@ async def bounded(
     on_stray: Callable[[Rest], object],
     cut: Cut | None = None,
     grace: float = GRACE,
+    on_block: Callable[[float], object] | None = None,
 ) -> T:
     """The result of `work`, if it comes within `seconds` of its first suspension.
 
@@ -121,6 +127,7 @@ async def bounded(
             on. Time limits and task groups which such work holds open still belong to this task.
         cut: lets somebody else stop the work early.
         grace: seconds for cleaning up between the first and the second request to stop.
+        on_block: told when the work kept the event loop for longer than `BLOCKING` seconds.
 
     Raises:
         StepTimeout: the limit passed. What the work made of its cancellation is the cause.
@@ -128,7 +135,9 @@ async def bounded(
         SelfCancelled: the work ended as cancelled although nobody had cancelled the task.
         asyncio.CancelledError: the task was cancelled by somebody else, even if also late.
     """
-    driven = work if isinstance(work, CoroutineType) else _as_coroutine(work)
+    driven: Any = work if isinstance(work, CoroutineType) else _as_coroutine(work)
+    if on_block is not None:
+        driven = _Timed(driven, on_block)
     try:
         waiting = driven.send(None)
     except StopIteration as done:
@@ -150,6 +159,34 @@ async def bounded(
     if limit.asked:
         await _expired(limit, answer, on_stray)
     return result  # type: ignore[no-any-return]  # what the coroutine returned
+
+
+class _Timed:
+    """A coroutine whose turns are timed."""
+
+    __slots__ = ("_on_block", "_work", "close")
+
+    def __init__(self, work: Coroutine[Any, Any, Any], on_block: Callable[[float], object]) -> None:
+        self._work = work
+        self._on_block = on_block
+        self.close = work.close
+
+    def send(self, value: Any) -> Any:
+        """One turn."""
+        return self._turn(self._work.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """One turn that begins with an exception."""
+        return self._turn(self._work.throw, *error)
+
+    def _turn(self, step: Callable[..., Any], *given: Any) -> Any:
+        started = time.monotonic()
+        try:
+            return step(*given)
+        finally:
+            took = time.monotonic() - started
+            if took > BLOCKING:
+                self._on_block(took)
 
 
 async def _as_coroutine(work: Awaitable[T]) -> T:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from orchestrator.clock import Clock
 from orchestrator.durations import parse_duration
 from orchestrator.errors import ActionFailed
+from orchestrator.journal import hide_digits
 
 __all__ = ["CallFacts"]
 
@@ -31,6 +32,7 @@ class CallFacts:
         self.end_reason: str | None = None
         self.outcome: str | None = None
         self.transcript: list[dict[str, str]] = []
+        self.hides_digits = False
         self.turns = 0
         self.interruptions = 0
         self._clock = clock
@@ -80,7 +82,9 @@ class CallFacts:
         if name == "user_turn":
             self.turns += 1
             self.language = fields.get("language") or self.language
-            self.transcript.append({"who": "caller", "text": fields["text"]})
+            text = fields["text"]
+            said = hide_digits(text) if self.hides_digits else text
+            self.transcript.append({"who": "caller", "text": said})
         elif name == "agent_turn":
             self.transcript.append({"who": "agent", "text": fields["text"]})
         elif name == "interruption":

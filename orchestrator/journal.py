@@ -7,11 +7,13 @@ sink, off the call's path, with secrets (and, under `privacy: redact`, speech an
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import queue
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +33,7 @@ __all__ = [
     "dump_line",
     "encode",
     "file_name",
+    "hide_digits",
     "kind_of_line",
 ]
 
@@ -52,6 +55,7 @@ class Redactor:
         names: frozenset[str] = frozenset(),
     ) -> None:
         self.is_private = is_private
+        self.hides_digits = False
         self._names = names
         kept = sorted((s for s in secrets if s), key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
@@ -62,10 +66,17 @@ class Redactor:
         other._secrets = self._secrets
         return other
 
+    def without_digits(self) -> Redactor:
+        """The same, which also hides all digits: for what is said while a recording is paused."""
+        other = copy.copy(self)
+        other.hides_digits = True
+        return other
+
     def secret(self, value: Any) -> Any:
         """The value with every secret in its texts, keys included, as `***`."""
         if isinstance(value, str):
-            return self._secrets.sub("***", value) if self._secrets else value
+            text = self._secrets.sub("***", value) if self._secrets else value
+            return hide_digits(text) if self.hides_digits else text
         if isinstance(value, Mapping):
             return {self.secret(str(k)): self.secret(v) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
@@ -80,6 +91,11 @@ class Redactor:
         """Under `privacy: redact`, texts as their length and numbers of people as their end."""
         value = self.secret(value)
         return _mask(value) if self.is_private else value
+
+
+def hide_digits(text: str) -> str:
+    """The text with a star for every digit, of whatever script."""
+    return "".join("*" if c.isdigit() else c for c in text)
 
 
 def _mask(value: Any) -> Any:
@@ -310,12 +326,12 @@ class MemorySink:
 class DirectorySink:
     """One file a call, `<call id>.jsonl`, written by a thread of its own in batches.
 
-    A file that is there is never written over: a redial, or an id that makes the same file name,
-    gets `<call id>-2.jsonl`. A full or vanished disk is counted in `failures` and never reaches a
-    call.
+    With `keep_days`, journals older than that are removed. A file that is there is never written
+    over: a redial, or an id that makes the same file name, gets `<call id>-2.jsonl`. A full or
+    vanished disk is counted in `failures` and never reaches a call.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, keep_days: float | None = None) -> None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -323,6 +339,8 @@ class DirectorySink:
         self.directory = directory
         self.failures = 0
         self.last_failure = ""
+        self._keep = keep_days * 86_400 if keep_days is not None else None
+        self._pruned = 0.0
         self._files: dict[tuple[str, float], Path] = {}
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -346,6 +364,7 @@ class DirectorySink:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             try:
+                self._prune()
                 self._write(*item)
             except OSError as error:
                 self.failures += 1
@@ -362,6 +381,16 @@ class DirectorySink:
             file.write(text)
         if records[-1][0] is _end:
             del self._files[key]
+
+    def _prune(self) -> None:
+        """Once an hour, remove journals that nobody wrote to for longer than they are kept."""
+        now = time.time()
+        if self._keep is None or now < self._pruned + 3_600:
+            return
+        self._pruned = now
+        for path in self.directory.glob("*.jsonl"):
+            if path.stat().st_mtime < now - self._keep:
+                path.unlink(missing_ok=True)
 
     def _new_file(self, call_id: str) -> Path:
         name = file_name(call_id)

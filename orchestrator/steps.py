@@ -14,11 +14,12 @@ from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from orchestrator.call import Call, Scope
 from orchestrator.context import StepContext
-from orchestrator.deadline import StepTimeout, bounded
+from orchestrator.deadline import BLOCKING, StepTimeout, bounded
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, NotSent
 from orchestrator.journal import ACT, STEP
@@ -59,14 +60,17 @@ async def run_steps(call: Call, scope: Scope, steps: tuple[Step, ...]) -> None:
 async def run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
     """Run steps one after another; what one of them does stays in the journal."""
     now, append = call.journal.now, call.journal.records.append
-    started = now()
+    is_virtual, started = call.clock.is_virtual, now()
     for step in steps:
         if step.is_conditional and not _enter(call, scope, step):
             continue
         try:
             output = _ACTS[step.body.__class__](call, scope, step, step.body)
             if output.__class__ not in _DATA and inspect.isawaitable(output):
-                output = await bounded(output, step.timeout, on_stray=call.spawn)
+                watch = None if is_virtual else partial(_blocked, call, step)
+                output = await bounded(output, step.timeout, on_stray=call.spawn, on_block=watch)
+            elif not is_virtual and now() - started > BLOCKING:
+                _blocked(call, step, now() - started)
             if output.__class__ is Flow:
                 if output is not Flow.DONE:
                     status = "failed" if output is Flow.FAILED else "ok"
@@ -94,6 +98,12 @@ async def run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
             if step.id is not None:
                 _keep(scope, step.id, "ok", output, None)
     return Flow.DONE
+
+
+def _blocked(call: Call, step: Step, seconds: float) -> None:
+    """A step kept the event loop, and with it every call: say which."""
+    call.journal.note("a step blocked the event loop", at=step.key, seconds=round(seconds, 3))
+    _log.warning("a step blocked the event loop", extra={"step": step.key, "place": step.place})
 
 
 #: What is surely nothing to wait for; asking `isawaitable` costs ten times as much.

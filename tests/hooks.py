@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from typing import Any
 
 seen: list[Any] = []
@@ -84,6 +85,23 @@ async def odd(ctx: Any) -> None:
 async def nan(ctx: Any) -> float:
     """Return a number that JSON cannot hold."""
     return float("nan")
+
+
+async def flood(ctx: Any) -> None:
+    """Emit events without end."""
+    while True:
+        await ctx.emit("custom.flood", {})
+
+
+async def block(ctx: Any) -> None:
+    """Keep the event loop at once."""
+    time.sleep(0.15)  # noqa: ASYNC251
+
+
+async def block_later(ctx: Any) -> None:
+    """Keep it after a first wait."""
+    await asyncio.sleep(0)
+    time.sleep(0.15)  # noqa: ASYNC251
 
 
 async def for_ever(ctx: Any) -> None:

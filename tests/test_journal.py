@@ -121,3 +121,41 @@ def test_text_that_is_no_valid_unicode_is_written_escaped(tmp_path: Path) -> Non
     j.flush()
     sink.close()
     assert json.loads((tmp_path / "c1.jsonl").read_text())["text"] == "\ud83d"
+
+
+def test_digits_during_a_recording_pause_are_in_no_line_and_in_no_transcript() -> None:
+    """A card number that is read out while the recording is off stays off."""
+    text = """
+    session:
+      agent_turn: [{recording: {pause: card, max: 60s}}]
+      user_turn: [{log: "heard {{ event.text }}"}]
+      dtmf: [{log: "key {{ event.digit }}"}]
+      interruption: [{recording: resume}]
+      call_end: [{log: {message: all, fields: {turns: "{{ call.transcript }}"}}}]
+    """
+    events = [
+        {"t": 1, "agent_turn": "Your card number?"}, {"t": 2, "user_turn": "4242 4242"},
+        {"t": 3, "dtmf": "7"}, {"t": 4, "event": "interruption"}, {"t": 5, "user_turn": "at 5 pm"},
+        {"t": 6, "hangup": ""},
+    ]  # fmt: skip
+    dumped = json.dumps(run(text, events).lines)
+    assert "4242" not in dumped
+    assert "key 7" not in dumped
+    assert "heard **** ****" in dumped
+    assert "heard at 5 pm" in dumped
+
+
+def test_journals_are_removed_when_they_are_too_old(tmp_path: Path) -> None:
+    """Those of the last days stay."""
+    import os
+    import time
+
+    for name, age in (("old.jsonl", 40), ("new.jsonl", 1), ("other.txt", 40)):
+        (tmp_path / name).write_text("{}")
+        os.utime(tmp_path / name, (time.time() - age * 86_400,) * 2)
+    sink = DirectorySink(tmp_path, keep_days=30)
+    j = journal(sink)
+    j.note("x")
+    j.flush()
+    sink.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c1.jsonl", "new.jsonl", "other.txt"]
