@@ -136,14 +136,19 @@ async def bounded(
         asyncio.CancelledError: the task was cancelled by somebody else, even if also late.
     """
     driven: Any = work if isinstance(work, CoroutineType) else _as_coroutine(work)
-    if on_block is not None:
-        driven = _Timed(driven, on_block)
+    started = time.monotonic()
     try:
         waiting = driven.send(None)
     except StopIteration as done:
+        if on_block is not None and (took := time.monotonic() - started) > BLOCKING:
+            on_block(took)
         return done.value  # type: ignore[no-any-return]  # StopIteration is not generic
     except asyncio.CancelledError as error:  # nothing was awaited yet that could have brought it
         raise SelfCancelled from error
+    if on_block is not None:
+        if (took := time.monotonic() - started) > BLOCKING:
+            on_block(took)
+        driven = _Timed(driven, on_block)
     limit = _Limit(seconds, cut, grace)
     answer: BaseException | None = None
     try:
