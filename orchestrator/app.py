@@ -23,6 +23,7 @@ from orchestrator.journal import DirectorySink, MemorySink, Sink
 from orchestrator.memory import Memory
 from orchestrator.plan import Plan
 from orchestrator.runtime import RunnerLike
+from orchestrator.runtimes.unpod import UnpodRunner, adapt, guard
 from orchestrator.services import GivenLike, Services
 from orchestrator.validation import load_config
 
@@ -83,7 +84,13 @@ class Orchestrator:
         """
         for prepare in self.plan.prepare:
             prepare()
-        return Attachment(self, runner)
+        adapted = adapt(runner)
+        if isinstance(adapted, UnpodRunner):
+            adapted.on_shutdown = self.aclose
+        return Attachment(self, adapted)
+
+    #: Wraps an entrypoint of the Unpod SDK, so that a hang-up during a reply is no failure.
+    guard = staticmethod(guard)
 
     def reload(self) -> None:
         """Read the config file again; calls that are on keep the plan they started with.
