@@ -98,7 +98,7 @@ class Translator:
 
 
 def _measurements(values: Mapping[str, Any], *, own_only: bool = False) -> list[CallEvent]:
-    names = [name for name in _TURN_MEASURED if not own_only or name in _OWN_MEASURED]
+    names = [n for n in _TURN_MEASURED if not own_only or (n in _OWN_MEASURED and values.get(n))]
     return _metrics({f"turn.{name}": values.get(name) for name in names})
 
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.runtimes.unpod_peer import Peer
 from unpod.connectivity.runner import AgentRunner
 
 from orchestrator import Orchestrator
 from orchestrator.journal import Redactor, encode
+from tests.runtimes.unpod_peer import Peer
 
 
 class Lines:
@@ -110,3 +110,41 @@ def played(main: Awaitable[None], seconds: float = 60.0) -> None:
             await main
 
     asyncio.run(bounded())
+
+
+class Scene:
+    """A peer, the SDK's runner with a config attached, and what both saw."""
+
+    def __init__(self, peer: Peer, runner: Any, orchestrator: Orchestrator, lines: Lines) -> None:
+        self.peer = peer
+        self.runner = runner
+        self.orchestrator = orchestrator
+        self.lines = lines
+
+    async def settle(self, redial: float = 2.0) -> None:
+        """Wait until the call's end was told."""
+        async with asyncio.timeout(redial + 10):
+            while not self.lines.of(runner="call_end"):
+                await asyncio.sleep(0.02)
+        await self.orchestrator.aclose()
+
+
+@contextlib.asynccontextmanager
+async def scene(
+    text: str, folder: Path, enter: Any = None, *, guarded: bool = False, **options: Any
+) -> AsyncIterator[Scene]:
+    orchestrator, lines = orchestrate(text, folder)
+    enter = enter or entrypoint()
+    async with Peer() as peer:
+        runner = make_runner(peer, Orchestrator.guard(enter) if guarded else enter, **options)
+        orchestrator.attach(runner)
+        async with running(runner):
+            yield Scene(peer, runner, orchestrator, lines)
+
+
+def one_call(lines: Lines) -> None:
+    """One start and one end in each scope."""
+    assert lines.scopes == [
+        ("runner", "call_start"), ("session", "call_start"),
+        ("session", "call_end"), ("runner", "call_end"),
+    ]  # fmt: skip

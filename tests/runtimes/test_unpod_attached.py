@@ -3,63 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
-import sys
-import textwrap
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runtimes.sdk import Lines, Words, entrypoint, make_runner, orchestrate, played, running
-from tests.runtimes.unpod_peer import Call, Peer
 
-from orchestrator import Orchestrator
 from orchestrator.errors import NotSupported
 from orchestrator.runtimes.unpod import UNPOD_CAPABILITIES
 from orchestrator.targets import TARGETS
+from tests.runtimes.sdk import Words, make_runner, one_call, orchestrate, played, running, scene
+from tests.runtimes.unpod_peer import Call, Peer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-class Scene:
-    """A peer, the SDK's runner with a config attached, and what both saw."""
-
-    def __init__(self, peer: Peer, runner: Any, orchestrator: Orchestrator, lines: Lines) -> None:
-        self.peer = peer
-        self.runner = runner
-        self.orchestrator = orchestrator
-        self.lines = lines
-
-    async def settle(self, redial: float = 2.0) -> None:
-        """Wait until the call's end was told."""
-        async with asyncio.timeout(redial + 10):
-            while not self.lines.of(runner="call_end"):
-                await asyncio.sleep(0.02)
-        await self.orchestrator.aclose()
-
-
-@contextlib.asynccontextmanager
-async def scene(
-    text: str, folder: Path, enter: Any = None, *, guarded: bool = False, **options: Any
-) -> AsyncIterator[Scene]:
-    orchestrator, lines = orchestrate(text, folder)
-    enter = enter or entrypoint()
-    async with Peer() as peer:
-        runner = make_runner(peer, Orchestrator.guard(enter) if guarded else enter, **options)
-        orchestrator.attach(runner)
-        async with running(runner):
-            yield Scene(peer, runner, orchestrator, lines)
-
-
-def one_call(lines: Lines) -> None:
-    """One start and one end in each scope."""
-    assert lines.scopes == [
-        ("runner", "call_start"), ("session", "call_start"),
-        ("session", "call_end"), ("runner", "call_end"),
-    ]  # fmt: skip
 
 
 SAYS = """
