@@ -20,7 +20,7 @@ setup: $(READY) ## make .venv with everything that tests and the demo need
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[postgres]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[openai,postgres]" --group dev
 	@touch $@
 
 test: check unit ## format, lint, types, layers, schema and all tests

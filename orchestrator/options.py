@@ -116,7 +116,9 @@ class Option:
 
     def accepts(self, kind: OptionKind) -> bool:
         """Whether it is of this kind, or one of its variants is."""
-        return self.kind == kind or any(v.accepts(kind) for v in self.variants)
+        if self.kind == kind:
+            return True
+        return bool(self.variants) and any(v.accepts(kind) for v in self.variants)
 
     def accepts_item(self, kind: OptionKind) -> bool:
         """Whether it takes a list whose items are of this kind."""

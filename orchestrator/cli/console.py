@@ -13,6 +13,7 @@ import click
 
 from orchestrator.app import Orchestrator
 from orchestrator.dialog import Echo, from_callable
+from orchestrator.dialog_http import HttpDialog, OpenAIDialog
 from orchestrator.errors import UserError
 from orchestrator.journal import Redactor, encode
 from orchestrator.registry import import_name
@@ -31,9 +32,10 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("console")
 @click.argument("config", metavar="FILE", type=_PATH)
-@click.option("--dialog", metavar="MODULE:NAME",
-              help="What writes the agent's replies: an object with `stream(text)`, a class of "
-              "such objects, or an async function of the caller's words. Default: an echo.",
+@click.option("--dialog", metavar="MACHINE",
+              help="What writes the agent's replies: `echo` (default); MODULE:NAME of an object "
+              "with `stream(text)`, of a class of such, or of an async function; the URL of an endpoint, "
+              "text in, text out; or openai:MODEL, with OPENAI_BASE_URL and OPENAI_API_KEY.",
               )  # fmt: skip
 @click.option("--given", "given_file", metavar="FILE", type=_PATH,
               help="What outside systems answer, as `given` in call tests.")  # fmt: skip
@@ -63,8 +65,15 @@ def command(
 
 
 def _machine(name: str | None) -> DialogMachine:
-    if name is None:
+    """The dialog machine that `--dialog` names; see its help."""
+    if name is None or name == "echo":
         return Echo()
+    if name.startswith(("http://", "https://")):
+        return HttpDialog(name)
+    if name.startswith("openai:"):
+        base_url = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        key = os.environ.get("OPENAI_API_KEY", "")
+        return OpenAIDialog(name.removeprefix("openai:"), base_url=base_url, api_key=key)
     found = import_name(name)
     if isinstance(found, type):
         found = found()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from orchestrator.deadline import Cut, StepCut, bounded
-from orchestrator.errors import ActionFailed
+from orchestrator.errors import ActionFailed, CommandRefused, LineGone
 from orchestrator.runtime import CallEvent, Command, DialogMachine, ReplyDelta, ReplyEnd
 from orchestrator.runtimes.tasks import TaskOwner
 
@@ -81,7 +81,7 @@ class Replies:
             is_whole = not self._is_cut
         except StepCut:
             pass
-        except ActionFailed:
+        except (LineGone, CommandRefused):
             logger.info("reply ended because the line did not take it")
         except Exception as error:  # whatever a dialog machine raises, the call goes on
             logger.exception("dialog machine raised")

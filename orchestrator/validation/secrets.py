@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from orchestrator.config import Config, ConnectionConfig
 from orchestrator.options import Option
@@ -25,6 +26,7 @@ _METHODS = frozenset({"basic", "bearer", "digest", "hmac", "none"})
 _READ_IT = "read it from the environment: `${NAME}`"
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a key says that its value is a credential."""
     return _SECRET_NAME.search(name) is not None
@@ -61,7 +63,8 @@ def _check_clear(name: str, value: Value, option: Option | None, findings: Findi
             message = f"`{key}` is a credential, written in clear"
             findings.at(text.place, "HK502", message, severity="warning", help=_READ_IT)
     for inner in value.walk():
-        match = _IN_URL.match(inner.raw) if isinstance(inner.raw, str) else None
+        is_url = isinstance(inner.raw, str) and "://" in inner.raw
+        match = _IN_URL.match(inner.raw) if is_url else None
         if match is not None and "${" not in match[1] and "{{" not in match[1]:
             on = inner.place.inside(inner.raw, match.start(1), len(match[1]))
             message = "a password in a URL, written in clear"

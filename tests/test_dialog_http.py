@@ -1,0 +1,186 @@
+"""Dialog machines behind HTTP, against a real server on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from orchestrator.clock import run_virtual
+from orchestrator.dialog_http import HttpDialog, OpenAIDialog
+from orchestrator.errors import ActionFailed
+from orchestrator.runtime import DialogMachine
+from tests.servers import Reply, Server
+
+STREAM = {"content-type": "text/event-stream"}
+
+
+def chunks(*pieces: str, end: str = "data: [DONE]\n\n") -> str:
+    """What a model's server sends for these pieces."""
+    lines = [f"data: {json.dumps({'choices': [{'delta': {'content': p}}]})}\n\n" for p in pieces]
+    return "".join(lines) + end
+
+
+async def said(machine: Any, text: str) -> list[str]:
+    """The pieces of one reply."""
+    return [piece async for piece in machine.stream(text)]
+
+
+def ask(reply: Reply, *, streams: bool = False, texts: tuple[str, ...] = ("hi",)) -> Any:
+    """What a machine says to some texts, and the requests that the server saw."""
+
+    async def main() -> Any:
+        async with Server(reply) as server:
+            machine: Any = (
+                OpenAIDialog("m", base_url=server.url, api_key="k", system="Be kind.")
+                if streams
+                else HttpDialog(f"{server.url}/turn", headers={"x-key": "1"}, timeout=0.5)
+            )
+            assert isinstance(machine, DialogMachine)
+            try:
+                return [await said(machine, text) for text in texts], server.seen, machine
+            finally:
+                await machine.aclose()
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("body", [{"text": "Hello."}, {"reply": "Hello."}])
+def test_an_endpoint_gets_text_and_gives_text(body: dict[str, str]) -> None:
+    """JSON in, JSON or plain text out."""
+    replies, seen, _ = ask(Reply(body=body, headers={"content-type": "application/json"}))
+    assert replies == [["Hello."]]
+    assert (seen[0].json, seen[0].headers["x-key"]) == ({"text": "hi"}, "1")
+
+
+def test_plain_text_is_spoken_as_it_is_and_nothing_is_silence() -> None:
+    """An empty answer is no reply."""
+    assert ask(Reply(body=" Hello. ", headers={"content-type": "text/plain"}))[0] == [["Hello."]]
+    assert ask(Reply(body=""))[0] == [[]]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(status=500), Reply(status=302), Reply(is_reset=True), Reply(delay=3.0),
+        Reply(body="{", headers={"content-type": "application/json"}),
+        Reply(body=[1], headers={"content-type": "application/json"}),
+        Reply(body="x" * 1_100_000),
+    ],
+    ids=["500", "redirect", "reset", "slow", "no json", "no text", "huge"],
+)  # fmt: skip
+def test_an_endpoint_that_fails_is_one_clear_failure(reply: Reply) -> None:
+    """Whatever it does, the session hears of it as a failure of the machine."""
+    with pytest.raises(ActionFailed, match="dialog endpoint"):
+        ask(reply)
+
+
+def test_a_model_streams_its_reply_and_remembers_the_conversation() -> None:
+    """Pieces come as they are written; the second request holds the first exchange."""
+    reply = Reply(body=chunks("Hel", "lo.", ""), headers=STREAM)
+    replies, seen, machine = ask(reply, streams=True, texts=("hi", "again"))
+    assert replies == [["Hel", "lo."]] * 2
+    assert seen[0].headers["authorization"] == "Bearer k"
+    assert [m["content"] for m in seen[1].json["messages"]] == ["Be kind.", "hi", "Hello.", "again"]
+    assert seen[0].json["stream"] is True
+    assert machine.messages[-1] == {"role": "assistant", "content": "Hello."}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "data: not json\n\n",
+        "data: {}\n\n",
+        ": comment\n\n",
+        "event: ping\ndata: 1\n\n",
+        'data: {"choices": []}\n\n',
+    ],
+)
+def test_chunks_of_other_forms_are_passed_over(odd: str) -> None:
+    """Servers differ in what they send beside the text."""
+    body = odd + chunks("Hi.")
+    assert ask(Reply(body=body, headers=STREAM), streams=True)[0] == [["Hi."]]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(status=401),
+        Reply(body="hello", headers={"content-type": "text/html"}),
+        Reply(is_reset=True),
+    ],
+    ids=["401", "html", "reset"],
+)
+def test_a_model_that_fails_is_one_clear_failure(reply: Reply) -> None:
+    """Refused, no stream, or gone."""
+    with pytest.raises(ActionFailed, match=r"model's|dialog endpoint"):
+        ask(reply, streams=True)
+
+
+def test_a_reply_that_was_cut_short_is_remembered_as_far_as_it_came() -> None:
+    """A barge-in closes the stream; the model should know what was said."""
+
+    async def main() -> Any:
+        async with Server(Reply(body=chunks("One ", "two ", "three"), headers=STREAM)) as server:
+            machine = OpenAIDialog("m", base_url=server.url)
+            stream = machine.stream("count")
+            async for _ in stream:
+                break
+            await stream.aclose()  # type: ignore[attr-defined]
+            await machine.aclose()
+            return machine.messages
+
+    assert asyncio.run(main())[-1] == {"role": "assistant", "content": "One "}
+
+
+def test_notes_go_along_with_the_next_words() -> None:
+    """`inject` reaches the machine through `assist`."""
+
+    async def main() -> Any:
+        async with Server(Reply(body="ok")) as server:
+            machine = HttpDialog(server.url)
+            machine.assist("be brief")
+            await said(machine, "hi")
+            await said(machine, "hi")
+            await machine.aclose()
+            return [request.json for request in server.seen]
+
+    assert asyncio.run(main()) == [{"text": "hi", "notes": ["be brief"]}, {"text": "hi"}]
+
+
+def test_a_machine_that_fails_does_not_end_the_call() -> None:
+    """The session reports an error event, and the next turn is answered."""
+    from orchestrator import AgentRunner
+    from orchestrator.runtimes.script_bridge import ScriptBridge
+    from tests.kit import script
+
+    class Flaky:
+        def __init__(self) -> None:
+            self.turns = 0
+
+        async def stream(self, text: str) -> Any:
+            self.turns += 1
+            if self.turns == 1:
+                raise ActionFailed("the dialog endpoint is away")
+            yield "Here I am."
+
+    heard: list[str] = []
+
+    async def entrypoint(ctx: Any) -> None:
+        ctx.session.dialog_machine = Flaky()
+
+        @ctx.session.on("agent_turn")
+        async def agent(text: str) -> None:
+            heard.append(text)
+
+        @ctx.session.on("error")
+        async def failed(code: str, message: str, severity: str, source: str) -> None:
+            heard.append(f"{severity}: {message}")
+
+        await ctx.session.run()
+
+    events = [{"t": 1, "user_turn": "a"}, {"t": 2, "user_turn": "b"}, {"t": 3, "hangup": ""}]
+    run_virtual(AgentRunner(entrypoint).handle(ScriptBridge(script(events))))
+    assert heard == ["error: the dialog endpoint is away", "Here I am."]
