@@ -96,6 +96,7 @@ async def running(runner: Any) -> AsyncIterator[None]:
 
 def orchestrate(text: str, folder: Path) -> tuple[Orchestrator, Lines]:
     """An orchestrator for a config, given as text without its first line, and its journal."""
+    folder.mkdir(exist_ok=True)
     path = folder / "hooks.yaml"
     path.write_text("version: 1\n" + textwrap.dedent(text))
     lines = Lines()
