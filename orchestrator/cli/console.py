@@ -34,8 +34,9 @@ _PATH = click.Path(path_type=Path)
 @click.argument("config", metavar="FILE", type=_PATH)
 @click.option("--dialog", metavar="MACHINE",
               help="What writes the agent's replies: `echo` (default); MODULE:NAME of an object "
-              "with `stream(text)`, of a class of such, or of an async function; the URL of an endpoint, "
-              "text in, text out; or openai:MODEL, with OPENAI_BASE_URL and OPENAI_API_KEY.",
+              "with `stream(text)`, of a class of such, or of an async function; the URL of an "
+              "endpoint, text in, text out; or openai:MODEL, with OPENAI_BASE_URL and "
+              "OPENAI_API_KEY.",
               )  # fmt: skip
 @click.option("--given", "given_file", metavar="FILE", type=_PATH,
               help="What outside systems answer, as `given` in call tests.")  # fmt: skip
