@@ -15,38 +15,21 @@ refuses jobs meanwhile, and passes over control frames that it does not know.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 import os
-import random
 import socket as sockets
 import uuid
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import EnvironmentFailure, LineGone
 from orchestrator.runtimes.tasks import TaskOwner
 from orchestrator.runtimes.unpod_bridge import Dial, UnpodBridge
-from orchestrator.runtimes.unpod_wire import BadFrame, Frame, parse_frame
+from orchestrator.runtimes.unpod_control import ControlLink, Send
+from orchestrator.runtimes.unpod_wire import BadFrame, Frame
 
-if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
-
-__all__ = ["UnpodExchange", "backoff"]
+__all__ = ["UnpodExchange"]
 
 logger = logging.getLogger(__name__)
-
-WORKERS = "/v1/internal/workers"
-#: Close codes that say that trying again is of no use.
-_REFUSALS = frozenset({1008, 4001})
-#: Seconds to wait for the answer to `register`.
-REGISTER_LIMIT = 10.0
-
-
-def backoff(attempt: int, chance: float) -> float:
-    """Seconds to wait: 1 doubling to 30, give or take half by `chance` (0 to 1)."""
-    return min(min(2.0 ** (attempt - 1), 30.0) * (0.5 + chance), 30.0)
 
 
 class UnpodExchange:
@@ -72,11 +55,11 @@ class UnpodExchange:
         dev_mode: bool = False,
     ) -> None:
         self._agent_id = agent_id
-        self._url = url.rstrip("/") + WORKERS
-        self._headers = {"Authorization": f"Token {token}", "Org-Handle": org_handle}
         self._capacity = max_concurrent
         self._pool = f"{agent_id}@dev" if dev_mode else agent_id
-        self._worker_id = f"{agent_id}#{uuid.uuid4().hex[:8]}"
+        self.worker_id = f"{agent_id}#{uuid.uuid4().hex[:8]}"
+        headers = {"Authorization": f"Token {token}", "Org-Handle": org_handle}
+        self._link = ControlLink(url, headers, self)
         self._jobs: dict[str, asyncio.Task[None] | UnpodBridge] = {}
         self._ready: asyncio.Queue[UnpodBridge | Exception | None] = asyncio.Queue()
         self._is_closed = False
@@ -125,71 +108,27 @@ class UnpodExchange:
     # --- the control link
 
     async def _keep_control(self) -> None:
-        link = asyncio.ensure_future(self._reconnect())
+        """Hold the link until the exchange is closed and its last job is done."""
+        link = asyncio.ensure_future(self._link.hold())
         try:
             while not self._is_done and not link.done():
                 self._changed.clear()
                 changed = asyncio.ensure_future(self._changed.wait())
                 await asyncio.wait({link, changed}, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()
-            if link.done() and not link.cancelled() and (error := link.exception()) is not None:
-                failure = error if isinstance(error, Exception) else RuntimeError(str(error))
-                self._ready.put_nowait(failure)
+            if link.done() and isinstance(error := link.exception(), Exception):
+                self._ready.put_nowait(error)
         finally:
             link.cancel()
             await asyncio.gather(link, return_exceptions=True)
 
-    async def _reconnect(self) -> None:
-        """Hold a control link for ever: connect, serve, wait, again."""
-        attempt = 0
-        while True:
-            try:
-                await self._serve_link()
-                attempt = 0
-            except EnvironmentFailure:
-                raise
-            except _Registered as error:  # it had worked: begin anew
-                attempt, reason = 0, str(error)
-            except (OSError, BadFrame, _closed()) as error:
-                _check_refusal(error)
-                reason = f"{type(error).__name__}"
-            else:
-                reason = "closed"
-            attempt += 1
-            delay = backoff(attempt, random.random())  # noqa: S311 - jitter
-            logger.warning("control link lost", extra={"why": reason, "seconds": round(delay, 2)})
-            await asyncio.sleep(delay)
+    @property
+    def active_jobs(self) -> int:
+        """How many calls are live."""
+        return sum(isinstance(job, UnpodBridge) for job in self._jobs.values())
 
-    async def _serve_link(self) -> None:
-        from websockets.asyncio.client import connect
-
-        async with connect(self._url, additional_headers=self._headers) as link:
-            interval = await self._register(link)
-            beat = asyncio.ensure_future(self._beat(link, interval))
-            try:
-                await self._serve_jobs(link)
-            except _closed() as error:
-                _check_refusal(error)
-                raise _Registered(type(error).__name__) from error
-            finally:
-                beat.cancel()
-                await asyncio.gather(beat, return_exceptions=True)
-                await link.close()  # with a goodbye, also when we are cancelled
-
-    async def _register(self, link: ClientConnection) -> float:
-        address = link.local_address[0] if link.local_address else None
-        await _send(link, self._registration(address))
-        async with asyncio.timeout(REGISTER_LIMIT):
-            answer = parse_frame(await link.recv(), "type")
-        if answer["type"] != "registered":
-            raise BadFrame(f"expected registered, got {answer['type'][:40]!r}")
-        if answer.get("transport_ack") != "dial_out":
-            raise EnvironmentFailure("the orchestrator does not let runners dial out")
-        logger.info("registered", extra={"worker_id": self._worker_id})
-        interval = answer.get("heartbeat_interval_s", 30)
-        return float(interval) if isinstance(interval, (int, float)) and interval > 0 else 30.0
-
-    def _registration(self, address: str | None) -> Frame:
+    def registration(self, address: str | None) -> Frame:
+        """The `register` frame; `address` is this machine's, towards the orchestrator."""
         capabilities = {
             "voice_profiles": [], "max_concurrent": self._capacity, "agent_id": self._agent_id,
             "transport": "dial_out", "kind": "brain", "hostname": sockets.gethostname(),
@@ -197,41 +136,30 @@ class UnpodExchange:
             "region": os.environ.get("UNPOD_WORKER_REGION") or None,
             "deployment": os.environ.get("UNPOD_WORKER_DEPLOYMENT") or "local",
         }  # fmt: skip
-        return {"type": "register", "worker_id": self._worker_id, "pool": self._pool,
+        return {"type": "register", "worker_id": self.worker_id, "pool": self._pool,
                 "capabilities": capabilities}  # fmt: skip
-
-    async def _beat(self, link: ClientConnection, interval: float) -> None:
-        while True:
-            jobs = sum(isinstance(job, UnpodBridge) for job in self._jobs.values())
-            await _send(link, {"type": "heartbeat", "active_jobs": jobs,
-                               "worker_id": self._worker_id})  # fmt: skip
-            await asyncio.sleep(interval)
-
-    async def _serve_jobs(self, link: ClientConnection) -> None:
-        while True:
-            raw = await link.recv()
-            try:
-                frame = parse_frame(raw, "type")
-                await self._take(link, frame)
-            except BadFrame as error:
-                logger.warning("control frame passed over", extra={"why": str(error)})
 
     # --- jobs
 
-    async def _take(self, link: ClientConnection, frame: Frame) -> None:
+    async def take(self, frame: Frame, send: Send) -> None:
+        """Act on a control frame.
+
+        Raises:
+            BadFrame: it is none of this wire, or lacks what it must have.
+        """
         if frame["type"] == "job.assign":
-            await self._assigned(link, frame)
+            await self._assigned(frame, send)
         elif frame["type"] == "job.cancel":
             self._cancelled(str(frame.get("job_id")))
         elif frame["type"] != "registered":
             raise BadFrame(f"unknown type {frame['type'][:40]!r}")
 
-    async def _assigned(self, link: ClientConnection, job: Frame) -> None:
+    async def _assigned(self, job: Frame, send: Send) -> None:
         names = ("job_id", "agent_id", "bridge_url", "call_token")
         if any(not isinstance(job.get(name), str) for name in names):
             raise BadFrame("job.assign lacks what it must have")
         job_id, reason = job["job_id"], self._refusal(job)
-        await _send(link, {"type": "job.ack", "job_id": job_id,
+        await send({"type": "job.ack", "job_id": job_id,
                            "assign_id": str(job.get("assign_id") or ""),
                            "accepted": reason is None, "reason": reason})  # fmt: skip
         if reason is None and job_id not in self._jobs:
@@ -273,23 +201,6 @@ class UnpodExchange:
         self._changed.set()
 
 
-class _Registered(Exception):
-    """A link that was registered has closed."""
-
-
-async def _send(link: ClientConnection, frame: Frame) -> None:
-    await link.send(json.dumps(frame))
-
-
-def _check_refusal(error: BaseException) -> None:
-    """Trying again does not mend a refused credential."""
-    code: Any = getattr(getattr(error, "rcvd", None), "code", None)
-    if code in _REFUSALS:
-        raise EnvironmentFailure(
-            f"the orchestrator refused this runner (close {code}); check token and org_handle"
-        ) from error
-
-
 def _need_websockets() -> None:
     try:
         import websockets.asyncio.client  # noqa: F401
@@ -297,11 +208,3 @@ def _need_websockets() -> None:
         raise EnvironmentFailure(
             "the Unpod wire needs websockets 14 or later: pip install 'hook-orchestrator[unpod]'"
         ) from error
-
-
-def _closed() -> type[Exception]:
-    with contextlib.suppress(ImportError):
-        from websockets.exceptions import WebSocketException
-
-        return WebSocketException
-    return OSError
