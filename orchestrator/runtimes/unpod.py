@@ -25,7 +25,7 @@ from typing import Any
 from orchestrator.runtime import Handler, RunnerLike
 from orchestrator.runtimes.handlers import HandlerTable
 from orchestrator.runtimes.tasks import TaskOwner
-from orchestrator.runtimes.unpod_call import UnpodCall, Waits
+from orchestrator.runtimes.unpod_call import UnpodCall, Waits, key_of
 from orchestrator.runtimes.unpod_session import is_line_error
 
 __all__ = ["UNPOD_CAPABILITIES", "UnpodRunner", "adapt", "guard"]
@@ -113,7 +113,7 @@ class UnpodRunner:
 
     async def _run_starts(self, ctx: Any, *_: Any, **__: Any) -> None:
         self._watch_sigterm()
-        call = self._calls.get(ctx.session_id)
+        call = self._calls.get(key_of(ctx))
         if call is not None and not call.can_resume:
             call.finish()
             call = None
@@ -122,7 +122,7 @@ class UnpodRunner:
             return
         call = UnpodCall(ctx, self._table, waits=self._waits, capabilities=self.capabilities,
                          owner=self)  # fmt: skip
-        self._calls[ctx.session_id] = call
+        self._calls[call.key] = call
         self._undone.add(call)
         self._idle.clear()
         call.bind(ctx)
@@ -131,17 +131,17 @@ class UnpodRunner:
     async def _run_ends(self, ctx: Any, final_state: str = "ended", *_: Any, **__: Any) -> None:
         """End the run at once, so that no slot is held; only a shutdown waits for the hooks."""
         error = sys.exc_info()[1]
-        call = self._calls.get(ctx.session_id)
+        call = self._calls.get(key_of(ctx))
         if call is None:
             return  # attached while the call was already on
-        call.run_ended(final_state, error)
+        call.run_ended(ctx, final_state, error)
         if isinstance(error, asyncio.CancelledError):
             await asyncio.wait({call.consumer}, timeout=self._waits.shutdown)
 
     def call_over(self, call: UnpodCall) -> None:
         """A call has ended: another run of its session is another call."""
-        if self._calls.get(call.session_id) is call:
-            del self._calls[call.session_id]
+        if self._calls.get(call.key) is call:
+            del self._calls[call.key]
 
     async def call_done(self, call: UnpodCall) -> None:
         """The last handler of a call is done; when the process goes down, so is our host."""

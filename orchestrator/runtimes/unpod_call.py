@@ -23,7 +23,7 @@ from orchestrator.runtimes.tasks import TaskOwner
 from orchestrator.runtimes.unpod_events import Translator
 from orchestrator.runtimes.unpod_session import UnpodSession, is_line_error
 
-__all__ = ["HOOKS", "Owner", "UnpodCall", "Waits"]
+__all__ = ["HOOKS", "Owner", "UnpodCall", "Waits", "key_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class UnpodCall:
     """One logical call; it is also the context that the runner's handlers are given.
 
     Attributes:
+        key: what all runs of the call have in common.
         runs: how often the SDK has run the call.
     """
 
@@ -82,6 +83,7 @@ class UnpodCall:
         owner: Owner,
     ) -> None:
         self.call_id = str(ctx.call_id)
+        self.key = key_of(ctx)
         self.session_id = str(ctx.session_id)
         self.agent_id = str(ctx.agent_id)
         self.direction = "outbound" if ctx.direction == "outbound" else "inbound"
@@ -101,6 +103,8 @@ class UnpodCall:
         self._tasks = TaskOwner()
         self._queue: asyncio.Queue[_Job] = asyncio.Queue()
         self._timer: asyncio.TimerHandle | None = None
+        self._ctx: Any = None
+        self._heard_at = asyncio.get_running_loop().time()
         self.session.fire_into(self._put)
         self.consumer = asyncio.get_running_loop().create_task(self._consume())
 
@@ -113,6 +117,7 @@ class UnpodCall:
     def bind(self, ctx: Any) -> None:
         """Listen to the session of a run that begins."""
         self.runs += 1
+        self._ctx = ctx
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -121,17 +126,28 @@ class UnpodCall:
             self.session.note("the runtime dialled the call again", run=self.runs)
         for hook in HOOKS:
             try:
-                ctx.session.on(hook)(self._listener(hook))
+                ctx.session.on(hook)(self._of_run(ctx, self._listener(hook)))
             except ValueError:  # an older SDK
                 logger.info("the SDK has no such hook", extra={"hook": hook})
+
+    def _of_run(self, ctx: Any, listener: Callable[..., Any]) -> Callable[..., Any]:
+        """A listener that hears nothing more once another run has taken over."""
+
+        async def listen(*args: Any, **named: Any) -> None:
+            if ctx is self._ctx:
+                await listener(*args, **named)
+
+        return listen
 
     @property
     def can_resume(self) -> bool:
         """Whether a run that begins now goes on with this call."""
         return not self.is_over and not self._state
 
-    def run_ended(self, final_state: str, error: BaseException | None) -> None:
+    def run_ended(self, ctx: Any, final_state: str, error: BaseException | None) -> None:
         """A run is over; `error` is what ended it. The call is, unless it is dialled again."""
+        if ctx is not self._ctx:
+            return  # another run has taken over
         self.session.is_gone = True
         is_failed = final_state == "failed" or error is not None
         if self._state or not is_failed or isinstance(error, asyncio.CancelledError):
@@ -197,8 +213,11 @@ class UnpodCall:
         self._state = state
         self.session.is_gone = True
         for event in self._translator.last():
-            self._arrive(event)
+            self.session.show(event)
+            self._put(event)
         if state in ("hangup", "transferred"):
+            quiet = asyncio.get_running_loop().time() - self._heard_at
+            self.session.note("the line closed", quiet_for=round(quiet, 3))
             self.session.show(CallEvent("hangup", {"reason": "line closed"}))
         self._cut()
         if self._is_started:
@@ -207,6 +226,7 @@ class UnpodCall:
     # --- the one consumer
 
     def _arrive(self, event: CallEvent) -> asyncio.Future[None]:
+        self._heard_at = asyncio.get_running_loop().time()
         self.session.show(event)
         return self._put(event)
 
@@ -263,6 +283,11 @@ class _Job:
     scope: str
     is_last: bool
     done: asyncio.Future[None]
+
+
+def key_of(ctx: Any) -> str:
+    """What all runs of a call have in common; a run that names no session is a call of its own."""
+    return str(ctx.session_id) if ctx.session_id else f"run {id(ctx)}"
 
 
 def _state_after(error: BaseException | None) -> str:

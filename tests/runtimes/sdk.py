@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -75,11 +76,12 @@ def entrypoint(machine: Any = None) -> Callable[[Any], Awaitable[None]]:
 
 
 def make_runner(peer: Peer, enter: Any = None, **options: Any) -> AgentRunner:
-    """The SDK's runner, pointed at the peer."""
+    """The SDK's runner, pointed at the peer; its constructor changed in 0.4.1."""
+    is_old = "api_key" in inspect.signature(AgentRunner).parameters
+    known = {"api_key": "t"} if is_old else {"platform_token": "t", "org_handle": "o"}
     return AgentRunner(
-        enter or entrypoint(), agent_id="agent", platform_token="t", org_handle="o",
-        base_url=peer.url, **options,
-    )  # fmt: skip
+        enter or entrypoint(), agent_id="agent", base_url=peer.url, **known, **options
+    )
 
 
 @contextlib.asynccontextmanager

@@ -80,7 +80,7 @@ session:
 """
 
 
-@pytest.mark.parametrize("bad", ["boom", "hang", "slow5", "cancelled"])
+@pytest.mark.parametrize("bad", ["boom", "hang", "slow5", "cancelled", "plain_function", "garbage"])
 def test_a_bad_hook_never_harms_the_call(bad: str, tmp_path: Path) -> None:
     """It raises, hangs or sleeps 5 s: one dial, the turn is answered, the next hook runs."""
 

@@ -281,12 +281,13 @@ def test_a_process_that_is_stopped_tells_the_end_of_its_calls(number: int, tmp_p
         import sys
         from orchestrator import Orchestrator
         from orchestrator.runtimes import unpod, unpod_call
-        from unpod.connectivity.runner import AgentRunner
+        from types import SimpleNamespace
+        from tests.runtimes.sdk import make_runner
 
         async def enter(ctx):
             await ctx.session.run()
 
-        runner = AgentRunner(enter, agent_id="agent", platform_token="t", org_handle="o", base_url=sys.argv[1])
+        runner = make_runner(SimpleNamespace(url=sys.argv[1]), enter)
         quick = unpod.UnpodRunner(runner, unpod_call.Waits(drain=0.5))
         orchestrator = Orchestrator.from_file({str(config)!r}, journals={str(tmp_path / "j")!r})
         orchestrator.attach(quick)
@@ -576,6 +577,46 @@ def test_a_runner_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
             async with running(runner):
                 await peer.until(lambda: peer.registrations)
         await orchestrator.aclose()
+
+    played(main())
+
+
+def test_a_second_socket_for_a_live_call_is_one_call(tmp_path: Path) -> None:
+    """The end of the run that was left behind is not the end of the call."""
+
+    async def main() -> None:
+        async with scene(SAYS, tmp_path) as on:
+            call = await on.peer.connect(call=Call("twice"))
+            first = call.socket
+            await call.say("one")
+            await call.until_verb("agent.text.end")
+            await on.peer.assign(call=call)
+            await call.until(lambda: call.dials == 2 and call.socket is not first)
+            assert first is not None
+            await first.close()
+            await asyncio.sleep(0.3)
+            await call.say("two")
+            await call.until_verb("agent.text.end", 2)
+            await call.hang_up()
+            await on.settle()
+            assert call.said == ["welcome", "heard one", "heard two"]
+            one_call(on.lines)
+
+    played(main())
+
+
+def test_the_journal_says_how_long_the_line_was_quiet_before_it_closed(tmp_path: Path) -> None:
+    """A bridge that dies looks like a hang-up; the pause before it tells them apart."""
+
+    async def main() -> None:
+        async with scene(SAYS, tmp_path) as on:
+            call = await on.peer.connect()
+            await call.state("listening")
+            await asyncio.sleep(0.5)
+            await call.hang_up()
+            await on.settle()
+            (note,) = on.lines.of(note="the line closed")
+            assert 0.4 < note["quiet_for"] < 1.0
 
     played(main())
 
