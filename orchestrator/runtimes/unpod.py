@@ -25,7 +25,8 @@ from typing import Any
 from orchestrator.runtime import Handler, RunnerLike
 from orchestrator.runtimes.handlers import HandlerTable
 from orchestrator.runtimes.tasks import TaskOwner
-from orchestrator.runtimes.unpod_call import UnpodCall, Waits, key_of
+from orchestrator.runtimes.unpod_call import UnpodCall, key_of
+from orchestrator.runtimes.unpod_lane import Waits
 from orchestrator.runtimes.unpod_session import is_line_error
 
 __all__ = ["UNPOD_CAPABILITIES", "UnpodRunner", "adapt", "guard"]

@@ -12,18 +12,15 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orchestrator.deadline import Cut
-from orchestrator.events import find_event
 from orchestrator.runtime import CallEvent
-from orchestrator.runtimes.handlers import HandlerTable, Limits, run_handlers
-from orchestrator.runtimes.tasks import TaskOwner
+from orchestrator.runtimes.handlers import HandlerTable
 from orchestrator.runtimes.unpod_events import Translator
+from orchestrator.runtimes.unpod_lane import Lane, Waits
 from orchestrator.runtimes.unpod_session import UnpodSession, is_line_error
 
-__all__ = ["HOOKS", "Owner", "UnpodCall", "Waits", "key_of"]
+__all__ = ["HOOKS", "Owner", "UnpodCall", "key_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,25 +29,6 @@ HOOKS = ("call_start", "user_turn", "agent_turn", "interruption", "state", "metr
          "turn_complete", "call_end")  # fmt: skip
 #: Hooks that the SDK waits for: what ours do may still act on the present turn.
 _HELD = frozenset({"user_turn", "error"})
-#: Seconds that a handler has to clean up once it was cut short.
-_CLEANUP = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """How long what is waited for, in seconds.
-
-    Attributes:
-        hold: the SDK waits for the hooks of one event.
-        redial: a failed run is not yet the end of the call; the SDK dials again after 0.2 and 0.4.
-        shutdown: what is left of a call may still take when the process goes down.
-        drain: live calls may still take after SIGTERM.
-    """
-
-    hold: float = 3.0
-    redial: float = 1.5
-    shutdown: float = 5.0
-    drain: float = 8.0
 
 
 class Owner(Protocol):
@@ -93,26 +71,23 @@ class UnpodCall:
         self.session = UnpodSession(ctx.session, capabilities)
         self.runs = 0
         self.is_over = False
-        self._handlers = handlers
         self._waits = waits
         self._owner = owner
         self._translator = Translator()
         self._state = ""  # how the session ended; empty before
         self._is_started = False
-        self._cut = Cut()
-        self._tasks = TaskOwner()
-        self._queue: asyncio.Queue[_Job] = asyncio.Queue()
+        self._lane = Lane(self, self.session.table, handlers)
         self._timer: asyncio.TimerHandle | None = None
         self._ctx: Any = None
         self._heard_at = asyncio.get_running_loop().time()
-        self.session.fire_into(self._put)
+        self.session.fire_into(self._lane.put)
         self.consumer = asyncio.get_running_loop().create_task(self._consume())
 
     # --- runs of the SDK
 
     async def start(self) -> None:
         """The runner's `call_start`, waited for."""
-        await self._hold(self._put(CallEvent("call_start"), scope="runner"))
+        await self._hold(self._lane.put(CallEvent("call_start"), scope="runner"))
 
     def bind(self, ctx: Any) -> None:
         """Listen to the session of a run that begins."""
@@ -167,7 +142,7 @@ class UnpodCall:
         is_hangup = is_line_error(error) and self._state != "error"
         is_bad = self._state == "error" or (final_state == "failed" and not is_hangup)
         state = "failed" if is_bad else "ended"
-        self._put(CallEvent("call_end", {"final_state": state}), scope="runner", is_last=True)
+        self._lane.put(CallEvent("call_end", {"final_state": state}), scope="runner", is_last=True)
         self._owner.call_over(self)
 
     # --- hooks of the SDK's session
@@ -194,7 +169,7 @@ class UnpodCall:
         if self._is_started:
             return  # of an earlier run
         self._is_started = True
-        await self._hold(self._put(CallEvent("call_start")))
+        await self._hold(self._lane.put(CallEvent("call_start")))
 
     async def _session_ends(self, reason: str = "hangup", *_: Any, **__: Any) -> None:
         """The SDK's loop ended. If an exception ended it, the SDK may dial and run it again."""
@@ -214,28 +189,21 @@ class UnpodCall:
         self.session.is_gone = True
         for event in self._translator.last():
             self.session.show(event)
-            self._put(event)
+            self._lane.put(event)
         if state in ("hangup", "transferred"):
             quiet = asyncio.get_running_loop().time() - self._heard_at
             self.session.note("the line closed", quiet_for=round(quiet, 3))
             self.session.show(CallEvent("hangup", {"reason": "line closed"}))
-        self._cut()
+        self._lane.cut()
         if self._is_started:
-            self._put(CallEvent("call_end", {"state": state}), is_last=True)
+            self._lane.put(CallEvent("call_end", {"state": state}), is_last=True)
 
     # --- the one consumer
 
     def _arrive(self, event: CallEvent) -> asyncio.Future[None]:
         self._heard_at = asyncio.get_running_loop().time()
         self.session.show(event)
-        return self._put(event)
-
-    def _put(
-        self, event: CallEvent, *, scope: str = "session", is_last: bool = False
-    ) -> asyncio.Future[None]:
-        done = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(_Job(event, scope, is_last, done))
-        return done
+        return self._lane.put(event)
 
     async def _hold(self, done: asyncio.Future[None]) -> None:
         _, waiting = await asyncio.wait({done}, timeout=self._waits.hold)
@@ -244,45 +212,15 @@ class UnpodCall:
 
     async def _consume(self) -> None:
         try:
-            await self._run_jobs()
+            await self._lane.run(lambda: self.is_over)
         except asyncio.CancelledError:  # the process goes down; the end is told all the same
             self.finish("failed", asyncio.CancelledError())
             async with asyncio.timeout(self._waits.shutdown):
-                await self._run_jobs()
+                await self._lane.run(lambda: self.is_over)
             raise
         finally:
-            await self._tasks.aclose()
+            await self._lane.aclose()
             await self._owner.call_done(self)
-
-    async def _run_jobs(self) -> None:
-        while not (self.is_over and self._queue.empty()):
-            job = await self._queue.get()
-            try:
-                await self._run(job)
-            finally:
-                if not job.done.done():
-                    job.done.set_result(None)
-
-    async def _run(self, job: _Job) -> None:
-        is_session = job.scope == "session"
-        table = self.session.table if is_session else self._handlers
-        fields = job.event.fields
-        spec = find_event("session" if is_session else "runner", job.event.name)
-        names = tuple(spec.fields) if spec is not None else ()
-        args = [*([] if is_session else [self]), *(fields[name] for name in names)]
-        extras = {key: value for key, value in fields.items() if key not in names}
-        limits = Limits(_CLEANUP, self._tasks.start, None if job.is_last else self._cut)
-        about = {"call_id": self.call_id, "event": job.event.name}
-        handlers = table.of(job.event.name)
-        await run_handlers(handlers, args, extras, limits, about=about, is_last=job.is_last)
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    event: CallEvent
-    scope: str
-    is_last: bool
-    done: asyncio.Future[None]
 
 
 def key_of(ctx: Any) -> str:

@@ -280,7 +280,7 @@ def test_a_process_that_is_stopped_tells_the_end_of_its_calls(number: int, tmp_p
         textwrap.dedent(f"""
         import sys
         from orchestrator import Orchestrator
-        from orchestrator.runtimes import unpod, unpod_call
+        from orchestrator.runtimes import unpod, unpod_lane
         from types import SimpleNamespace
         from tests.runtimes.sdk import make_runner
 
@@ -288,7 +288,7 @@ def test_a_process_that_is_stopped_tells_the_end_of_its_calls(number: int, tmp_p
             await ctx.session.run()
 
         runner = make_runner(SimpleNamespace(url=sys.argv[1]), enter)
-        quick = unpod.UnpodRunner(runner, unpod_call.Waits(drain=0.5))
+        quick = unpod.UnpodRunner(runner, unpod_lane.Waits(drain=0.5))
         orchestrator = Orchestrator.from_file({str(config)!r}, journals={str(tmp_path / "j")!r})
         orchestrator.attach(quick)
         runner.start()
