@@ -12,7 +12,7 @@ RECORDED_CALLS ?= $(wildcard ../shared/calls)
 export RECORDED_CALLS
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help setup test test-runtimes conformance check unit bench demo schema editors clean
+.PHONY: help setup test test-runtimes conformance check unit faults bench demo schema editors clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,7 +22,7 @@ setup: $(READY) ## make .venv with everything that tests and the demo need
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[openai,postgres]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[nats,openai,postgres]" --group dev
 	@touch $@
 
 test: check unit ## format, lint, types, layers, schema and all tests
@@ -48,6 +48,9 @@ $(RUNTIMES)/.ready: pyproject.toml
 	$(RUNTIMES)/bin/python -m pip install --quiet --editable ".[unpod]" --group dev
 	$(RUNTIMES)/bin/python -m pip install --quiet --ignore-requires-python unpod==0.5.0 "websockets>=14"
 	@touch $@
+
+faults: $(READY) ## kill, starve and deceive the delivery, in full: minutes; `make unit` has a short form
+	FAULTS=full $(BIN)/python -m pytest -q tests/faults
 
 bench: $(READY) ## the benchmarks, as ratios to a named alternative
 	$(BIN)/python -m benchmarks

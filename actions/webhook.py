@@ -40,6 +40,9 @@ class Webhook(Action):
 
     Every attempt carries the same `webhook-id` and `Idempotency-Key`, so that a receiver can tell
     a repetition; with a `signing_secret` on the connection it is signed as in Standard Webhooks.
+    With `order: call` the webhooks of one call that have it reach an endpoint in the order of their
+    steps: the next leaves when the one before was taken or given up.
+
     `type` wraps what is under `json` into their envelope, `{type, timestamp, data}`.
 
     ```yaml
@@ -67,6 +70,10 @@ class Webhook(Action):
         Literal["durable", "direct"] | None, "through the outbox (durable), or at once"
     ] = None
 
+    order: Annotated[
+        Literal["call"] | None, "`call`: one after another, with the others of this call"
+    ] = None
+
     main: ClassVar[str] = "url"
     taint: ClassVar[str] = "remote"
     connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
@@ -78,6 +85,8 @@ class Webhook(Action):
             return [Fault("`json` and `body` exclude each other", "body")]
         if "type" in options and "body" in options:
             return [Fault("`type` adds an envelope of JSON", "body", "write `json` for `body`")]
+        if "order" in options and options.get("delivery") == "direct":
+            return [Fault("`order` is kept by the outbox only", "order", "drop `delivery: direct`")]
         return check_target(options)
 
     @classmethod
@@ -118,6 +127,7 @@ class Webhook(Action):
             headers=self.headers,
             content_type=content_type,
             call_id=ctx.call.id,
+            order=ctx.call.id if self.order else "",
         )
 
     def _content(self, ctx: ActionContext) -> tuple[bytes, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
 import sys
 import threading
@@ -76,8 +77,9 @@ def show(who: str, text: str) -> None:
 
 
 def make_crm() -> None:
-    """A customer database with one customer in it."""
-    FOLDER.mkdir(exist_ok=True)
+    """A customer database with one customer in it, and room for the journal of this call."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
     with sqlite3.connect(FOLDER / "crm.db") as database:
         database.execute("drop table if exists customers")
         database.execute("create table customers (phone text, first_name text, plan text)")
@@ -107,7 +109,9 @@ def show_caller(event: CallEvent) -> None:
 
 async def carry() -> None:
     """Carry the call."""
-    orchestrator = Orchestrator.from_file(HERE / "support-line.yaml", journals=FOLDER / "journals")
+    orchestrator = Orchestrator.from_file(
+        HERE / "support-line.yaml", journals=FOLDER / "journals", outbox=FOLDER / "outbox.db"
+    )
 
     async def entrypoint(ctx: CallContext) -> None:
         ctx.session.dialog_machine = Agent()

@@ -15,12 +15,16 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.action import Delivery
 from orchestrator.attachment import Attachment
 from orchestrator.clock import Clock, VirtualLoop, real_clock, virtual_clock
 from orchestrator.compiler import compile_config
 from orchestrator.config import Config
 from orchestrator.journal import DirectorySink, MemorySink, Sink
 from orchestrator.memory import Memory
+from orchestrator.outbox import Outbox
+from orchestrator.outbox_store import OutboxStore
+from orchestrator.outboxes.choice import Choice
 from orchestrator.plan import Plan
 from orchestrator.runtime import RunnerLike
 from orchestrator.runtimes.unpod import UnpodRunner, adapt, guard
@@ -41,6 +45,9 @@ class Orchestrator:
         journals: a directory for one journal file a call; without it none is written.
         memory: the cross-call memory; by default one that lasts as long as this object.
         given: answers of outside systems, for tests.
+        outbox: where deliveries are kept: a SQLite file, `nats://...`, `memory:`, or a store of
+            your own. By default what the process's environment says in ORCHESTRATOR_OUTBOX, else a
+            file of this user.
 
     Raises:
         ConfigError: an environment variable is missing or does not fit.
@@ -54,6 +61,7 @@ class Orchestrator:
         journals: str | Path | Sink | None = None,
         memory: Memory | None = None,
         given: GivenLike | None = None,
+        outbox: str | Path | OutboxStore | None = None,
     ) -> None:
         self._variables = os.environ if variables is None else variables
         self.config = config
@@ -61,8 +69,11 @@ class Orchestrator:
         self.memory = memory if memory is not None else Memory()
         self._given = given
         self._sink = _make_sink(journals)
+        self._choice = Choice(outbox, os.environ)
+        self._outbox: Outbox | None = None
         self._services: Services | None = None
         self._retired: list[Services] = []
+        self._attachments: list[Attachment] = []
         self._owned: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -87,7 +98,9 @@ class Orchestrator:
         adapted = adapt(runner)
         if isinstance(adapted, UnpodRunner):
             adapted.on_shutdown = self.aclose
-        return Attachment(self, adapted)
+        attachment = Attachment(self, adapted)
+        self._attachments.append(attachment)
+        return attachment
 
     #: Wraps an entrypoint of the Unpod SDK, so that a hang-up during a reply is no failure.
     guard = staticmethod(guard)
@@ -96,13 +109,18 @@ class Orchestrator:
         """Read the config file again; calls that are on keep the plan they started with.
 
         Raises:
-            ConfigError, EnvironmentFailure: the new file is bad; nothing has changed.
+            ConfigError, EnvironmentFailure, NotSupported: the new file is bad, or needs what an
+                attached runner cannot do; nothing has changed.
         """
         config = load_config(self.config.file)
         plan = compile_config(config, self._variables)
+        for attachment in self._attachments:
+            attachment.check(plan)
         for prepare in plan.prepare:
             prepare()
         self.config, self.plan = config, plan
+        if self._outbox is not None:
+            self._outbox.serve(plan.name)
         if self._services is not None:
             self._retired.append(self._services)
             self._services = None
@@ -116,10 +134,29 @@ class Orchestrator:
             if clock.is_virtual:
                 self.memory.wall = lambda: clock.wall().timestamp()
             self._services = Services(
-                clock, self.memory, self.plan.connections, allow=self.plan.allow
+                clock,
+                self.memory,
+                self.plan.connections,
+                allow=self.plan.allow,
+                outbox=self.outbox() if not clock.is_virtual else None,
+                config=self.plan.name,
+                secrets=self.plan.secret_names,
             )
             self._services.given = self._given
         return self._services
+
+    def outbox(self) -> Outbox:
+        """The outbox, one over all reloads; it begins at once if something may be left in it."""
+        if self._outbox is None:
+            store, configs = self._choice.open(), frozenset({self.plan.name})
+            self._outbox = Outbox(self._send, clock=_clock(), store=store, configs=configs)
+            if self._choice.may_hold():
+                self._outbox.start()
+        return self._outbox
+
+    async def _send(self, delivery: Delivery) -> Any:
+        """One attempt, through the connections of the plan that serves new calls."""
+        return await self.services().send(delivery)
 
     def sink(self) -> Sink:
         """Where journals go."""
@@ -144,6 +181,9 @@ class Orchestrator:
     async def aclose(self) -> None:
         """Finish the work of ended calls, flush deliveries and journals, close all that is open."""
         await self.settle()
+        if self._outbox is not None:
+            await self._outbox.aclose()
+            self._outbox = None
         open_services = [*self._retired, *([self._services] if self._services else [])]
         self._services, self._retired = None, []
         for services in open_services:

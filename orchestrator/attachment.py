@@ -58,9 +58,7 @@ class Attachment:
         self.runner = runner
         self.calls: dict[int, Call] = {}
         self._attempts: OrderedDict[str, int] = OrderedDict()
-        declared = getattr(runner, "capabilities", None)
-        if declared is not None:
-            check_capabilities(host.plan, declared, self.runtime_name)
+        self.check(host.plan)
         runner.on("call_start")(_unlimited(self._call_started))
         runner.on("call_end")(_unlimited(self._call_ended))
 
@@ -68,6 +66,16 @@ class Attachment:
     def runtime_name(self) -> str:
         """The runtime's word in journals and messages."""
         return str(getattr(self.runner, "runtime_name", type(self.runner).__name__))
+
+    def check(self, plan: Plan) -> None:
+        """Refuse a plan that needs what this runner cannot do.
+
+        Raises:
+            NotSupported: names each missing capability and the steps that need it.
+        """
+        declared = getattr(self.runner, "capabilities", None)
+        if declared is not None:
+            check_capabilities(plan, declared, self.runtime_name)
 
     # --- the runner's two events
 
@@ -97,7 +105,7 @@ class Attachment:
         facts = CallFacts(ctx, services.clock, runtime=self.runtime_name)
         facts.id = ctx.call_id
         facts.attempt = self._attempt(facts.session_id)
-        redactor = Redactor(tuple(plan.secrets), is_private=plan.is_private)
+        redactor = Redactor(tuple(plan.secrets), is_private=plan.is_private, names=plan.names)
         journal = Journal(facts.id, self.host.sink(), redactor, services.clock.now)
         session_can = getattr(ctx.session, "capabilities", None)
         runner_can = getattr(self.runner, "capabilities", None)

@@ -25,13 +25,18 @@ class Breaker:
         """Whether at most one attempt at a time may go through."""
         return endpoint in self._until
 
+    def opened(self) -> set[str]:
+        """The endpoints at which at most one attempt at a time may go through."""
+        return set(self._until)
+
     def paused(self, now: float) -> set[str]:
-        """The endpoints that are to be left alone."""
-        return {endpoint for endpoint, until in self._until.items() if now < until}
+        """The endpoints that are to be left alone; a clock set back does not prolong that."""
+        return {e for e, until in self._until.items() if now < until <= now + LONGEST}
 
     def next_trial(self, now: float) -> float | None:
         """When the next pause is over."""
-        return min((until for until in self._until.values() if now < until), default=None)
+        ends = (until for until in self._until.values() if now < until <= now + LONGEST)
+        return min(ends, default=None)
 
     def succeeded(self, endpoint: str) -> None:
         """It answered."""
@@ -40,7 +45,7 @@ class Breaker:
 
     def failed(self, endpoint: str, now: float) -> None:
         """It did not answer, or not well. What was under way when it opened counts no further."""
-        if now < self._until.get(endpoint, 0.0):
+        if endpoint in self.paused(now):
             return
         self._failures[endpoint] += 1
         over = self._failures[endpoint] - FAILURES

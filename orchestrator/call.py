@@ -179,8 +179,8 @@ class Call:
         """
         if self.is_over and not isinstance(command, Recording):
             raise LineGone(f"{command.name}: the call is over")
-        self.journal.command(command.name, command_fields(command), by)
         await send_command(self.session, command)
+        self.journal.command(command.name, command_fields(command), by)
         if isinstance(command, Say):
             self.facts.transcript.append({"who": "agent", "text": command.text})
             self.floor.spoke(command.text)

@@ -79,6 +79,8 @@ class _Compiler:
             is_private=config.privacy == "redact",
             needs=_needs(config),
             secrets=frozenset(self.env.secrets),
+            names=_names(config),
+            secret_names=dict(self.env.secret_names),
             has_ladder=any(step.word == "silence_timer" for step in config.steps()),
             prepare=tuple(self.prepare),
         )
@@ -416,3 +418,17 @@ def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
         if hook.event in EVENT_NEEDS:
             needs.setdefault(EVENT_NEEDS[hook.event], []).append(_place(hook))
     return MappingProxyType({need: tuple(dict.fromkeys(places)) for need, places in needs.items()})
+
+
+def _names(config: Config) -> frozenset[str]:
+    """Names of timers and reasons of ends, as far as they are written out."""
+    names = {"silence", "timer", "completed", *_END_STATES}
+    for step in config.steps():
+        for option in ("name", "reason", "pause"):
+            value = step.options.get(option)
+            if value is not None and isinstance(value.constant, str):
+                names.add(value.constant)
+    return frozenset(names)
+
+
+_END_STATES = ("hangup", "ended", "transferred", "error", "shutdown", "failed")

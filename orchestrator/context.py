@@ -36,7 +36,7 @@ _hooks_log = logging.getLogger("orchestrator.hooks")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 #: Seconds that an outcome may be late before a transfer counts as not answered.
-OUTCOME_SLACK = 5.0
+OUTCOME_SLACK = 1.0
 
 
 class StepContext:
@@ -165,7 +165,7 @@ class StepContext:
 
     def _watch_outcome(self, command: Transfer) -> None:
         """Judge the transfer by the `transfer` event, or by its absence."""
-        live, timer = self.live, f"transfer outcome of {self._step.key}"
+        live, timer = self.live, f"outcome of {self._step.key}"
 
         def on_event(name: str, fields: Mapping[str, Any]) -> bool:
             if name != "transfer":
@@ -188,7 +188,7 @@ class StepContext:
 
     def _fail_later(self, message: str) -> None:
         steps = self._step.on_error
-        self.live.journal.note(message, at=self._step.key)
+        self.live.journal.note("the transfer failed", at=self._step.key, why=message)
         if steps:
             error = {"message": message, "step": self._step.id or self._step.word}
             self.live.spawn(self.live.run_steps(self._scope.fork(error), steps))

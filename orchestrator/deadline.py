@@ -66,26 +66,36 @@ class Cut:
 
 
 class Rest(Coroutine[Any, Any, Any], Iterator[Any]):
-    """What is left of work that would not stop: run it in a task of your own, and cancel that."""
+    """What is left of work that would not stop: run it in a task of your own, and cancel that.
+
+    The first cancellation is one more chance for the work. With the second the task ends, whatever
+    the work does: a process can always end.
+    """
 
     __name__ = __qualname__ = "abandoned_work"
 
     def __init__(self, work: Coroutine[Any, Any, Any], waiting: Any) -> None:
         self._work = work
         self._first = [waiting]
+        self._has_been_asked = False
 
     def send(self, value: Any) -> Any:
         """Go on; at first with what the work was already waiting for."""
         return self._first.pop() if self._first else self._work.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Raise inside the work."""
+        """Raise inside the work, once."""
         self._first.clear()
+        if self._has_been_asked:
+            self.close()
+            raise error[0]
+        self._has_been_asked = True
         return self._work.throw(*error)
 
     def close(self) -> None:
-        """End the work at once."""
-        self._work.close()
+        """End the work at once; work that will not even be closed is let go."""
+        with contextlib.suppress(RuntimeError):
+            self._work.close()
 
     def __next__(self) -> Any:
         return self.send(None)

@@ -11,6 +11,7 @@
     ├── EnvironmentFailure      a file, database, server or package is not there
     ├── ActionFailed            an action could not do its work (its step fails, the call goes on)
     │   ├── CommandRefused      the runtime took a command and said no
+    │   ├── StoreFailed         the outbox could not keep a delivery
     │   ├── LineGone            the call is over, nothing can be said or done on it
     │   ├── TemplateFailed      a template read something that is not there
     │   └── NotSent             virtual time: nothing leaves the machine (its step counts as done)
@@ -39,6 +40,7 @@ __all__ = [
     "ProblemList",
     "Related",
     "ScriptError",
+    "StoreFailed",
     "TemplateFailed",
     "UnknownEvent",
     "UserError",
@@ -153,6 +155,10 @@ class CommandRefused(ActionFailed):
 
 class LineGone(ActionFailed):
     """The call is over: nothing more can be said or done on it."""
+
+
+class StoreFailed(ActionFailed):
+    """What keeps deliveries (a file, a server) cannot be used; says why."""
 
 
 class TemplateFailed(ActionFailed):

@@ -7,6 +7,7 @@ sink, off the call's path, with secrets (and, under `privacy: redact`, speech an
 
 from __future__ import annotations
 
+import itertools
 import json
 import queue
 import re
@@ -38,10 +39,20 @@ Line = dict[str, Any]
 
 
 class Redactor:
-    """Masks secrets always; speech, numbers and saved values when `is_private`."""
+    """Masks secrets always; speech, numbers and saved values when `is_private`.
 
-    def __init__(self, secrets: Sequence[str] = (), *, is_private: bool = False) -> None:
+    `names` are words that the config's author wrote: timers, reasons. They stay readable.
+    """
+
+    def __init__(
+        self,
+        secrets: Sequence[str] = (),
+        *,
+        is_private: bool = False,
+        names: frozenset[str] = frozenset(),
+    ) -> None:
         self.is_private = is_private
+        self._names = names
         kept = sorted((s for s in secrets if s), key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
 
@@ -60,6 +71,10 @@ class Redactor:
         if isinstance(value, (list, tuple)):
             return [self.secret(item) for item in value]
         return value
+
+    def name(self, text: str) -> str:
+        """A name or reason: as it is where the config's author wrote it, else as what it holds."""
+        return text if text in self._names else str(self.personal(text))
 
     def personal(self, value: Any) -> Any:
         """Under `privacy: redact`, texts as their length and numbers of people as their end."""
@@ -137,7 +152,7 @@ def _step(
     if step.save and status == "ok":
         line["saved"] = step.save
     if error:
-        line["error"] = r.secret(error)
+        line["error"] = r.personal(error) if status in ("failed", "not_sent") else r.secret(error)
     return line
 
 
@@ -149,22 +164,32 @@ def _act(r: Redactor, step: Any, options: Mapping[str, Any]) -> Line:
 ACT, HOOK, SKIP, STEP = _act, _hook, _skip, _step
 
 
+#: Fields of commands that may hold what somebody said.
+_SPOKEN = frozenset({"text", "target", "announcement", "note", "digits"})
+
+
 def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line:
-    shown = {k: r.personal(v) if k in ("text", "target", "announcement", "note") else r.secret(v)
-             for k, v in fields.items()}  # fmt: skip
+    shown = {key: _shown(r, key, value) for key, value in fields.items()}
     return {"do": name, **shown, **({"by": by} if by else {})}
 
 
+def _shown(r: Redactor, key: str, value: Any) -> Any:
+    if key == "reason":
+        return r.name(value)
+    return r.personal(value) if key in _SPOKEN else r.secret(value)
+
+
 def _timer(r: Redactor, name: str, what: str, details: Mapping[str, Any]) -> Line:
-    return {"timer": r.secret(name), "is": what, **r.secret(details)}
+    return {"timer": r.name(name), "is": what, **r.secret(details)}
 
 
 def _note(r: Redactor, text: str, details: Mapping[str, Any]) -> Line:
-    return {"note": r.secret(text), **r.secret(details)}
+    why = {"why": r.personal(details["why"])} if "why" in details else {}
+    return {"note": text, **r.secret(details), **why}
 
 
 def _end(r: Redactor, facts: Mapping[str, Any]) -> Line:
-    return {"end": r.secret(facts)}
+    return {"end": {**r.secret(facts), "reason": r.name(str(facts.get("reason")))}}
 
 
 def _short(value: Any, limit: int = 2000) -> Any:
@@ -285,7 +310,9 @@ class MemorySink:
 class DirectorySink:
     """One file a call, `<call id>.jsonl`, written by a thread of its own in batches.
 
-    A full or vanished disk is counted in `failures` and never reaches a call.
+    A file that is there is never written over: a redial, or an id that makes the same file name,
+    gets `<call id>-2.jsonl`. A full or vanished disk is counted in `failures` and never reaches a
+    call.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -296,7 +323,7 @@ class DirectorySink:
         self.directory = directory
         self.failures = 0
         self.last_failure = ""
-        self._started: set[str] = set()
+        self._files: dict[tuple[str, float], Path] = {}
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -327,11 +354,26 @@ class DirectorySink:
     def _write(
         self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
     ) -> None:
-        mode = "a" if call_id in self._started else "w"
-        self._started.add(call_id)
+        key = (call_id, began)  # a redial has the same id, but begins later
+        if key not in self._files:
+            self._files[key] = self._new_file(call_id)
         text = "".join(dump_line(line) + "\n" for line in encode(records, redactor, began))
-        with (self.directory / file_name(call_id)).open(mode, encoding="utf-8") as file:
+        with self._files[key].open("a", encoding="utf-8") as file:
             file.write(text)
+        if records[-1][0] is _end:
+            del self._files[key]
+
+    def _new_file(self, call_id: str) -> Path:
+        name = file_name(call_id)
+        for number in itertools.count(2):
+            path = self.directory / name
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                name = f"{file_name(call_id).removesuffix('.jsonl')}-{number}.jsonl"
+            else:
+                return path
+        raise AssertionError  # the numbers never end
 
 
 #: Keys by which a line says what it is. The first one counts: events and commands have fields of

@@ -44,8 +44,8 @@ class FloorLike(Protocol):
         """Why the clock may not run now; empty when it may."""
         ...
 
-    def drop_stuck(self) -> None:
-        """Clear flags that nobody cleared in reasonable time."""
+    def drop_stuck(self, ladder: str) -> None:
+        """Clear flags that nobody cleared in reasonable time; `ladder` is who looks."""
         ...
 
     def next_drop(self) -> float:
@@ -217,7 +217,7 @@ class Ladder:
         now = self.floor.clock.now()
         if self.floor.hooks_since is not None:
             return  # `hooks_end` shifts the deadline and looks again
-        self.floor.drop_stuck()
+        self.floor.drop_stuck(self.name)
         if self.deadline is not None and now + TICK >= self.deadline:
             self._fire()
         else:

@@ -18,7 +18,8 @@ __all__ = ["JsonFormatter", "set_up_logging"]
 
 _LEVELS = ("debug", "info", "warning", "error")
 #: Attributes that `extra` adds and that go into a line; others are Python's own.
-_EXTRAS = ("call_id", "hook_step", "fields", "step", "place", "event", "handler")
+_EXTRAS = ("call_id", "hook_step", "fields", "step", "place", "event", "handler",
+           "delivery", "endpoint", "reason", "count", "file")  # fmt: skip
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:

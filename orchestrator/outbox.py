@@ -4,7 +4,8 @@ At least once: an attempt whose answer is lost is made again, under the same id,
 who remembers ids sees one. The schedule is Svix's, with jitter; see Standard Webhooks.
 
 The outbox decides when and how often; an `OutboxStore` keeps the entries. By default that is one in
-memory: what it still holds when the process ends is lost, and `aclose` says how much.
+memory: what it still holds when the process ends is lost, and `aclose` says how much. Stores that
+outlive the process are in `orchestrator.outboxes`; `outboxes.choice` opens the one that is set.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -23,10 +24,19 @@ from typing import Any
 from orchestrator.action import Delivery
 from orchestrator.breaker import Breaker
 from orchestrator.clock import Clock
-from orchestrator.errors import ActionFailed
-from orchestrator.outbox_store import Entry, MemoryStore, OutboxStore, State
+from orchestrator.errors import ActionFailed, StoreFailed
+from orchestrator.outbox_store import LEASE, Entry, OutboxStore, Room, State
+from orchestrator.outboxes.memory import MemoryStore
 
-__all__ = ["ATTEMPT_LIMIT", "SCHEDULE", "Outbox", "delay_before", "retry_after"]
+__all__ = [
+    "ATTEMPT_LIMIT",
+    "MOST_BYTES",
+    "SCHEDULE",
+    "Limits",
+    "Outbox",
+    "delay_before",
+    "retry_after",
+]
 
 _log = logging.getLogger("orchestrator.outbox")
 
@@ -36,10 +46,18 @@ SCHEDULE = (0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
 ATTEMPT_LIMIT = 15.0
 #: Seconds that a receiver may ask us to wait, at most.
 MOST_WAIT = 36_000.0
-#: Attempts under way at once, to one endpoint and in all.
-PER_ENDPOINT, IN_ALL = 4, 20
+#: Bytes that a delivery's body may have.
+MOST_BYTES = 256 * 1024
 
 Send = Callable[[Delivery], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Attempts of this process under way at once, to one endpoint and in all."""
+
+    per_endpoint: int = 4
+    in_all: int = 20
 
 
 class Outbox:
@@ -50,12 +68,24 @@ class Outbox:
             raises `ActionFailed`, `retryable` when it is worth another attempt.
         clock: what time it is.
         store: where entries are kept; in memory by default.
+        configs: whose deliveries to send; a store may hold those of other configs too.
+        limits: how many attempts at once.
     """
 
-    def __init__(self, send: Send, *, clock: Clock, store: OutboxStore | None = None) -> None:
+    def __init__(
+        self,
+        send: Send,
+        *,
+        clock: Clock,
+        store: OutboxStore | None = None,
+        configs: frozenset[str] | None = None,
+        limits: Limits = Limits(),
+    ) -> None:
         self._send = send
         self._clock = clock
         self._store: OutboxStore = store if store is not None else MemoryStore()
+        self._configs = configs
+        self._limits = limits
         self._breaker = Breaker()
         self._busy: Counter[str] = Counter()
         self._attempts: set[asyncio.Task[None]] = set()
@@ -64,21 +94,47 @@ class Outbox:
         self._is_closing = False
         self._store.watch(self._wake.set)
 
+    def serve(self, config: str) -> None:
+        """Send the deliveries of this config too."""
+        if self._configs is not None:
+            self._configs |= {config}
+
     def start(self) -> None:
         """Begin to deliver what the store holds; `put` does so by itself."""
         if self._runner is None:
             self._runner = asyncio.get_running_loop().create_task(self._run())
 
     async def put(self, delivery: Delivery) -> bool:
-        """Take over a delivery; returns once it is stored, False when its id is known."""
-        is_new = await self._store.put(delivery, self._now())
-        self.start()
-        self._wake.set()
+        """Take over a delivery; returns once it is stored, False when its id is known.
+
+        Raises:
+            ActionFailed: it is too large.
+            StoreFailed: it is not stored safely; says whether it is sent all the same.
+        """
+        if len(delivery.body) > MOST_BYTES:
+            size = f"the body has {len(delivery.body):,} bytes"
+            raise ActionFailed(f"{size}; {MOST_BYTES:,} is the most")
+        try:
+            is_new = await self._store.put(delivery, self._now())
+        finally:
+            self.start()
+            self._wake.set()
+        if not is_new:  # a call that was dialled again, or played again under the same id
+            _log.info("a delivery is known already", extra={"delivery": delivery.id})
         return is_new
 
     async def list(self, state: State | None = None) -> Sequence[Entry]:
         """The entries of the store."""
         return await self._store.list(state)
+
+    async def count(self, state: State) -> int:
+        """How many entries of the store are in a state."""
+        return await self._store.count(state)
+
+    @property
+    def under_way(self) -> int:
+        """How many attempts are being made now."""
+        return len(self._attempts)
 
     async def redrive(self, delivery_id: str) -> bool:
         """Send a dead letter again, from the start of the schedule; whether it is there."""
@@ -99,10 +155,21 @@ class Outbox:
         left = {*self._attempts, *([self._runner] if self._runner else [])}
         if left:
             await asyncio.wait(left)
-        waiting = len(await self._store.list("waiting"))
-        if waiting:
-            _log.warning("deliveries stay behind in the outbox", extra={"count": waiting})
+        waiting = await self._left_behind() if self._runner is not None else 0
+        self._runner = None
         await self._store.aclose()
+        return waiting
+
+    async def _left_behind(self) -> int:
+        try:
+            waiting = await self._store.count("waiting")
+        except StoreFailed as error:
+            _log.warning("the outbox store failed", exc_info=error)
+            return 0
+        if waiting and self._store.is_durable:
+            _log.info("deliveries wait in the outbox", extra={"count": waiting})
+        elif waiting:
+            _log.warning("deliveries stay behind in the outbox", extra={"count": waiting})
         return waiting
 
     # --- when
@@ -111,24 +178,35 @@ class Outbox:
         return self._clock.wall().timestamp()
 
     async def _run(self) -> None:
-        while True:
+        is_over = False
+        while not is_over:
             try:
-                is_idle = await self._start_due()
+                is_over = await self._turn()
             except Exception as error:  # noqa: BLE001 - its trouble must not end the deliveries
                 _log.warning("the outbox store failed", exc_info=error)
                 await asyncio.sleep(1.0)
-                continue
-            if is_idle and self._is_closing and not self._attempts:
-                return
-            if is_idle:
-                await self._pause()
+
+    async def _turn(self) -> bool:
+        """Start what is due, or wait for it; True when all is done that a closing outbox does."""
+        if not await self._start_due():
+            return False
+        if self._is_closing and not self._attempts:
+            return not await self._something_comes()
+        await self._pause()
+        return False
+
+    async def _something_comes(self) -> bool:
+        """Whether the store wakes us while what was put last may be on its way."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._store.lag):
+                return await self._wake.wait()
+        return False
 
     async def _start_due(self) -> bool:
         """Start attempts at what is due; True when there was nothing to start."""
         self._wake.clear()
-        room = IN_ALL - len(self._attempts)
-        skip, now = self._skipped(), self._now()
-        claimed = await self._store.claim(now, 1, skip) if room > 0 else ()
+        room = self._room()
+        claimed = await self._store.claim(self._now(), room) if room.limit > 0 else ()
         for entry in claimed:
             self._busy[entry.endpoint] += 1
             task = asyncio.get_running_loop().create_task(self._attempt(entry))
@@ -136,25 +214,26 @@ class Outbox:
             task.add_done_callback(self._attempt_over)
         return not claimed
 
-    def _skipped(self) -> frozenset[str]:
-        """Endpoints that are busy, or that the breaker leaves alone."""
-        now = self._now()
-        full = {
-            endpoint
-            for endpoint, count in self._busy.items()
-            if count >= (1 if self._breaker.is_open(endpoint) else PER_ENDPOINT)
-        }
-        return frozenset(full | self._breaker.paused(now))
+    def _room(self) -> Room:
+        """What can be taken on: endpoints have a limit, and the breaker leaves some alone."""
+        most, taken = self._limits.per_endpoint, dict(self._busy)
+        for endpoint in self._breaker.opened():
+            taken[endpoint] = taken.get(endpoint, 0) + most - 1
+        taken |= dict.fromkeys(self._breaker.paused(self._now()), most)
+        return Room(self._limits.in_all - len(self._attempts), most, taken, self._configs)
 
     async def _pause(self) -> None:
         """Wait until something is due, an attempt ends, or a breaker lets one through."""
-        skip = self._skipped()
-        due = await self._store.next_due(skip)
-        times = [t for t in (due, self._breaker.next_trial(self._now())) if t is not None]
-        limit = max(0.001, min(times) - self._now()) if times else None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit):
-                await self._wake.wait()
+        room, now = self._room(), self._now()
+        due = await self._store.next_due(now, room) if room.limit > 0 else None
+        times = [t for t in (due, self._breaker.next_trial(now)) if t is not None]
+        limit = max(0.001, min(times) - self._now()) if times else self._store.poll
+        if times or self._store.is_durable:  # in memory nothing comes due unasked
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(limit, self._store.poll)):
+                    await self._wake.wait()
+        else:
+            await self._wake.wait()
 
     def _attempt_over(self, task: asyncio.Task[None]) -> None:
         self._attempts.discard(task)
@@ -164,16 +243,38 @@ class Outbox:
 
     async def _attempt(self, entry: Entry) -> None:
         try:
-            if await self._store.is_closed(entry.address):
-                await self._store.dead(entry, "its receiver has answered 410 Gone before")
+            if await self._is_closed(entry):
+                await self._record(self._store.dead, entry, "its receiver answered 410 Gone before")
                 return
             await self._judge(entry, *await self._answer(entry))
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreFailed):
+                await self._store.later(entry, self._now(), "cut off: the process ended")
+            raise
         except Exception as error:  # noqa: BLE001 - the store failed: a lease brings it back
             _log.warning("the outbox store failed", exc_info=error)
         finally:
             self._busy[entry.endpoint] -= 1
             if not self._busy[entry.endpoint]:
                 del self._busy[entry.endpoint]
+
+    async def _is_closed(self, entry: Entry) -> bool:
+        try:
+            return await self._store.is_closed(entry.address)
+        except StoreFailed:
+            return False  # at worst its receiver says once more that it is gone
+
+    async def _record(self, write: Callable[..., Awaitable[None]], *values: Any) -> None:
+        """Tell the store what became of an entry; if it fails, again, for half the lease."""
+        until = self._clock.now() + LEASE / 2
+        while True:
+            try:
+                await write(*values)
+                return
+            except StoreFailed:
+                if self._is_closing or self._clock.now() > until:
+                    raise
+            await asyncio.sleep(1.0)
 
     async def _answer(self, entry: Entry) -> tuple[Any, str, bool]:
         """The answer to one attempt; without one why, and whether to try again."""
@@ -192,11 +293,11 @@ class Outbox:
         status = answer.status if answer is not None else 0
         if not reason and (answer is None or 200 <= status < 300):
             self._breaker.succeeded(entry.endpoint)
-            await self._store.done(entry)
+            await self._record(self._store.done, entry)
             return
         reason = reason or f"HTTP {status}"
         if status == 410:
-            await self._store.close_address(entry.address)
+            await self._record(self._store.close_address, entry.address)
         if is_worth_more and (not status or not _is_final(status)):
             self._breaker.failed(entry.endpoint, self._now())
             await self._put_off(entry, answer, reason)
@@ -211,12 +312,12 @@ class Outbox:
         wait = delay_before(entry.id, entry.attempts)
         if answer is not None:
             wait = max(wait, retry_after(answer.headers, self._clock.wall()) or 0.0)
-        await self._store.later(entry, self._now() + wait, reason)
+        await self._record(self._store.later, entry, self._now() + wait, reason)
 
     async def _give_up(self, entry: Entry, reason: str) -> None:
         extra = {"delivery": entry.id, "endpoint": entry.endpoint, "reason": reason}
         _log.warning("a delivery is given up", extra=extra)
-        await self._store.dead(entry, reason)
+        await self._record(self._store.dead, entry, reason)
 
 
 def _is_final(status: int) -> bool:
@@ -225,9 +326,18 @@ def _is_final(status: int) -> bool:
 
 
 def delay_before(delivery_id: str, attempts: int) -> float:
-    """Seconds to wait after so many attempts: the schedule's, give or take 20 %, by the id."""
+    """Seconds to wait after so many attempts: the schedule's, give or take 20 %, by the id.
+
+    Each attempt is shifted against its planned time, and the shifts do not add up: a receiver that
+    is down for a day is always tried after it.
+    """
+    shift = _shift(delivery_id, attempts) - _shift(delivery_id, attempts - 1)
+    return max(0.0, SCHEDULE[attempts] + shift)
+
+
+def _shift(delivery_id: str, attempts: int) -> float:
     digest = hashlib.sha256(f"{delivery_id}:{attempts}".encode()).digest()
-    return SCHEDULE[attempts] * (0.8 + 0.4 * int.from_bytes(digest[:4], "big") / 2**32)
+    return SCHEDULE[attempts] * (0.2 * int.from_bytes(digest[:4], "big") / 2**32 - 0.1)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -1,31 +1,39 @@
-"""The entries of the outbox, the contract for what keeps them, and the store in memory."""
+"""The entries of the outbox, and the contract for what keeps them."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from orchestrator.action import Delivery
 
-__all__ = ["Entry", "MemoryStore", "OutboxStore", "State"]
+__all__ = ["HORIZON", "LEASE", "Entry", "OutboxStore", "Room", "State", "endpoint_of"]
 
 State = Literal["waiting", "done", "dead"]
+
+#: Seconds after which a claimed entry that nobody reported on may be claimed again.
+LEASE = 60.0
+#: Seconds that an entry can be due ahead. What lies further was written under a clock that has
+#: been set back since, and is due now.
+HORIZON = 46_800.0
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A delivery and how it stands. `due` is in seconds since 1970; `attempts` were begun."""
+    """A delivery and how it stands. Times are seconds since 1970; `attempts` were begun.
+
+    `claim` is the store's own mark of who holds the entry.
+    """
 
     delivery: Delivery
     due: float
     state: State = "waiting"
     attempts: int = 0
     reason: str = ""
+    put_at: float = 0.0
+    claim: object = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -34,13 +42,48 @@ class Entry:
 
     @property
     def endpoint(self) -> str:
-        """What fails and recovers as one: a connection, or the host of a whole URL."""
-        return self.delivery.connection or f"//{urlsplit(self.delivery.url).netloc}"
+        """What fails and recovers as one: a config's connection, or the host of a whole URL."""
+        return endpoint_of(self.delivery)
 
     @property
     def address(self) -> str:
         """What a receiver closes by `410 Gone`: the endpoint's path, without its query."""
-        return f"{self.delivery.connection}|{self.delivery.url.partition('?')[0]}"
+        path = self.delivery.url.partition("?")[0]
+        return f"{self.delivery.config}|{self.delivery.connection}|{path}"
+
+    @property
+    def order(self) -> str:
+        """What leaves one after another; empty when its order does not matter."""
+        return f"{self.endpoint}|{self.delivery.order}" if self.delivery.order else ""
+
+
+def endpoint_of(delivery: Delivery) -> str:
+    """The endpoint of a delivery; see `Entry.endpoint`."""
+    where = delivery.connection or f"//{urlsplit(delivery.url).netloc}"
+    return f"{delivery.config}:{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What an outbox can take on now: how many in all and to each endpoint, and of which configs.
+
+    `taken` counts what is under way to an endpoint; one that is to be left alone counts as full.
+    `configs` of None are all. Without `is_ordered`, entries with an `order` stay where they are.
+    """
+
+    limit: int
+    per_endpoint: int = 4
+    taken: Mapping[str, int] = field(default_factory=dict)
+    configs: frozenset[str] | None = None
+    is_ordered: bool = True
+
+    def at(self, endpoint: str) -> int:
+        """How many entries of an endpoint can be taken."""
+        return max(0, min(self.limit, self.per_endpoint - self.taken.get(endpoint, 0)))
+
+    def serves(self, config: str) -> bool:
+        """Whether entries of a config are wanted."""
+        return self.configs is None or config in self.configs
 
 
 class OutboxStore(Protocol):
@@ -48,19 +91,26 @@ class OutboxStore(Protocol):
 
     `claim` leases entries to this process: what is neither done, put off nor dead when the lease
     ends (a killed process, a lost connection) can be claimed again. A store that learns of entries
-    by itself (a shared file, a server) calls what `watch` was given.
+    by itself (a server) calls what `watch` was given; `poll` is how many seconds may pass before it
+    is asked again, for what other processes put there and for clocks that were set.
+
+    All methods raise `StoreFailed` when the store cannot be used.
     """
+
+    poll: float
+    lag: float
+    is_durable: bool
 
     async def put(self, delivery: Delivery, due: float) -> bool:
         """Keep a delivery; False when its id is known. Returns once it is safe."""
         ...
 
-    async def claim(self, now: float, limit: int, skip: frozenset[str]) -> Sequence[Entry]:
-        """Lease what is due, earliest first, but for endpoints to skip; counts as an attempt."""
+    async def claim(self, now: float, room: Room) -> Sequence[Entry]:
+        """Lease what is due, earliest first, as far as there is room; counts as an attempt."""
         ...
 
-    async def next_due(self, skip: frozenset[str]) -> float | None:
-        """When the next unleased entry is due, or None; for endpoints that are not skipped."""
+    async def next_due(self, now: float, room: Room) -> float | None:
+        """When the next entry could be claimed, or None when nothing is known of one."""
         ...
 
     async def done(self, entry: Entry) -> None:
@@ -87,8 +137,20 @@ class OutboxStore(Protocol):
         """Take a dead letter back, attempts forgotten and address open; whether it is there."""
         ...
 
-    async def list(self, state: State | None = None) -> Sequence[Entry]:
-        """The entries, or those in one state, in the order put."""
+    async def remove(self, delivery_id: str) -> bool:
+        """Forget an entry, whatever its state; whether it was there."""
+        ...
+
+    async def find(self, delivery_id: str) -> Entry | None:
+        """The entry of this id, if the store still knows it."""
+        ...
+
+    async def list(self, state: State | None = None, limit: int | None = None) -> Sequence[Entry]:
+        """The entries, or those in one state, in the order put; a store may forget what is done."""
+        ...
+
+    async def count(self, state: State) -> int:
+        """How many entries are in a state."""
         ...
 
     def watch(self, wake: Callable[[], None]) -> None:
@@ -98,92 +160,3 @@ class OutboxStore(Protocol):
     async def aclose(self) -> None:
         """Give back what is held."""
         ...
-
-
-class MemoryStore:
-    """Entries in memory, lost with the process. Of what is done it remembers the last ids."""
-
-    def __init__(self, remembers: int = 10_000) -> None:
-        self._entries: dict[str, Entry] = {}
-        self._done: OrderedDict[str, Entry] = OrderedDict()
-        self._queues: dict[str, list[tuple[float, int, str]]] = {}  # a heap for each endpoint
-        self._closed: set[str] = set()
-        self._numbers = itertools.count()
-        self._remembers = remembers
-
-    async def put(self, delivery: Delivery, due: float) -> bool:
-        """Keep a delivery; False when its id is known."""
-        if delivery.id in self._entries or delivery.id in self._done:
-            return False
-        self._queue(Entry(delivery, due))
-        return True
-
-    def _queue(self, entry: Entry) -> None:
-        self._entries[entry.id] = entry
-        queue = self._queues.setdefault(entry.endpoint, [])
-        heapq.heappush(queue, (entry.due, next(self._numbers), entry.id))
-
-    async def claim(self, now: float, limit: int, skip: frozenset[str]) -> Sequence[Entry]:
-        """Lease what is due; the caller holds it until it says what became of it."""
-        claimed: list[Entry] = []
-        while len(claimed) < limit and (first := self._first(skip)) is not None and first[0] <= now:
-            endpoint = self._entries[first[2]].endpoint
-            heapq.heappop(self._queues[endpoint])
-            if not self._queues[endpoint]:
-                del self._queues[endpoint]
-            entry = self._entries[first[2]]
-            claimed.append(replace(entry, attempts=entry.attempts + 1))
-        return claimed
-
-    async def next_due(self, skip: frozenset[str]) -> float | None:
-        """When the next entry that nobody holds is due."""
-        first = self._first(skip)
-        return None if first is None else first[0]
-
-    def _first(self, skip: frozenset[str]) -> tuple[float, int, str] | None:
-        heads = (queue[0] for endpoint, queue in self._queues.items() if endpoint not in skip)
-        return min(heads, default=None)
-
-    async def done(self, entry: Entry) -> None:
-        """It was acknowledged; only its id is still of use."""
-        self._entries.pop(entry.id, None)
-        delivery = replace(entry.delivery, body=b"", headers={})
-        self._done[entry.id] = replace(entry, state="done", reason="", delivery=delivery)
-        if len(self._done) > self._remembers:
-            self._done.popitem(last=False)
-
-    async def later(self, entry: Entry, due: float, reason: str) -> None:
-        """It failed and is due again."""
-        self._queue(replace(entry, due=due, reason=reason))
-
-    async def dead(self, entry: Entry, reason: str) -> None:
-        """It is given up."""
-        self._entries[entry.id] = replace(entry, state="dead", reason=reason)
-
-    async def close_address(self, address: str) -> None:
-        """Nothing is to be sent there again."""
-        self._closed.add(address)
-
-    async def is_closed(self, address: str) -> bool:
-        """Whether a receiver has closed it."""
-        return address in self._closed
-
-    async def redrive(self, delivery_id: str, due: float) -> bool:
-        """Take a dead letter back."""
-        entry = self._entries.get(delivery_id)
-        if entry is None or entry.state != "dead":
-            return False
-        self._closed.discard(entry.address)
-        self._queue(Entry(entry.delivery, due))
-        return True
-
-    async def list(self, state: State | None = None) -> Sequence[Entry]:
-        """The entries, or those in one state; those done come first."""
-        everything = (*self._done.values(), *self._entries.values())
-        return [entry for entry in everything if state is None or entry.state == state]
-
-    def watch(self, wake: Callable[[], None]) -> None:
-        """Nothing comes due here that the outbox does not know of."""
-
-    async def aclose(self) -> None:
-        """Nothing is held."""

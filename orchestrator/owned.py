@@ -60,11 +60,15 @@ class Tasks:
         while self._others() and (left := deadline - self._clock.now()) > 0:
             await asyncio.wait(self._others(), timeout=left)
         late = self._others()
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=1.0)  # a task that ignores this is not waited for
+        await self._cancel(late, 1.0)
+        await self._cancel(self._others(), 0.1)  # whatever ignored the first request
         return len(late)
+
+    async def _cancel(self, tasks: set[asyncio.Task[Any]], patience: float) -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
 
     def _others(self) -> set[asyncio.Task[Any]]:
         return {task for task in self._tasks if task is not asyncio.current_task()}

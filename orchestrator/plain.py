@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,8 @@ def plain(value: Any) -> Any:
         ActionFailed: it is something else than data, or too large.
     """
     kind = value.__class__
+    if kind is float and not isfinite(value):
+        raise ActionFailed(f"the output holds {value}, for which JSON has no word")
     if value is None or kind in _NUMBERS or (kind is str and len(value) <= MAX_TEXT):
         return value
     return _convert(value, 0, [MAX_VALUES])
@@ -48,6 +51,8 @@ def _convert(value: Any, depth: int, left: list[int]) -> Any:
         if len(value) > MAX_TEXT:
             raise ActionFailed(f"the output holds a text of {len(value):,} characters")
         return str(value)
+    if isinstance(value, float) and not isfinite(value):
+        raise ActionFailed(f"the output holds {value}, for which JSON has no word")
     if isinstance(value, _SIMPLE):
         return value
     if isinstance(value, Mapping):

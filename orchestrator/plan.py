@@ -162,7 +162,9 @@ class Handler:
 class Plan:
     """Everything that calls share.
 
-    `digest` identifies the config; `secrets` must never be shown. `needs` are the capabilities
+    `digest` identifies the config; `secrets` must never be shown, those from the environment are in
+    `secret_names` by the name of their variable; `names` may be shown always, being words of the
+    config's author. `needs` are the capabilities
     without which a runtime is refused, each with the places that need it. `connections` are made by
     functions of the services, and `prepare` are functions that import what the first call would.
     """
@@ -176,6 +178,8 @@ class Plan:
     is_private: bool = False
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    secret_names: Mapping[str, str] = field(default_factory=dict, repr=False)
     has_ladder: bool = False
     prepare: tuple[Callable[[], None], ...] = ()
 

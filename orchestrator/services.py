@@ -7,6 +7,7 @@ here leaves the machine: whatever would, raises `NotSent`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.action import Delivery, MemoryLike
@@ -14,6 +15,7 @@ from orchestrator.clock import Clock
 from orchestrator.config import Allow
 from orchestrator.egress import Egress
 from orchestrator.errors import ActionFailed, NotSent
+from orchestrator.secrecy import Secrecy
 
 if TYPE_CHECKING:
     import httpx
@@ -45,6 +47,8 @@ class Services:
         *,
         allow: Allow | None = None,
         outbox: Outbox | None = None,
+        config: str = "",
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         self.clock = clock
         self.memory = memory
@@ -54,7 +58,10 @@ class Services:
         self._openers = openers
         self._connections: dict[str, Any] = {}
         self._http: httpx.AsyncClient | None = None
-        self._outbox = outbox
+        self._outbox = outbox  # whoever gave it closes it
+        self._own_outbox: Outbox | None = None
+        self._config = config
+        self._secrecy = Secrecy(secrets or {})
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -104,25 +111,28 @@ class Services:
 
         Raises:
             NotSent: virtual time.
+            ActionFailed: it is too large, or not stored safely.
         """
         if self.is_virtual:
             raise NotSent("virtual time, nothing leaves the machine", detail=delivery)
         if self._outbox is None:
             from orchestrator.outbox import Outbox
 
-            self._outbox = Outbox(self.send, clock=self.clock)
-        await self._outbox.put(delivery)
+            self._outbox = self._own_outbox = Outbox(self.send, clock=self.clock)
+        concealed = self._secrecy.conceal(replace(delivery, config=self._config))
+        await self._outbox.put(concealed)
 
     async def send(self, delivery: Delivery) -> Any:
-        """Make one attempt at a delivery, with its connection's credentials."""
+        """Make one attempt at a delivery, with the credentials and secrets as they are now."""
         from orchestrator.outbox import ATTEMPT_LIMIT
 
-        return await self.connection(delivery.connection).send(delivery, ATTEMPT_LIMIT)
+        whole = self._secrecy.reveal(delivery)
+        return await self.connection(delivery.connection).send(whole, ATTEMPT_LIMIT)
 
     async def aclose(self) -> None:
-        """Flush the outbox for a while, then close everything that was opened."""
-        if self._outbox is not None:
-            await self._outbox.aclose()
+        """Close everything that was opened here, an outbox after a last flush."""
+        if self._own_outbox is not None:
+            await self._own_outbox.aclose()
         for connection in self._connections.values():
             await connection.aclose()
         self._connections.clear()

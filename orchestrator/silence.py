@@ -16,8 +16,8 @@ held, transferring                      suspends until it is over
 voicemail, call over                    ends
 ======================================  ========================================================
 
-A flag that nobody clears (agent "speaking" for 60 s, an answer not begun within 30 s) is dropped
-with a warning. All times are seconds on the clock's `now`.
+A flag that nobody clears (agent "speaking" for 60 s, a tool "running" for 120 s, an answer not
+begun within 30 s) is dropped with a warning. All times are seconds on the clock's `now`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ from orchestrator.clock import Clock
 from orchestrator.ladder import TICK, Ladder, RunSteps
 from orchestrator.plan import Step
 
-__all__ = ["ANSWER_LIMIT", "STUCK_LIMIT", "WORDS_PER_SECOND", "Floor"]
+__all__ = ["ANSWER_LIMIT", "STUCK_LIMIT", "TOOL_LIMIT", "WORDS_PER_SECOND", "Floor"]
 
 #: Seconds after which an agent still "speaking" is taken for a lost report.
 STUCK_LIMIT = 60.0
+#: Seconds after which a tool still "running" is taken for a lost report.
+TOOL_LIMIT = 120.0
 #: Seconds that the agent may take to begin its answer; real agents pause up to 25 s.
 ANSWER_LIMIT = 30.0
 #: Speech rate for runtimes that do not report playback: 150 words a minute.
@@ -62,8 +64,10 @@ class Floor:
         self.quiet_since: float | None = None
         self.answer_due: float | None = None
         self.tools = 0
+        self.tools_since = 0.0
+        self._hooks = 0
         self.hooks_since: float | None = None
-        self.is_held = False
+        self.held_by: set[str] = set()
         self.is_transferring = False
         self.is_closed = False
 
@@ -81,9 +85,9 @@ class Floor:
     def _on_state(self, fields: Mapping[str, Any]) -> None:
         state, who = fields.get("state"), fields.get("who", "agent")
         if state == "held":
-            self.is_held = True
+            self.held_by.add(who)
             return
-        self.is_held = False
+        self.held_by.discard(who)
         if who == "caller":
             self._caller_noise(is_on=state == "speaking")
         elif state == "speaking":
@@ -94,6 +98,8 @@ class Floor:
             self._agent_stops()
 
     def _on_words(self, fields: Mapping[str, Any]) -> None:
+        if not str(fields.get("text", fields.get("digit", ""))).strip():
+            return  # a transcript without words is noise, and its states have told of it
         self.caller_since = self.quiet_since = None
         self._await_answer()
         for ladder in list(self.ladders.values()):
@@ -116,6 +122,7 @@ class Floor:
 
     def _on_tool_call(self, fields: Mapping[str, Any]) -> None:
         self.tools += 1
+        self.tools_since = self.clock.now()
 
     def _on_tool_result(self, fields: Mapping[str, Any]) -> None:
         self.tools = max(0, self.tools - 1)
@@ -123,6 +130,8 @@ class Floor:
 
     def _on_transfer(self, fields: Mapping[str, Any]) -> None:
         self.is_transferring = False
+        if fields.get("outcome") == "answered":
+            self.close("the caller was transferred")
         self._restart()
 
     def _on_voicemail(self, fields: Mapping[str, Any]) -> None:
@@ -136,6 +145,7 @@ class Floor:
         was_speaking = self.agent_since is not None or self.agent_until > self.clock.now()
         self.agent_since, self.agent_until = None, 0.0
         if was_speaking:
+            self.answer_due = None  # of words that were spoken into this speech
             self._restart()
 
     def _await_answer(self) -> None:
@@ -161,12 +171,14 @@ class Floor:
 
     def hooks_begin(self) -> None:
         """The hooks of an event run now: the clock stands still."""
+        self._hooks += 1
         if self.hooks_since is None:
             self.hooks_since = self.clock.now()
 
     def hooks_end(self) -> None:
         """They are done."""
-        if self.hooks_since is None:
+        self._hooks -= 1
+        if self.hooks_since is None or self._hooks > 0:
             return
         passed, self.hooks_since = self.clock.now() - self.hooks_since, None
         for ladder in self.ladders.values():
@@ -215,22 +227,29 @@ class Floor:
             return "a tool runs"
         if self.is_transferring:
             return "a transfer is on"
-        return "the caller is on hold" if self.is_held else ""
+        return "the caller is on hold" if self.held_by else ""
 
-    def drop_stuck(self) -> None:
-        """Clear flags that nobody cleared in reasonable time."""
+    def drop_stuck(self, ladder: str) -> None:
+        """Clear flags that nobody cleared in reasonable time; `ladder` is who looks."""
         now = self.clock.now()
         if self.agent_since is not None and now + TICK >= self.agent_since + STUCK_LIMIT:
             self.agent_since = None
-            self.log("silence", "warning", why="no report that the agent stopped speaking")
+            self.log(ladder, "warning", why="no report that the agent stopped speaking")
         if self.answer_due is not None and now + TICK >= self.answer_due:
             self.answer_due = None
-            self.log("silence", "warning", why="the agent did not answer")
+            self.log(ladder, "warning", why="the agent did not answer")
+        if self.tools and now + TICK >= self.tools_since + TOOL_LIMIT:
+            self.tools = 0
+            self.log(ladder, "warning", why="no report that a tool ended")
 
     def next_drop(self) -> float:
         """When `drop_stuck` should look again; infinite when no such flag is up."""
-        stuck = self.agent_since + STUCK_LIMIT if self.agent_since is not None else float("inf")
-        return min(stuck, self.answer_due if self.answer_due is not None else float("inf"))
+        never = float("inf")
+        return min(
+            self.agent_since + STUCK_LIMIT if self.agent_since is not None else never,
+            self.answer_due if self.answer_due is not None else never,
+            self.tools_since + TOOL_LIMIT if self.tools else never,
+        )
 
     def _restart(self) -> None:
         for ladder in self.ladders.values():

@@ -75,14 +75,16 @@ async def run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
                 output = None
             elif output is not None and step.body.__class__ is ActionBody:
                 output = plain(output)
-        except Exception as error:  # noqa: BLE001 - whatever a step raises, the call goes on
+        except CancelledError:
+            _finish(call, scope, step, "cancelled", started)
+            raise
+        except (KeyboardInterrupt, GeneratorExit):  # a person, or the loop, wants out
+            raise
+        except BaseException as error:  # noqa: BLE001 - also SystemExit: the call goes on
             flow = await _failed(call, scope, step, started, error)
             if flow is not Flow.DONE:
                 return flow
             started = now()
-        except CancelledError:
-            _finish(call, scope, step, "cancelled", started)
-            raise
         else:
             if step.save is not None:
                 scope.data[step.save] = output
@@ -149,7 +151,9 @@ def _keep(scope: Scope, name: str, status: str, output: Any, error: str | None) 
     scope.steps[name] = {"status": status, "output": output, "error": error}
 
 
-async def _failed(call: Call, scope: Scope, step: Step, started: float, error: Exception) -> Flow:
+async def _failed(
+    call: Call, scope: Scope, step: Step, started: float, error: BaseException
+) -> Flow:
     """Record a step that raised, and do what its policy says."""
     if isinstance(error, NotSent):
         if step.save is not None:
@@ -168,7 +172,7 @@ async def _failed(call: Call, scope: Scope, step: Step, started: float, error: E
     return Flow.STOPPED
 
 
-def _describe(step: Step, error: Exception) -> tuple[str, str]:
+def _describe(step: Step, error: BaseException) -> tuple[str, str]:
     if isinstance(error, StepTimeout):
         stray = "; it ignores being stopped" if error.is_stray else ""
         return "timed_out", f"no answer within {format_duration(step.timeout or 0)}{stray}"
@@ -251,11 +255,12 @@ def _set(call: Call, scope: Scope, step: Step, body: SetBody) -> Any:
 async def _parallel(call: Call, scope: Scope, step: Step, body: ParallelBody) -> Flow:
     """Run steps side by side; the step's deadline is kept by whoever awaits this."""
     tasks = {call.spawn(run_list(call, scope, (inner,))) for inner in body.steps}
-    pending, failed = tasks, False
+    pending, failed, stopped = tasks, False, False
     try:
-        while pending and not (failed and body.first_error == "cancel"):
+        while pending and not stopped and not (failed and body.first_error == "cancel"):
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            failed = failed or any(not t.cancelled() and t.result() is Flow.FAILED for t in done)
+            flows = {task.result() for task in done if not task.cancelled()}
+            failed, stopped = failed or Flow.FAILED in flows, Flow.STOPPED in flows
     except CancelledError:
         if not body.keeps_late:
             await _cancel(pending)
@@ -263,7 +268,7 @@ async def _parallel(call: Call, scope: Scope, step: Step, body: ParallelBody) ->
     await _cancel(pending)
     if failed:
         raise ActionFailed("a step of `parallel` failed")
-    return Flow.DONE
+    return Flow.STOPPED if stopped else Flow.DONE
 
 
 async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:

@@ -75,6 +75,7 @@ class Environment:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
         self.secrets: set[str] = set()
+        self.secret_names: dict[str, str] = {}
 
     def read(self, ref: EnvRef, *, is_secret: bool = False) -> str:
         """The value of a reference.
@@ -90,6 +91,7 @@ class Environment:
             raise EnvironmentFailure(f"environment variable {ref.name} is not set{detail}")
         if (is_secret or ref.is_secret) and value:
             self.secrets.add(value)
+            self.secret_names[ref.name] = value
         return value
 
 

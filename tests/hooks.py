@@ -71,6 +71,30 @@ async def huge(ctx: Any) -> str:
     return "x" * 2_000_000
 
 
+async def leave(ctx: Any) -> None:
+    """Want to end the process."""
+    raise SystemExit(3)
+
+
+async def odd(ctx: Any) -> None:
+    """Raise what `except Exception` does not see."""
+    raise BaseException("odd")
+
+
+async def nan(ctx: Any) -> float:
+    """Return a number that JSON cannot hold."""
+    return float("nan")
+
+
+async def for_ever(ctx: Any) -> None:
+    """Never stop, whatever is asked."""
+    while True:
+        try:
+            await asyncio.sleep(0.01)
+        except BaseException:  # noqa: S112 - that is what it is for
+            continue
+
+
 async def cancelled(ctx: Any) -> None:
     """Raise the exception of a cancellation that nobody asked for."""
     raise asyncio.CancelledError

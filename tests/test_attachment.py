@@ -119,6 +119,41 @@ def test_a_reload_validates_first_and_a_bad_file_changes_nothing(config: Path) -
     assert orchestrator.plan is plan
 
 
+def test_a_reload_that_an_attached_runner_cannot_carry_changes_nothing(config: Path) -> None:
+    """What `attach` would refuse, `reload` refuses as well."""
+    orchestrator = Orchestrator.from_file(config)
+    orchestrator.attach(AgentRunner(capabilities=frozenset({"say", "end"})))
+    config.write_text("version: 1\nsession:\n  user_turn: [{send_dtmf: '1'}]\n")
+    with pytest.raises(NotSupported, match="digits"):
+        orchestrator.reload()
+
+
+def test_a_hook_that_never_stops_does_not_keep_the_process(config: Path) -> None:
+    """In real time, in a process of its own: the call ends, and then the process."""
+    import subprocess
+    import sys
+
+    config.write_text(
+        "version: 1\nsession:\n  user_turn: [{python: 'tests.hooks:for_ever', timeout: 100ms}]\n"
+    )
+    script_file = config.with_suffix(".jsonl")
+    script_file.write_text(
+        '{"t": 0, "event": "user_turn", "text": "x"}\n{"t": 0.3, "event": "hangup"}\n'
+    )
+    for extra in ([], ["--realtime"]):
+        command = [
+            sys.executable,
+            "-m",
+            "orchestrator",
+            "run",
+            str(config),
+            "--call",
+            str(script_file),
+        ]
+        done = subprocess.run([*command, *extra], timeout=60, check=False, capture_output=True)
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_call_keeps_the_plan_it_started_with(config: Path) -> None:
     """A reload in mid-call is for new calls."""
     sink = Lines()

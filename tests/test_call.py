@@ -144,7 +144,7 @@ def test_the_outcome_of_a_transfer_comes_later(outcome: str, said: list) -> None
 def test_a_transfer_without_any_outcome_counts_as_not_answered() -> None:
     """`forwarded` is not taken for `answered`: after its time the caller is told."""
     played = run(TRANSFER, [{"t": 1, "user_turn": "x"}])
-    assert did(played, "say") == [(16.0, "sorry: transfer to people: no outcome was reported")]
+    assert did(played, "say") == [(12.0, "sorry: transfer to people: no outcome was reported")]
 
 
 def test_a_runtime_without_outcomes_is_not_waited_for() -> None:

@@ -30,7 +30,7 @@ def test_hooks_run_in_the_order_written() -> None:
     assert did(played, "say") == [(4.0, "after")]
 
 
-@pytest.mark.parametrize("bad", ["boom", "garbage", "huge", "cancelled"])
+@pytest.mark.parametrize("bad", ["boom", "garbage", "huge", "cancelled", "leave", "odd", "nan"])
 def test_whatever_a_hook_does_the_next_one_runs_and_the_call_goes_on(bad: str) -> None:
     """A hook that raises or returns rubbish is one line in the journal."""
     played = turn(f"- python: tests.hooks:{bad}\n- say: fine", [USER, {"t": 2, "user_turn": "x"}])
@@ -247,6 +247,15 @@ def test_if_runs_one_branch() -> None:
     body = "- if: event.text == 'hello'\n  then: [{say: yes}]\n  else: [{say: no}]"
     events = [USER, {"t": 2, "user_turn": "bye"}]
     assert did(turn(body, events), "say") == [(1.0, "yes"), (2.0, "no")]
+
+
+def test_stop_in_parallel_ends_the_hook_too() -> None:
+    """Whichever branch says so; the other branches are cancelled."""
+    played = turn(
+        "- do:\n    - parallel: [{stop: enough}, {wait: 5s}]\n      timeout: 9s\n    - say: no"
+    )
+    assert did(played, "say") == []
+    assert steps(played, "wait")[0] == (1.0, "cancelled")
 
 
 def test_stop_ends_its_hook_only() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -52,3 +53,17 @@ def test_the_manual_of_the_actions_is_fresh() -> None:
 
     result = CliRunner().invoke(group, ["actions", "--format", "markdown"])
     assert (ROOT / "docs" / "actions.md").read_text() == result.output
+
+
+def test_the_script_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    """Embedding in a few lines; it plays the call at the speed of life."""
+    import shutil
+    import subprocess
+    import sys
+
+    (code,) = [c for c in blocks(ROOT / "README.md", "python") if "asyncio.run(main())" in c]
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "journals" / "quickstart.jsonl").stat().st_size > 500

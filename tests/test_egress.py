@@ -28,18 +28,39 @@ DISGUISED = [
     "https://[::ffff:zz]/", "https://\uff11\uff12\uff17.0.0.1/", "https://crm。test/", "https://ⓔvil.test/",
     "https://crm.test/#@evil.test", "https://crm.test/\x00", "https://-crm.test/",
     "https://crm.test/a\\b", "https://crm.test?\\x", "HTTPS:/crm.test/", "https:crm.test",
+    "http://127.0.0.1%2f@evil.test/", "http://0x7f.1/", "http://0x7F000001/", "http://127.0.0.0x1/",
+    "http://00000177.0.0.1/", "http://127.0.0.01/", "http://127.0.0.1.2/", "http://256.1.1.1/",
+    "http://3232235777/", "https://[::ffff:127.0.0.1", "https://[127.0.0.1]/", "https://[]/",
+    "https://[::1]extra/", "https://[v1.x]/", "https://crm.test:443:80/", "https://crm.test:+443/",
+    "https://crm.test:\uff14\uff14\uff13/", "gopher://crm.test/", "dict://crm.test:11211/",
+    "data:text/plain,x", "unix:///var/run/docker.sock", "http+unix://%2Fvar%2Frun/", "ws://crm.test/",
+    "jar:https://crm.test!/", "https://crm.test\u2028/", "https://crm\u00ad.test/",
+    "https://evil.test%00.crm.test/", "https://evil.test%2523.crm.test/", "https://u:p@crm.test/",
+    "https://@crm.test/", "https://:@crm.test/", "https://crm.test;evil.test/",
+    "https://crm.test,evil.test/", "https://*.test/", "https://crm.test\r\nHost: evil.test/",
+    "\x00https://crm.test/", "https://1.2.3/", "https://0xdeadbeef/", "https://crm.test\x7f/",
 ]  # fmt: skip
 
 PRIVATE = [
     "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1", "::1", "fc00::1",
     "fd12::1", "::ffff:10.0.0.1", "::ffff:127.0.0.1", "2002:0a00:0001::", "64:ff9b::10.0.0.1",
     "::10.0.0.1", "192.0.2.1", "198.18.0.1", "240.0.0.1", "2001:db8::1",
+    "10.255.255.255", "172.31.255.255", "192.0.0.1", "198.51.100.1", "203.0.113.1", "fdff::1",
+    "::ffff:192.168.0.1", "2002:c0a8:0101::", "64:ff9b::192.168.0.1", "127.255.255.254",
 ]  # fmt: skip
 METADATA = [
     "169.254.169.254", "169.254.1.1", "fe80::1", "fd00:ec2::254", "100.100.100.200",
-    "168.63.129.16", "::ffff:169.254.169.254",
+    "168.63.129.16", "::ffff:169.254.169.254", "::ffff:100.100.100.200", "2002:a9fe:a9fe::",
+    "64:ff9b::169.254.169.254", "169.254.170.2", "192.0.0.192", "fe80::a9fe:a9fe",
 ]  # fmt: skip
 NOBODY = ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "::ffff:0.0.0.0"]  # noqa: S104 - refused
+
+
+def test_there_are_at_least_a_hundred_attack_forms() -> None:
+    """Each is tried once, in one of the tests below; paths and headers have tables of their own."""
+    forms = [*DISGUISED, *PRIVATE, *METADATA, *NOBODY]
+    assert len(forms) == len(set(forms))
+    assert len(forms) >= 100
 
 
 def reaches(host: str, address: str, egress: Egress) -> bool:

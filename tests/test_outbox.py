@@ -15,9 +15,9 @@ import pytest
 from orchestrator.action import Delivery
 from orchestrator.breaker import FAILURES, LONGEST, PAUSE, Breaker
 from orchestrator.clock import VIRTUAL_START, run_virtual, virtual_clock
-from orchestrator.errors import ActionFailed
+from orchestrator.errors import ActionFailed, StoreFailed
 from orchestrator.outbox import ATTEMPT_LIMIT, SCHEDULE, Outbox, delay_before, retry_after
-from orchestrator.outbox_store import MemoryStore
+from orchestrator.outboxes.memory import MemoryStore
 
 Answer = Any
 
@@ -378,23 +378,29 @@ async def _close_unused() -> int:
 
 
 class BrokenStore(MemoryStore):
-    """Fails now and then."""
+    """One of its methods fails three times."""
 
-    def __init__(self) -> None:
+    def __init__(self, broken: str) -> None:
         super().__init__()
         self.left = 3
 
-    async def claim(self, *args: Any) -> Any:
-        self.left -= 1
-        if self.left >= 0:
-            raise OSError("disk full")
-        return await super().claim(*args)
+        async def fail(*args: Any) -> Any:
+            self.left -= 1
+            if self.left >= 0:
+                raise StoreFailed("disk full")
+            return await working(*args)
+
+        working = getattr(self, broken)
+        setattr(self, broken, fail)
 
 
-def test_a_failing_store_does_not_end_the_deliveries() -> None:
-    """When the store works again, deliveries go on."""
+@pytest.mark.parametrize("broken", ["claim", "next_due", "done", "is_closed"])
+def test_a_failing_store_does_not_end_the_deliveries(broken: str) -> None:
+    """When the store works again, deliveries go on; what it did not record is recorded then."""
     receiver = Receiver()
-    assert play(receiver, put_and_wait(delivery()), BrokenStore())["msg_1"][0] == "done"
+    states = play(receiver, put_and_wait(*map(delivery, range(6))), BrokenStore(broken))
+    assert [state for state, _ in states.values()] == ["done"] * 6
+    assert len(receiver.seen) == 6
 
 
 def test_what_is_done_is_forgotten_at_last() -> None:

@@ -197,6 +197,39 @@ def test_it_never_fires_after_the_call_has_ended() -> None:
     assert lines(played, timer="silence", **{"is": "ended"})
 
 
+def test_hold_ends_only_when_who_is_on_hold_comes_back() -> None:
+    """Another side's report does not end it."""
+    events = [agent(0), state(4, "caller", "held"), state(7, "agent", "listening")]
+    assert says(run(LADDER, events, linger=60)) == []
+
+
+def test_a_tool_that_never_reports_its_end_is_dropped_with_a_warning() -> None:
+    """A lost report must not switch the clock off."""
+    events = [agent(0), {"t": 4, "event": "tool_call", "name": "search", "args": {}}]
+    played = run(LADDER, events, linger=200)
+    assert says(played)[0] == 4 + 120 + 8
+    assert lines(played, timer="silence", why="no report that a tool ended")
+
+
+def test_a_transcript_without_words_is_no_answer() -> None:
+    """An empty turn neither resets the ladder nor hands the floor to the agent."""
+    assert says(run(LADDER, [agent(0), user(3, " ")]))[0] == 8.0
+
+
+def test_words_into_the_agents_speech_do_not_wait_for_an_answer_of_their_own() -> None:
+    """After "ok" while the agent speaks, the clock arms when the speech ends."""
+    events = [
+        state(0, "agent", "speaking"), agent(0), user(2, "ok"), state(5, "agent", "listening")
+    ]  # fmt: skip
+    assert says(run(LADDER, events))[0] == 13.0
+
+
+def test_a_caller_who_was_transferred_is_not_asked_whether_they_are_there() -> None:
+    """Also when it was not a hook that transferred them."""
+    events = [agent(0), {"t": 3, "event": "transfer", "outcome": "answered", "target": "x"}]
+    assert says(run(LADDER, events)) == []
+
+
 # --- speech against a rung in progress
 
 

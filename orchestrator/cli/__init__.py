@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "test": ("test", "run call tests"),
     "replay": ("replay", "play recorded calls and say what changes"),
     "journal": ("journal", "read the record of a call"),
+    "deliver": ("deliver", "send what waits in the outbox, without taking calls"),
+    "deliveries": ("deliveries", "look into the outbox, send dead letters again, clear up"),
     "actions": ("actions", "list actions with their manuals"),
     "schema": ("schema", "print the JSON Schema for editors"),
 }

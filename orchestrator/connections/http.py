@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -30,6 +31,8 @@ __all__ = ["HttpAnswer", "HttpConnection", "open_web"]
 #: Requests under way at once on one connection. httpx's pool walks through everything that waits
 #: in it: with a hundred waiting, a request costs 2.5 times the CPU of one that waited out here.
 IN_FLIGHT = 16
+#: Bytes and seconds that the body of an answer to a delivery is read for.
+GLANCE_BYTES, GLANCE_SECONDS = 65_536, 1.0
 #: Statuses that may be better next time.
 _PASSING = frozenset({408, 425, 429})
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
@@ -237,8 +240,11 @@ class HttpConnection(Connection):
     async def send(self, delivery: Delivery, timeout: float | None = None) -> HttpAnswer:
         """Make one attempt at a delivery, signed now; the answer is the caller's to judge.
 
+        Its status and headers are: of the body only the beginning is read, and a receiver that
+        sends a hundred megabytes, or a byte a second, has taken the delivery all the same.
+
         Raises:
-            ActionFailed: no answer, or one that is too large.
+            ActionFailed: no answer.
         """
         path, query = delivery.url, ""
         if self.base_url:
@@ -252,7 +258,7 @@ class HttpConnection(Connection):
         }
         limit = self.timeout if timeout is None else timeout
         return await self._exchange(
-            delivery.method, self._url(path, query), headers, delivery.body, limit
+            delivery.method, self._url(path, query), headers, delivery.body, limit, self._glance
         )
 
     def prepare(self) -> None:
@@ -272,7 +278,13 @@ class HttpConnection(Connection):
         return f"{url}{'&' if '?' in url else '?'}{query}"
 
     async def _exchange(
-        self, method: str, url: str, headers: dict[str, str], content: bytes | None, timeout: float
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        content: bytes | None,
+        timeout: float,
+        read: Callable[[httpx.Response], Awaitable[bytes]] | None = None,
     ) -> HttpAnswer:
         import httpx
 
@@ -285,11 +297,10 @@ class HttpConnection(Connection):
         }
         try:
             async with asyncio.timeout(timeout), self._room:
-                return await self._read(
-                    self._client.build_request(
-                        method, url, headers=head, content=content, timeout=timeout
-                    )
+                request = self._client.build_request(
+                    method, url, headers=head, content=content, timeout=timeout
                 )
+                return await self._answer(request, read or self._read)
         except (TimeoutError, httpx.TimeoutException):
             limit = format_duration(timeout)
             raise ActionFailed(f"{self._label}: no answer within {limit}", retryable=True) from None
@@ -304,21 +315,41 @@ class HttpConnection(Connection):
     def _label(self) -> str:
         return self.name or "request"
 
-    async def _read(self, request: httpx.Request) -> HttpAnswer:
+    async def _answer(
+        self, request: httpx.Request, read: Callable[[httpx.Response], Awaitable[bytes]]
+    ) -> HttpAnswer:
         answer = await self._client.send(request, stream=True)
         try:
-            if answer.headers.get("content-encoding", "identity") != "identity":
-                raise ActionFailed(f"{self._label}: the answer is compressed, unasked")
-            body = bytearray()
-            async for part in answer.aiter_raw():
-                body += part
-                if len(body) > self.max_response:
-                    raise ActionFailed(
-                        f"{self._label}: the answer has more than {self.max_response:,} bytes"
-                    )
+            body = await read(answer)
         finally:
             await answer.aclose()
-        return HttpAnswer(answer.status_code, dict(answer.headers), bytes(body))
+        return HttpAnswer(answer.status_code, dict(answer.headers), body)
+
+    async def _read(self, answer: httpx.Response) -> bytes:
+        """The whole body, within its limit."""
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise ActionFailed(f"{self._label}: the answer is compressed, unasked")
+        body = bytearray()
+        async for part in answer.aiter_raw():
+            body += part
+            if len(body) > self.max_response:
+                raise ActionFailed(
+                    f"{self._label}: the answer has more than {self.max_response:,} bytes"
+                )
+        return bytes(body)
+
+    async def _glance(self, answer: httpx.Response) -> bytes:
+        """The beginning of a body that nobody reads; what is short leaves the socket reusable."""
+        import httpx
+
+        body = bytearray()
+        with contextlib.suppress(TimeoutError, httpx.TransportError):
+            async with asyncio.timeout(GLANCE_SECONDS):
+                async for part in answer.aiter_raw():
+                    body += part
+                    if len(body) > GLANCE_BYTES:
+                        break
+        return bytes(body[:GLANCE_BYTES])
 
 
 def open_web(services: ServicesLike, allow: AllowLike) -> HttpConnection:

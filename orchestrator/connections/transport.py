@@ -6,6 +6,8 @@ Importing this module imports httpx, which costs 200 ms of CPU: do it when somet
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from functools import cache
@@ -30,6 +32,9 @@ _CORE_ERRORS = (
 @cache
 def certificates() -> ssl.SSLContext:
     """The certificates that we trust; loading them takes long, so all clients share them."""
+    # httpcore would import it in the middle of the first request: 30 ms in which no call moves
+    with contextlib.suppress(ImportError):
+        importlib.import_module("anyio._backends._asyncio")
     return httpx.create_ssl_context(trust_env=False)
 
 

@@ -164,7 +164,9 @@ async def _run_one(
         logger.info("handler cut short by the end of the call", extra=_who(handler, about))
     except StepTimeout:
         logger.warning("handler exceeded its time limit", extra=_who(handler, about))
-    except Exception:  # the isolation of handlers, promised to the operator
+    except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException:
         logger.exception("handler raised", extra=_who(handler, about))
 
 

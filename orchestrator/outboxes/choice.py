@@ -1,0 +1,110 @@
+"""Open the store that is set: one word chooses the engine.
+
+======================  ==========================================================================
+nothing                 a SQLite file, `$XDG_STATE_HOME/hook-orchestrator/outbox.db`
+a path, sqlite:///path  that SQLite file; processes of one machine may share it
+nats://host:4222        NATS JetStream, shared by machines; the file above while it is away
+memory:                 nothing is kept when the process ends
+======================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.errors import EnvironmentFailure
+from orchestrator.outbox_store import OutboxStore
+from orchestrator.outboxes.fallback import FallbackStore
+from orchestrator.outboxes.memory import MemoryStore
+from orchestrator.outboxes.sqlite import SqliteStore
+
+__all__ = ["VARIABLE", "Choice", "default_file"]
+
+#: The environment variable that chooses the engine.
+VARIABLE = "ORCHESTRATOR_OUTBOX"
+_NATS = ("nats://", "tls://", "ws://", "wss://")
+
+
+class Choice:
+    """Which store is set. `open` makes one; `may_hold` says whether it can hold something by now.
+
+    `setting` is a word of the table above, or a store of somebody else's making.
+
+    Raises:
+        EnvironmentFailure: the setting names no store.
+    """
+
+    def __init__(
+        self, setting: str | Path | OutboxStore | None, environment: Mapping[str, str]
+    ) -> None:
+        self._store = None if isinstance(setting, str | Path | None) else setting
+        setting = setting if isinstance(setting, str | Path) else None
+        given = str(setting if setting is not None else environment.get(VARIABLE, "")).strip()
+        self.is_nats = given.startswith(_NATS)
+        self.is_memory = given in ("memory:", ":memory:")
+        self._url = given
+        self.file = default_file(environment)
+        if not self.is_nats and not self.is_memory and given:
+            self.file = Path(_path_in(given)).expanduser()
+
+    def may_hold(self) -> bool:
+        """Whether an earlier process, or another one, may have left deliveries."""
+        if self._store is not None:
+            return True
+        return self.is_nats or (not self.is_memory and self.file.exists())
+
+    def open(self) -> OutboxStore:
+        """The store, with what takes over while it is away.
+
+        Raises:
+            EnvironmentFailure: a package is missing.
+        """
+        if self._store is not None:
+            return self._store
+        if self.is_memory:
+            return MemoryStore()
+        embedded = FallbackStore(SqliteStore(self.file), MemoryStore())
+        if not self.is_nats:
+            return embedded
+        return FallbackStore(self._server(), embedded, may_hold=self.file.exists())
+
+    def open_plain(self) -> OutboxStore:
+        """The store alone, for commands that look into it.
+
+        Raises:
+            EnvironmentFailure: a package is missing, or memory was chosen.
+        """
+        if self.is_memory:
+            raise EnvironmentFailure("an outbox in memory cannot be looked into from outside")
+        return self._server() if self.is_nats else SqliteStore(self.file)
+
+    def _server(self) -> OutboxStore:
+        from orchestrator.outboxes.nats import NatsStore
+
+        return NatsStore(self._url)
+
+    def __str__(self) -> str:
+        if self.is_nats:
+            return self._url.partition("?")[0].rpartition("@")[2]
+        return "memory" if self.is_memory else str(self.file)
+
+
+def _path_in(setting: str) -> str:
+    scheme, found, rest = setting.partition("://")
+    if not found:
+        return setting
+    if scheme != "sqlite" or not rest.startswith("/"):
+        raise EnvironmentFailure(
+            f"{VARIABLE}: expected a path, sqlite:///path, nats://host or memory:, "
+            f"got a URL that begins with {scheme + '://'!r}"
+        )
+    return rest[1:]  # sqlite:///relative, sqlite:////absolute
+
+
+def default_file(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the embedded store is when nothing is set."""
+    state = environment.get("XDG_STATE_HOME", "")
+    folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    return folder / "hook-orchestrator" / "outbox.db"

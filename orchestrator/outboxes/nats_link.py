@@ -1,0 +1,200 @@
+"""The connection to a NATS server, its streams, and how their subjects are named.
+
+=========  ============================  ======================================================
+stream     subject behind the prefix     what is in it
+=========  ============================  ======================================================
+`out`      out.CONFIG.ENDPOINT.CHAIN.ID  what waits: a work queue, a message goes when it is done
+`dead`     dead.ID                       dead letters, 30 days
+`note`     note.ID                       attempts and reason of what was put off
+`closed`   closed.ADDRESS                addresses that a receiver has closed
+=========  ============================  ======================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from orchestrator.errors import EnvironmentFailure, StoreFailed
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.js import JetStreamContext
+
+__all__ = ["Link", "Target", "digest", "token"]
+
+#: Seconds that a request may take, and to connect at first; what waits longer goes to the fallback.
+ANSWER, CONNECT = 2.0, 2.0
+#: Seconds that the server remembers ids of what was put.
+KNOWN = 24 * 3_600.0
+KEEPS_DEAD, KEEPS_NOTES = 30 * 86_400.0, 14 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the engine is: `nats://host:4222,host2:4222/prefix?replicas=3&creds=/file`."""
+
+    servers: tuple[str, ...]
+    prefix: str = "hooks"
+    replicas: int = 1
+    creds: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Target:
+        """Take a URL apart.
+
+        Raises:
+            EnvironmentFailure: it cannot be used.
+        """
+        parts, query = urlsplit(url), parse_qs(urlsplit(url).query)
+        prefix = parts.path.strip("/") or "hooks"
+        replicas = query.get("replicas", ["1"])[0]
+        unknown = sorted(set(query) - {"replicas", "creds"})
+        if unknown or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", prefix) or replicas not in "135":
+            raise EnvironmentFailure(
+                "the NATS URL is nats://host:4222/prefix?replicas=1|3|5&creds=FILE, the prefix "
+                "of letters, digits, - and _"
+            )
+        servers = tuple(f"{parts.scheme}://{host}" for host in parts.netloc.split(","))
+        return cls(servers, prefix, int(replicas), query.get("creds", [None])[0])
+
+
+def token(text: str) -> str:
+    """A text as one part of a subject; a long one by its hash."""
+    safe = re.sub(r"[^A-Za-z0-9_-]", lambda m: "".join(f"={b:02X}" for b in m[0].encode()), text)
+    return safe if 0 < len(safe) <= 120 else f"={digest(text)}"
+
+
+def digest(text: str) -> str:
+    """A hash for subjects: ids and addresses are of any length."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Link:
+    """One connection, made in the background and made again whenever it breaks."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._nats = _import_nats()
+        self._client: Client | None = None
+        self._js: JetStreamContext | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self.on_back: Callable[[], None] = lambda: None
+
+    def stream(self, kind: str) -> str:
+        """The name of a stream."""
+        return f"{self.target.prefix}_{kind}"
+
+    def subject(self, kind: str, *tokens: str) -> str:
+        """A subject."""
+        return ".".join((self.target.prefix, kind, *tokens))
+
+    async def js(self) -> JetStreamContext:
+        """The engine, ready for use.
+
+        Raises:
+            StoreFailed: it is away.
+        """
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        if self._js is None:
+            await asyncio.wait({self._connecting}, timeout=CONNECT)
+        if self._js is None or self._client is None or not self._client.is_connected:
+            raise StoreFailed("the NATS server is away")
+        return self._js
+
+    @property
+    def client(self) -> Client:
+        """The connection below `js`, which was asked for before."""
+        if self._client is None:
+            raise StoreFailed("the NATS server is away")
+        return self._client
+
+    async def _connect(self) -> None:
+        while self._js is None:
+            try:
+                async with asyncio.timeout(5 * CONNECT):
+                    self._client = await self._open()
+                    await self._make_streams(self._client.jetstream(timeout=ANSWER))
+            except (self._nats.errors.Error, OSError, TimeoutError):
+                await self._close_client()
+                await asyncio.sleep(0.5)
+            else:
+                self._js = self._client.jetstream(timeout=ANSWER)
+                self.on_back()
+
+    async def _open(self) -> Client:
+        async def back() -> None:
+            self.on_back()
+
+        async def quiet(*_: Any) -> None:
+            """Errors come out where something is asked."""
+
+        creds = {"user_credentials": self.target.creds} if self.target.creds else {}
+        client: Client = await self._nats.connect(
+            list(self.target.servers),
+            name="hook-orchestrator",
+            connect_timeout=int(CONNECT),
+            reconnect_time_wait=0.5,
+            max_reconnect_attempts=-1,
+            error_cb=quiet,
+            reconnected_cb=back,
+            **creds,
+        )
+        return client
+
+    async def _make_streams(self, js: JetStreamContext) -> None:
+        """Make what is missing; what is there stays as its operator has set it."""
+        from nats.js.api import RetentionPolicy, StorageType
+        from nats.js.errors import NotFoundError
+
+        kinds: dict[str, dict[str, Any]] = {
+            "out": {"retention": RetentionPolicy.WORK_QUEUE, "duplicate_window": KNOWN},
+            "dead": {"max_age": KEEPS_DEAD, "max_msgs_per_subject": 1},
+            "note": {"max_age": KEEPS_NOTES, "max_msgs_per_subject": 1},
+            "closed": {"max_msgs_per_subject": 1},
+        }
+        for kind, options in kinds.items():
+            try:
+                await js.stream_info(self.stream(kind))
+            except NotFoundError:
+                await js.add_stream(
+                    name=self.stream(kind),
+                    subjects=[self.subject(kind, ">")],
+                    storage=StorageType.FILE,
+                    num_replicas=self.target.replicas,
+                    allow_direct=True,
+                    **options,
+                )
+
+    async def aclose(self) -> None:
+        """Send what is buffered and close."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait({self._connecting})
+        await self._close_client()
+
+    async def _close_client(self) -> None:
+        client, self._client, self._js = self._client, None, None
+        if client is not None:
+            with contextlib.suppress(Exception):  # closing what is broken already
+                if client.is_connected:
+                    await client.flush(timeout=1)
+            with contextlib.suppress(Exception):
+                await client.close()
+
+
+def _import_nats() -> Any:
+    try:
+        import nats
+    except ImportError as error:
+        raise EnvironmentFailure(
+            f"an outbox on NATS needs a package: pip install 'hook-orchestrator[nats]' ({error})"
+        ) from error
+    return nats

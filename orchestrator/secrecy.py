@@ -1,0 +1,94 @@
+"""Secrets are cut out of a delivery before it is stored, and put back at each attempt.
+
+What a step writes as `${SLACK_TOKEN}` into a URL, a header or a body would else lie in the outbox's
+file, and would still be the old one after the secret was rotated. A cut is remembered by its place
+beside the delivery, never by a mark in its text, which a caller could say too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import quote
+
+from orchestrator.action import Cut, Delivery
+from orchestrator.errors import ActionFailed
+
+__all__ = ["Secrecy"]
+
+#: Characters below which a value is no secret, and would be cut out of everything.
+SHORTEST = 4
+
+
+class Secrecy:
+    """Knows the secret values by the names of their variables."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+        self._cuts: dict[str, tuple[str, bool]] = {}
+        for name, value in values.items():
+            if len(value) >= SHORTEST:
+                self._cuts.setdefault(quote(value, safe=""), (name, True))
+                self._cuts[_as_bytes(value)] = (name, False)
+                self._cuts[value] = (name, False)
+        found = "|".join(map(re.escape, sorted(self._cuts, key=len, reverse=True)))
+        self._pattern = re.compile(found) if found else None
+
+    def conceal(self, delivery: Delivery) -> Delivery:
+        """The delivery without secrets, its cuts listed."""
+        if self._pattern is None:
+            return delivery
+        cuts: list[Cut] = []
+        url = self._cut(delivery.url, "url", cuts)
+        headers = {
+            name: self._cut(value, f"header:{name}", cuts)
+            for name, value in delivery.headers.items()
+        }
+        body = self._cut(delivery.body.decode("latin-1"), "body", cuts)
+        if not cuts:
+            return delivery
+        return replace(
+            delivery, url=url, headers=headers, body=body.encode("latin-1"), cuts=tuple(cuts)
+        )
+
+    def _cut(self, text: str, part: str, cuts: list[Cut]) -> str:
+        kept, end, length = [], 0, 0
+        assert self._pattern is not None  # noqa: S101 - `conceal` looked
+        for match in self._pattern.finditer(text):
+            kept.append(text[end : match.start()])
+            length += match.start() - end
+            end = match.end()
+            cuts.append(Cut(part, length, *self._cuts[match[0]]))
+        return "".join([*kept, text[end:]]) if kept else text
+
+    def reveal(self, delivery: Delivery) -> Delivery:
+        """The delivery with the secrets as they are now.
+
+        Raises:
+            ActionFailed: a variable is no longer set; another try may find it.
+        """
+        if not delivery.cuts:
+            return delivery
+        headers = {
+            name: self._fill(value, f"header:{name}", delivery.cuts)
+            for name, value in delivery.headers.items()
+        }
+        body = self._fill(delivery.body.decode("latin-1"), "body", delivery.cuts)
+        url = self._fill(delivery.url, "url", delivery.cuts)
+        return replace(delivery, url=url, headers=headers, body=body.encode("latin-1"), cuts=())
+
+    def _fill(self, text: str, part: str, cuts: tuple[Cut, ...]) -> str:
+        for cut in reversed([cut for cut in cuts if cut.part == part]):
+            value = self._values.get(cut.variable)
+            if value is None:
+                raise ActionFailed(f"the variable {cut.variable} is not set", retryable=True)
+            value = quote(value, safe="") if cut.is_quoted else value
+            value = _as_bytes(value) if part == "body" else value
+            text = text[: cut.offset] + value + text[cut.offset :]
+        return text
+
+
+def _as_bytes(text: str) -> str:
+    """A text as it looks in a body that is handled with one character for each byte."""
+    return text.encode().decode("latin-1")

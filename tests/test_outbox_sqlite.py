@@ -1,0 +1,293 @@
+"""The SQLite store beyond the contract: durability, sharing, a disk and a file that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.action import Delivery
+from orchestrator.errors import StoreFailed
+from orchestrator.outbox_store import HORIZON, Room
+from orchestrator.outboxes import sqlite_file
+from orchestrator.outboxes.packed import pack, unpack
+from orchestrator.outboxes.sqlite import KEEPS_DEAD, KEEPS_DONE, SqliteStore
+
+ROOM = Room(20, 20)
+
+
+def delivery(number: int = 1, **fields: Any) -> Delivery:
+    return Delivery(f"msg_{number}", "crm", "/calls?n=1", b"the body", **fields)
+
+
+def play(path: Path, script: Callable[[SqliteStore], Awaitable[Any]], **options: Any) -> Any:
+    async def main() -> Any:
+        store = SqliteStore(path, **options)
+        try:
+            return await script(store)
+        finally:
+            await store.aclose()
+
+    return asyncio.run(main())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "outbox.db"
+
+
+def rows(path: Path, query: str = "select id from entries") -> list[Any]:
+    with sqlite3.connect(path) as db:
+        found = db.execute(query).fetchall()
+    db.close()
+    return found
+
+
+def test_a_put_is_committed_when_it_returns(path: Path) -> None:
+    """Another process sees it at once, and the file is opened with the safest setting."""
+
+    async def script(store: SqliteStore) -> None:
+        await store.put(delivery(), time.time())
+        assert rows(path) == [("msg_1",)]
+        modes = await store._writer.do(
+            lambda db: [
+                db.execute(f"pragma {p}").fetchone()[0] for p in ("journal_mode", "synchronous")
+            ]
+        )
+        assert modes == ["wal", 2]
+
+    play(path, script)
+
+
+def test_the_file_is_its_owners_only(path: Path) -> None:
+    """Callers' words are nobody else's: file, log and folder can be read by their owner only."""
+
+    async def script(store: SqliteStore) -> None:
+        await store.put(delivery(), time.time())
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+    play(path, script)
+
+
+def test_many_puts_share_a_commit(path: Path) -> None:
+    """What arrives while the disk works goes into the next commit together."""
+
+    async def script(store: SqliteStore) -> int:
+        commits: list[int] = []
+        writer: Any = store._writer
+        inner = writer._commit
+        writer._commit = lambda jobs: (commits.append(len(jobs)), inner(jobs))
+        await asyncio.gather(*(store.put(delivery(n), 0.0) for n in range(500)))
+        return len(commits)
+
+    assert play(path, script) < 100
+    assert len(rows(path)) == 500
+
+
+def test_nothing_of_it_runs_on_the_event_loop(path: Path) -> None:
+    """SQLite is used in a thread only."""
+    names: set[str] = set()
+
+    async def script(store: SqliteStore) -> None:
+        await store.put(delivery(), 0.0)
+        await store._writer.do(lambda db: names.add(threading.current_thread().name))
+
+    play(path, script)
+    assert names == {"outbox"}
+
+
+def test_what_is_delivered_leaves_no_trace(path: Path) -> None:
+    """Body, headers and query of a delivered entry are in none of the store's files."""
+
+    async def script(store: SqliteStore) -> None:
+        await store.put(delivery(headers={"x-a": "header-canary"}), 0.0)
+        (entry,) = await store.claim(time.time(), ROOM)
+        await store.done(entry)
+
+    play(path, script)
+    content = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert b"msg_1" in content
+    assert not any(word in content for word in (b"the body", b"header-canary", b"n=1"))
+
+
+def test_done_and_dead_are_kept_for_a_while(path: Path) -> None:
+    """Ids of what was delivered go after a week, dead letters after a month."""
+    now = [1_000_000.0]
+
+    async def script(store: SqliteStore) -> list[list[str]]:
+        seen = []
+        for number in (1, 2):
+            await store.put(delivery(number), now[0])
+        done, dead = await store.claim(now[0], ROOM)
+        await store.done(done)
+        await store.dead(dead, "x")
+        for later in (KEEPS_DONE - 60, KEEPS_DONE + 60, KEEPS_DEAD + 60):
+            now[0] = 1_000_000.0 + later
+            await store.claim(now[0], ROOM)
+            seen.append([entry.id for entry in await store.list()])
+        return seen
+
+    found = play(path, script, wall=lambda: now[0])
+    assert found == [["msg_1", "msg_2"], ["msg_2"], []]
+
+
+def test_a_clock_set_back_delays_nothing_for_long(path: Path) -> None:
+    """What is due further ahead than anything can be is due now."""
+
+    async def script(store: SqliteStore) -> int:
+        await store.put(delivery(), 2_000_000.0)
+        return len(await store.claim(2_000_000.0 - HORIZON - 60, ROOM))
+
+    assert play(path, script) == 1
+
+
+def test_a_damaged_row_becomes_a_dead_letter(path: Path) -> None:
+    """It says why, is claimed no more, and does not keep others from leaving."""
+
+    async def script(store: SqliteStore) -> None:
+        await store.put(delivery(1), 0.0)
+        await store.put(delivery(2), 0.0)
+        await store._writer.do(
+            lambda db: db.execute("update entries set packed = 'x' where seq = 1")
+        )
+        assert [entry.id for entry in await store.claim(1.0, ROOM)] == ["msg_2"]
+        (letter,) = await store.list("dead")
+        assert "damaged" in letter.reason
+
+    play(path, script)
+
+
+@pytest.mark.parametrize("taken", ["file", "folder", "log"])
+def test_a_file_that_is_deleted_is_made_again_with_its_entries(path: Path, taken: str) -> None:
+    """Deleting the file under a running process loses nothing that waits or is dead."""
+
+    async def script(store: SqliteStore) -> None:
+        for number in (1, 2, 3):
+            await store.put(delivery(number), 0.0)
+        first, _, _ = await store.claim(1.0, ROOM)
+        await store.dead(first, "x")
+        for file in path.parent.iterdir():
+            if taken != "log" or file.name.endswith("-wal") or file == path:
+                file.unlink()
+        if taken == "folder":
+            path.parent.rmdir()
+        await store.put(delivery(4), 0.0)
+        assert {e.id: e.state for e in await store.list()} == {
+            "msg_1": "dead", "msg_2": "waiting", "msg_3": "waiting", "msg_4": "waiting",
+        }  # fmt: skip
+
+    play(path, script)
+    assert len(rows(path)) == 4
+
+
+def test_a_full_disk_fails_the_put_and_nothing_else(path: Path) -> None:
+    """The error says so; what is stored stays, and with room again puts succeed."""
+
+    async def script(store: SqliteStore) -> None:
+        await store.put(delivery(1), 0.0)
+        await store._writer.do(lambda db: db.execute("pragma max_page_count = 1"))
+        with pytest.raises(StoreFailed, match="full"):
+            await asyncio.gather(
+                *(store.put(delivery(n, headers={"x": "y" * 9_000}), 0.0) for n in (2, 3))
+            )
+        await store._writer.do(lambda db: db.execute("pragma max_page_count = 1000000"))
+        assert await store.put(delivery(4), 0.0)
+        assert await store.count("waiting") == 2
+
+    play(path, script)
+
+
+def test_a_lock_that_is_held_too_long_fails_the_put(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the wait the put fails, the loop has gone on meanwhile, and later it succeeds."""
+    monkeypatch.setattr(sqlite_file, "BUSY", 0.1)
+
+    async def script(store: SqliteStore) -> None:
+        await store.put(delivery(1), 0.0)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("begin immediate")
+        with pytest.raises(StoreFailed, match="locked"):
+            await store.put(delivery(2), 0.0)
+        other.execute("rollback")
+        other.close()
+        assert await store.put(delivery(2), 0.0)
+
+    play(path, script)
+
+
+@pytest.mark.parametrize("kind", ["text", "other", "later", "folder", "unreachable"])
+def test_a_file_that_is_not_ours_is_left_alone(path: Path, kind: str) -> None:
+    """Another program's file is refused with a reason and not touched."""
+    path.parent.mkdir()
+    if kind == "text":
+        path.write_text("these are my notes, not a database; " * 40)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "unreachable":
+        path = path.parent / "file" / "outbox.db"
+        path.parent.write_text("in the way")
+    else:
+        with sqlite3.connect(path) as db:
+            db.execute("create table customers (name)")
+            if kind == "later":
+                db.execute(f"pragma application_id = {sqlite_file.APPLICATION}")
+                db.execute("pragma user_version = 99")
+        db.close()
+    before = path.read_bytes() if path.is_file() else b""
+
+    async def script(store: SqliteStore) -> None:
+        with pytest.raises(StoreFailed):
+            await store.put(delivery(), 0.0)
+
+    play(path, script)
+    assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def test_waiting_for_a_dead_endpoint_costs_a_claim_little(path: Path) -> None:
+    """Ten thousand entries that wait for one endpoint do not slow down another's."""
+
+    async def script(store: SqliteStore) -> float:
+        await asyncio.gather(*(store.put(delivery(n), 0.0) for n in range(10_000)))
+        await store.put(Delivery("good", "good", "/", b""), 0.0)
+        began = time.perf_counter()
+        for _ in range(20):
+            claimed = await store.claim(1.0, Room(5, 4, {":crm": 4}))
+            await store.next_due(1.0, Room(5, 4, {":crm": 4, ":good": 4}))
+        assert claimed == []
+        return (time.perf_counter() - began) / 20
+
+    assert play(path, script) < 0.05
+
+
+def test_deliveries_survive_packing() -> None:
+    """Bytes of any kind come back; damage and later versions are named."""
+    one = Delivery(
+        "a", "b", "c", bytes(range(256)), headers={"k": "v\u2028"}, order="o", config="d"
+    )
+    assert unpack(pack(one)) == one
+    for bad in (b"", b"{}", b"[]\n", b'{"v": 2}\n', b"\xff\n", b'{"v":1,"headers":[]}\n'):
+        with pytest.raises(StoreFailed):
+            unpack(bad)
+
+
+def test_the_thread_ends_with_the_store(path: Path) -> None:
+    """Nothing is left running, and closing an unused store is fine."""
+
+    async def script(store: SqliteStore) -> None:
+        await store.put(delivery(), 0.0)
+
+    play(path, script)
+    play(path, lambda store: asyncio.sleep(0))
+    assert "outbox" not in {thread.name for thread in threading.enumerate()}
+    assert os.path.exists(path)

@@ -1,0 +1,136 @@
+"""Secrets are not in what is stored, and are those of today in what is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator import AgentRunner, Orchestrator
+from orchestrator.action import Delivery
+from orchestrator.callscript import parse_script
+from orchestrator.clock import real_clock
+from orchestrator.errors import ActionFailed
+from orchestrator.outboxes.packed import pack, unpack
+from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
+from orchestrator.secrecy import Secrecy
+from orchestrator.signing import key_of, verify
+from tests.servers import Server
+
+_TEXT = st.text(st.sampled_from("abcé{}$\x00 %2F/\"'tok"), max_size=30)
+
+
+@given(st.lists(_TEXT, max_size=4), _TEXT, _TEXT, st.text("tok/é", min_size=4, max_size=9))
+def test_what_is_concealed_is_revealed_as_it_was(
+    parts: list[str], url: str, header: str, secret: str
+) -> None:
+    """Whatever the text, cutting, storing and filling in again change nothing."""
+    body = secret.join(parts).encode()
+    whole = Delivery("id", "c", f"/{url}{secret}", body, headers={"x": f"{header}{secret}{secret}"})
+    secrecy = Secrecy({"TOKEN": secret, "OTHER": "never-there"})
+    stored = secrecy.conceal(whole)
+    assert secret not in stored.headers["x"]
+    assert secret.encode() not in stored.body
+    assert secrecy.reveal(unpack(pack(stored))) == whole
+
+
+def test_a_rotated_secret_is_used_at_the_next_attempt() -> None:
+    """What was stored under the old value leaves with the new one, quoted where it was."""
+    old = Secrecy({"KEY": "old/secret"}).conceal(
+        Delivery("i", "c", "/a/old%2Fsecret", b"old/secret!")
+    )
+    new = Secrecy({"KEY": "new/one"}).reveal(old)
+    assert (new.url, new.body) == ("/a/new%2Fone", b"new/one!")
+
+
+def test_a_secret_that_is_gone_is_waited_for() -> None:
+    """Without the variable the attempt fails, and may succeed later."""
+    stored = Secrecy({"KEY": "secret-1"}).conceal(Delivery("i", "c", "/secret-1", b""))
+    with pytest.raises(ActionFailed, match="KEY is not set") as failure:
+        Secrecy({}).reveal(stored)
+    assert failure.value.retryable
+
+
+def test_what_a_caller_says_never_becomes_a_secret() -> None:
+    """Marks of any kind in a body stay what they are."""
+    secrecy = Secrecy({"KEY": "canary-1"})
+    spoken = Delivery("i", "c", "/", b"${KEY} {KEY} \\u0000KEY\\u0000 cuts")
+    assert secrecy.reveal(secrecy.conceal(spoken)) == spoken
+
+
+CONFIG = """
+version: 1
+name: secrets
+connections:
+  billing:
+    kind: http
+    base_url: "${BILLING_URL}"
+    auth: {bearer: "${BILLING_TOKEN}"}
+    signing_secret: "${BILLING_SECRET}"
+    headers: {x-fixed: "${FIXED_KEY}"}
+session:
+  user_turn:
+    - webhook:
+        connection: billing
+        path: /in
+        headers: {x-own: "${HEADER_TOKEN}"}
+        json: {said: "{{ event.text }}"}
+"""
+CALL = """
+{"call": {"id": "c1", "user_number": "+15550100"}}
+{"t": 0.01, "event": "user_turn", "text": "I said ${BILLING_TOKEN}"}
+{"t": 0.02, "event": "hangup"}
+"""
+WHSEC = "whsec_Y2FuYXJ5LXNpZ25pbmctY2FuYXJ5LXNpZ25pbmc="
+
+
+def test_no_secret_is_in_the_outbox_file(tmp_path: Path) -> None:
+    """Credentials of the connection and of the step are sent, and in no file of the outbox."""
+    canaries = {
+        "BILLING_TOKEN": "canary-bearer", "BILLING_SECRET": WHSEC, "FIXED_KEY": "canary-fixed",
+        "HEADER_TOKEN": "canary-header",
+    }  # fmt: skip
+    config = tmp_path / "secrets.yaml"
+    config.write_text(CONFIG)
+    kept: list[bytes] = []
+
+    async def main() -> None:
+        async with Server() as server:
+            variables = {"BILLING_URL": server.url, **canaries}
+            app = Orchestrator.from_file(
+                config, variables=variables, outbox=tmp_path / "o" / "o.db"
+            )
+            store = SqliteStore(tmp_path / "o" / "o.db")
+            put = SqliteStore.put
+
+            async def put_and_look(self: Any, *args: Any) -> bool:
+                answer = await put(self, *args)
+                kept.append(b"".join(f.read_bytes() for f in (tmp_path / "o").iterdir()))
+                return answer
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(SqliteStore, "put", put_and_look)
+                runner = AgentRunner()
+                app.attach(runner)
+                await runner.handle(ScriptBridge(parse_script(CALL.strip(), "t"), PlayOptions()))
+                await app.aclose()
+            (seen,) = server.seen
+            assert seen.target == "/in"
+            assert seen.headers["x-own"] == "canary-header"
+            assert seen.headers["authorization"] == "Bearer canary-bearer"
+            assert seen.json == {"said": "I said ${BILLING_TOKEN}"}
+            now = real_clock().wall().timestamp()
+            assert verify([key_of(WHSEC)], seen.headers, seen.body, now=now) is None
+            assert await store.count("done") == 1
+            await store.aclose()
+
+    asyncio.run(main())
+    kept += [file.read_bytes() for file in (tmp_path / "o").iterdir()]
+    assert b"I said" in kept[0]
+    for canary in (*canaries.values(), "canary"):
+        assert not any(canary.encode() in content for content in kept), canary
