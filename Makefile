@@ -5,12 +5,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# The packages of runtimes' vendors, for `make test-runtimes` only.
+RUNTIMES := .venv-runtimes
 # Recorded calls beside the project, where there are any: the tests then play those too.
 RECORDED_CALLS ?= $(wildcard ../shared/calls)
 export RECORDED_CALLS
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help setup test check unit faults bench demo schema editors clean
+.PHONY: help setup test test-runtimes conformance check unit faults bench demo schema editors clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +34,20 @@ check: $(READY) ## format, lint and types
 
 unit: $(READY) ## the tests, configs and their call tests included
 	$(BIN)/python -m pytest
+
+test-runtimes: $(RUNTIMES)/.ready ## the tests with the vendors' own packages, conformance included
+	$(RUNTIMES)/bin/python -m pytest tests/runtimes
+
+conformance: $(RUNTIMES)/.ready ## the table of the conformance suite, a column for each runtime
+	$(RUNTIMES)/bin/python -m orchestrator.testing.conformance tests.runtimes.carriers:CARRIERS
+
+# unpod declares Python 3.12 and websockets 13; it works with 3.11 and needs websockets 14.
+$(RUNTIMES)/.ready: pyproject.toml
+	test -x $(RUNTIMES)/bin/python || $(PYTHON) -m venv $(RUNTIMES)
+	$(RUNTIMES)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(RUNTIMES)/bin/python -m pip install --quiet --editable ".[unpod]" --group dev
+	$(RUNTIMES)/bin/python -m pip install --quiet --ignore-requires-python unpod==0.5.0 "websockets>=14"
+	@touch $@
 
 faults: $(READY) ## kill, starve and deceive the delivery, in full: minutes; `make unit` has a short form
 	FAULTS=full $(BIN)/python -m pytest -q tests/faults
@@ -56,4 +72,4 @@ demo: $(READY) ## play a conversation through support-line.yaml with a CRM and a
 	$(BIN)/python -m configs.demo
 
 clean: ## remove what was made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist demo journals
+	rm -rf $(VENV) $(RUNTIMES) .mypy_cache .ruff_cache .pytest_cache build dist demo journals

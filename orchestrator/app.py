@@ -28,6 +28,7 @@ from orchestrator.outbox_store import OutboxStore
 from orchestrator.outboxes.choice import Choice
 from orchestrator.plan import Plan
 from orchestrator.runtime import RunnerLike
+from orchestrator.runtimes.unpod import UnpodRunner, adapt, guard
 from orchestrator.services import GivenLike, Services
 from orchestrator.validation import load_config
 
@@ -96,9 +97,15 @@ class Orchestrator:
         """
         for prepare in self.plan.prepare:
             prepare()
-        attachment = Attachment(self, runner)
+        adapted = adapt(runner)
+        if isinstance(adapted, UnpodRunner):
+            adapted.on_shutdown = self.aclose
+        attachment = Attachment(self, adapted)
         self._attachments.append(attachment)
         return attachment
+
+    #: Wraps an entrypoint of the Unpod SDK, so that a hang-up during a reply is no failure.
+    guard = staticmethod(guard)
 
     def reload(self) -> None:
         """Read the config file again; calls that are on keep the plan they started with.

@@ -137,6 +137,9 @@ class Attachment:
         tap = getattr(session, "tap", None)
         if tap is not None:
             tap(lambda event: call.arrive(event.name, event.fields))
+        take_notes = getattr(session, "take_notes", None)
+        if take_notes is not None:
+            take_notes(call.journal.note)
         custom = [event for event in call.plan.events("session") if event.startswith("custom.")]
         for name in (*SESSION_EVENTS, *custom):
             handler = self._handler(call, name, arrives=tap is None)
@@ -191,12 +194,14 @@ async def _run(call: Call, scope: Any, name: str, fields: Mapping[str, Any]) -> 
 
 async def _settle(call: Call, final_state: str) -> None:
     """What is left of a call once it is over; off the runtime's path, so that no slot is held."""
-    await call.drain()
-    facts = call.facts
-    call.journal.end(final_state=final_state, state=facts.state, reason=facts.end_reason,
-        turns=facts.turns, interruptions=facts.interruptions,
-    )  # fmt: skip
-    call.journal.flush()
+    try:
+        await call.drain()
+    finally:  # also when the process goes down
+        facts = call.facts
+        call.journal.end(final_state=final_state, state=facts.state, reason=facts.end_reason,
+            turns=facts.turns, interruptions=facts.interruptions,
+        )  # fmt: skip
+        call.journal.flush()
 
 
 class _Emitter:

@@ -231,7 +231,8 @@ class SessionLike(Protocol):
 
     A session may also offer `tap(callback)`: the callback is called with each `CallEvent` as it
     arrives, before earlier events are done with, so that a barge-in or a hang-up is seen while a
-    hook still runs.
+    hook still runs. With `take_notes(note)` it is given what writes remarks into the journal:
+    `note(text, **details)`.
     """
 
     data: dict[str, Any]

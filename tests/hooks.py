@@ -133,3 +133,9 @@ async def idem(ctx: Any) -> str:
 
 
 flaky.calls = itertools.count(1)  # type: ignore[attr-defined]
+
+
+async def slow5(ctx: Any) -> str:
+    """Take five seconds."""
+    await asyncio.sleep(5)
+    return "late"

@@ -1,0 +1,239 @@
+"""The conformance suite: the same calls on every runtime, and the same journals expected.
+
+A runtime takes part through a `Carrier`, which knows how to play the far side of one call. The
+command prints which runtime passes what; carriers are named as `module:attribute`, an object or a
+list of them, beside the built-in script bridge::
+
+    python -m orchestrator.testing.conformance my_adapter.conformance:CARRIERS
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+import textwrap
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+from orchestrator.app import Orchestrator
+from orchestrator.callscript import CallScript, event_from_mapping
+from orchestrator.clock import run_virtual
+from orchestrator.errors import ConfigError
+from orchestrator.journal import Redactor, encode, kind_of_line
+from orchestrator.runtime import ALL_CAPABILITIES
+from orchestrator.runtimes.native import AgentRunner
+from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
+from orchestrator.testing.conformance_cases import CASES, Case, entrypoint
+from orchestrator.validation import check_text
+
+__all__ = ["Carrier", "Result", "ScriptCarrier", "run_case", "run_conformance", "story_of"]
+
+Line = Mapping[str, Any]
+
+
+class Carrier(Protocol):
+    """Plays calls on one runtime.
+
+    Attributes:
+        name: the runtime, as the table shows it.
+        can: its capabilities, and `REDIAL` if it makes broken connections again.
+    """
+
+    name: str
+    can: frozenset[str]
+
+    def run(self, main: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine on a loop of its own."""
+        ...
+
+    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
+        """Attach, carry one call with the suite's `entrypoint`, and return when it is over.
+
+        The far side does what `case.script` says, and breaks the connection at `case.drop`.
+        """
+        ...
+
+
+class ScriptCarrier:
+    """Our own runner and the script bridge, in virtual time."""
+
+    def __init__(self, name: str = "script", without: Iterable[str] = ()) -> None:
+        self.name = name
+        self.can = ALL_CAPABILITIES - frozenset(without)
+
+    def run(self, main: Coroutine[Any, Any, None]) -> None:
+        """Run in virtual time."""
+        run_virtual(main)
+
+    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
+        """Play the script; its bridge has no connection that could break."""
+        runner = AgentRunner(entrypoint, capabilities=self.can)
+        orchestrator.attach(runner)
+        events = tuple(event_from_mapping(event) for event in case.script)
+        script = CallScript({"id": "call"}, events, case.name)
+        await runner.handle(ScriptBridge(script, PlayOptions(capabilities=self.can, linger=5.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one case went on one runtime: passed, failed, or not for it (`reason` says why)."""
+
+    runtime: str
+    case: str
+    status: str
+    reason: str = ""
+    story: tuple[str, ...] = field(default=(), repr=False)
+
+
+class _Lines:
+    """A sink that keeps the journal's lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def put(self, call_id: str, records: Sequence[Any], redactor: Redactor, began: float) -> None:
+        """Encode and keep."""
+        self.lines.extend(encode(records, redactor, began))
+
+    def close(self) -> None:
+        """Nothing to write."""
+
+
+def run_case(case: Case, carrier: Carrier) -> Result:
+    """Play one case on one runtime and compare its journal with the expected one.
+
+    Raises:
+        ConfigError: the case's own config is bad.
+    """
+    if why := case.applies_to(carrier.can):
+        return Result(carrier.name, case.name, "not applicable", why)
+    checked = check_text(f"version: 1\n{textwrap.dedent(case.config)}", f"{case.name}.yaml")
+    if checked.config is None:
+        raise ConfigError(checked.problems)
+    sink = _Lines()
+    orchestrator = Orchestrator(checked.config, variables={}, journals=sink)
+
+    async def main() -> None:
+        async with asyncio.timeout(60):
+            await carrier.play(orchestrator, case)
+            await orchestrator.aclose()
+
+    try:
+        carrier.run(main())
+    except Exception as error:  # noqa: BLE001 - a carrier failing is the result of its case
+        return Result(carrier.name, case.name, "failed", f"{type(error).__name__}: {error}")
+    story = tuple(story_of(sink.lines))
+    why = _first_difference(case.expected, story)
+    return Result(carrier.name, case.name, "failed" if why else "passed", why, story)
+
+
+def run_conformance(carriers: Iterable[Carrier], cases: Iterable[Case] = CASES) -> list[Result]:
+    """Every case on every runtime."""
+    every = tuple(cases)
+    return [run_case(case, carrier) for carrier in carriers for case in every]
+
+
+# --- journals without what differs from runtime to runtime
+
+
+def story_of(lines: Iterable[Line]) -> list[str]:
+    """What a journal tells, without times, measurements, states and words of the runtime's own."""
+    told = ((kind_of_line(line), line) for line in lines)
+    return [text for kind, line in told if kind in _TELL and (text := _TELL[kind](line))]
+
+
+def _scope(line: Line, scope: str) -> str:
+    state = line.get("final_state") or line.get("state") or ""
+    return f"{scope} {line[scope]} {state}".rstrip()
+
+
+def _event(line: Line) -> str:
+    name = line["event"]
+    if name in ("state", "metric"):
+        return ""
+    if name == "agent_turn" and line.get("interrupted"):
+        return "event agent_turn (cut)"
+    main = {"user_turn": "text", "agent_turn": "text", "transfer": "outcome", "error": "code"}
+    return f"event {name} {line.get(main.get(name, ''), '')}".rstrip()
+
+
+def _command(line: Line) -> str:
+    main = {"say": "text", "end_call": "reason", "transfer": "target"}
+    return f"do {line['do']} {line.get(main.get(line['do'], ''), '')}".rstrip()
+
+
+def _hook(line: Line) -> str:
+    name = str(line["hook"])
+    return f"hook {name[5:]}" if line.get("ran") and name.startswith("case ") else ""
+
+
+def _step(line: Line) -> str:
+    is_bad = line.get("status") in ("failed", "timed_out")
+    return f"step {line['step']} {line['status']}" if is_bad else ""
+
+
+_TELL = {
+    "runner": lambda line: _scope(line, "runner"), "session": lambda line: _scope(line, "session"),
+    "event": _event, "do": _command, "hook": _hook, "step": _step,
+}  # fmt: skip
+
+
+def _first_difference(expected: Sequence[str], story: Sequence[str]) -> str:
+    at = 0
+    for line in expected:
+        pattern = line.removeprefix("? ").replace("[", "[[]").replace("?", "[?]")
+        if at < len(story) and fnmatchcase(story[at], pattern):
+            at += 1
+        elif not line.startswith("? "):
+            got = story[at] if at < len(story) else "nothing more"
+            return f"line {at + 1}: expected {line!r}, got {got!r}"
+    return f"line {at + 1}: {story[at]!r} was not expected" if at < len(story) else ""
+
+
+# --- the command
+
+
+def table(results: Sequence[Result]) -> str:
+    """The results as text: a line for each case, a column for each runtime."""
+    runtimes = list(dict.fromkeys(result.runtime for result in results))
+    cases = list(dict.fromkeys(result.case for result in results))
+    found = {(result.case, result.runtime): result for result in results}
+    width = max(map(len, cases), default=0)
+    marks = {"passed": "pass", "failed": "FAIL", "not applicable": "-"}
+
+    def line(name: str, cells: Iterable[str]) -> str:
+        padded = (cell.ljust(len(runtime)) for cell, runtime in zip(cells, runtimes, strict=True))
+        return "  ".join([name.ljust(width), *padded]).rstrip()
+
+    rows = [line(c, (marks[found[c, r].status] for r in runtimes)) for c in cases]
+    why = [f"{r.runtime}: {r.case}: {marks[r.status]} ({r.reason})" for r in results if r.reason]
+    return "\n".join([line("", runtimes), *rows, "", *why]).rstrip()
+
+
+def _load(name: str) -> list[Carrier]:
+    module, _, attribute = name.partition(":")
+    loaded = getattr(importlib.import_module(module), attribute)
+    return list(loaded) if isinstance(loaded, (list, tuple)) else [loaded]
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the suite on the script bridge and the named carriers; 1 if a case failed."""
+    carriers: list[Carrier] = [
+        ScriptCarrier(),
+        ScriptCarrier("script, no outcomes", ["transfer.outcome"]),
+    ]
+    for name in names:
+        carriers += _load(name)
+    results = run_conformance(carriers)
+    sys.stdout.write(table(results) + "\n")
+    return int(any(result.status == "failed" for result in results))
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # some cases fail on purpose
+    sys.path.insert(0, "")
+    sys.exit(main(sys.argv[1:]))

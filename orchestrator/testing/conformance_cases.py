@@ -1,0 +1,267 @@
+"""What every runtime must do: call scripts, the hooks they meet, and the journals expected.
+
+An expected journal is a list of lines as `story_of` writes them; `*` in a line stands for
+anything, and a line that begins with `? ` may be missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["CASES", "REDIAL", "Case", "Replies", "entrypoint", "hangs", "raises"]
+
+#: What a carrier `can` do beside capabilities: break a call's connection and have it made again.
+REDIAL = "redial"
+
+_SLOW_WORDS = "one two three four five six seven eight nine ten"
+
+
+class Replies:
+    """What the agent answers: at once, but to `slow` word by word, 50 ms each.
+
+    It suits runtimes that ask for more than `stream(text)`.
+    """
+
+    async def turn(self, text: str, context: Any = None) -> str:
+        """The whole reply."""
+        return f"you said {text}"
+
+    async def stream(self, text: str, *_: Any, **__: Any) -> AsyncIterator[str]:
+        """The reply, piece by piece."""
+        if text != "slow":
+            yield f"you said {text}"
+            return
+        for word in _SLOW_WORDS.split():
+            yield f"{word} "
+            await asyncio.sleep(0.05)
+
+    def assist(self, text: str) -> None:
+        """Take a note, and make nothing of it."""
+
+
+async def entrypoint(ctx: Any) -> None:
+    """The entrypoint of every conformance call."""
+    ctx.session.dialog_machine = Replies()
+    await ctx.session.run()
+
+
+async def raises(ctx: Any) -> None:
+    """A hook's function that fails."""
+    raise ValueError("as the case wants it")
+
+
+async def hangs(ctx: Any) -> None:
+    """A hook's function that never returns."""
+    await asyncio.Event().wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call: what the far side does, the hooks, and what the journal must say.
+
+    Attributes:
+        script: the far side's events in the short form, `t` in seconds after the bridge is up.
+        drop: when the connection breaks, to be made again by the runtime; None for never.
+        needs: what a runtime must be able to do; without it the case does not apply.
+        without: what it must not be able to do.
+    """
+
+    name: str
+    config: str
+    script: tuple[Mapping[str, Any], ...]
+    expected: tuple[str, ...]
+    drop: float | None = None
+    needs: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
+
+    def applies_to(self, can: frozenset[str]) -> str:
+        """Why the case does not apply to a runtime that can do this; empty if it does."""
+        if missing := self.needs - can:
+            return f"cannot {', '.join(sorted(missing))}"
+        return f"can {', '.join(sorted(self.without & can))}" if self.without & can else ""
+
+
+_BEGIN = ("runner call_start", "session call_start")
+
+
+def _called(*lines: str, state: str = "hangup", final: str = "ended") -> tuple[str, ...]:
+    gone = ("event hangup",) if state == "hangup" else ()
+    return (*_BEGIN, *lines, *gone, f"session call_end {state}", f"runner call_end {final}")
+
+
+_HERE = f"{__name__}:"
+
+CASES: tuple[Case, ...] = (
+    Case(
+        "the seven seed events",
+        """
+        runner:
+          call_start: [{name: case 1, do: [{log: x}]}]
+          call_end: [{name: case 7, do: [{log: '{{ event.final_state }}'}]}]
+        session:
+          call_start: [{name: case 2, do: [{log: x}]}]
+          user_turn: [{name: case 3, do: [{log: '{{ event.text }}'}]}]
+          agent_turn: [{name: case 4, do: [{log: '{{ event.text }}'}]}]
+          interruption: [{name: case 5, do: [{log: x}]}]
+          call_end: [{name: case 6, do: [{log: '{{ event.state }}'}]}]
+        """,
+        ({"t": 0.2, "user_turn": "hello"}, {"t": 0.6, "interruption": True},
+         {"t": 1, "hangup": "x"}),
+        ("runner call_start", "hook 1", "session call_start", "hook 2",
+         "event user_turn hello", "hook 3", "event agent_turn you said hello", "hook 4",
+         "event interruption", "hook 5", "event hangup", "session call_end hangup", "hook 6",
+         "runner call_end ended", "hook 7"),
+    ),
+    Case(
+        "order: hooks one after another, as written",
+        """
+        session:
+          user_turn:
+            - say: one
+            - do: [{say: two}, {wait: 200ms}, {say: three}]
+            - say: four
+        """,
+        ({"t": 0.2, "user_turn": "hello"}, {"t": 1, "hangup": "x"}),
+        _called("event user_turn hello", "do say one", "do say two", "do say three", "do say four",
+                "event agent_turn you said hello"),
+    ),
+    Case(
+        "isolation: hooks that raise or hang stop neither the next hook nor the call",
+        f"""
+        session:
+          user_turn:
+            - python: {_HERE}raises
+            - {{python: {_HERE}hangs, timeout: 300ms}}
+            - say: still here
+        """,
+        ({"t": 0.2, "user_turn": "hello"}, {"t": 1.2, "hangup": "x"}),
+        _called("event user_turn hello", "step python failed", "step python timed_out",
+                "do say still here", "event agent_turn you said hello"),
+    ),
+    Case(
+        "background hooks hold nothing",
+        """
+        session:
+          user_turn:
+            - {background: true, do: [{wait: 600ms}, {say: later}]}
+            - say: at once
+        """,
+        ({"t": 0.2, "user_turn": "hello"}, {"t": 1.4, "hangup": "x"}),
+        _called("event user_turn hello", "do say at once", "event agent_turn you said hello",
+                "do say later"),
+    ),
+    Case(
+        "the silence ladder climbs to its end",
+        """
+        session:
+          call_start:
+            - silence_timer:
+                after: 700ms
+                steps: [{say: hello?}, {after: 500ms, end_call: no_response}]
+        """,
+        ({"t": 0.2, "state": "speaking", "who": "agent"},
+         {"t": 0.5, "state": "listening", "who": "agent"}, {"t": 9, "hangup": "x"}),
+        _called("do say hello?", "do end_call no_response", state="ended"),
+    ),
+    Case(
+        "words start the silence ladder anew",
+        """
+        session:
+          call_start:
+            - silence_timer: {after: 900ms, steps: [{say: hello?}, {end_call: no_response}]}
+        """,
+        ({"t": 0.2, "state": "speaking", "who": "agent"},
+         {"t": 0.3, "state": "listening", "who": "agent"},
+         {"t": 0.9, "user_turn": "hello"}, {"t": 1.5, "hangup": "x"}),
+        _called("event user_turn hello", "event agent_turn you said hello"),
+    ),
+    Case(
+        "interruption: the reply is cut and told as cut",
+        "session: {agent_turn: [{say: 'cut: {{ event.interrupted | default(false) }}'}]}",
+        ({"t": 0.2, "user_turn": "slow"}, {"t": 0.45, "interruption": True},
+         {"t": 1, "user_turn": "go on"}, {"t": 1.5, "hangup": "x"}),
+        _called("event user_turn slow", "event interruption", "event agent_turn (cut)",
+                "do say cut: true", "event user_turn go on", "event agent_turn you said go on",
+                "do say cut: false"),
+    ),
+    Case(
+        "a transfer is accepted and answered",
+        "session: {user_turn: [{escalate_transfer: {queue: people}}]}",
+        ({"t": 0.2, "user_turn": "human"},
+         {"t": 0.8, "transfer": {"outcome": "answered", "target": "people"}},
+         {"t": 9, "hangup": "x"}),
+        _called("event user_turn human", "do transfer people", "event agent_turn *",
+                "event transfer answered", state="transferred"),
+        needs=frozenset({"transfer.queue", "transfer.outcome"}),
+    ),
+    Case(
+        "a transfer is refused, and the call goes on",
+        """
+        session:
+          user_turn:
+            - when: event.text == 'human'
+              do:
+                - escalate_transfer: {queue: people}
+                  on_error: [{say: nobody is free}]
+        """,
+        ({"t": 0.2, "user_turn": "human"},
+         {"t": 0.8, "transfer": {"outcome": "refused", "target": "people"}},
+         {"t": 1.2, "user_turn": "well"}, {"t": 1.8, "hangup": "x"}),
+        _called("event user_turn human", "do transfer people", "event agent_turn *",
+                "event transfer refused", "do say nobody is free", "event user_turn well",
+                "event agent_turn you said well"),
+        needs=frozenset({"transfer.queue", "transfer.outcome"}),
+    ),
+    Case(
+        "a transfer whose outcome nobody tells: the line's end is its outcome",
+        "session: {user_turn: [{escalate_transfer: {queue: people}}]}",
+        ({"t": 0.2, "user_turn": "human"}, {"t": 0.8, "hangup": "x"}),
+        _called("event user_turn human", "do transfer people", "event agent_turn *",
+                "event hangup", state="transferred"),
+        needs=frozenset({"transfer.queue"}),
+        without=frozenset({"transfer.outcome"}),
+    ),
+    Case(
+        "end: once, and nothing after it",
+        """
+        session:
+          user_turn: [{end_call: done}]
+          agent_turn: [{say: too late}]
+        """,
+        ({"t": 0.2, "user_turn": "bye"}, {"t": 9, "hangup": "x"}),
+        _called("event user_turn bye", "do end_call done", state="ended"),
+    ),
+    Case(
+        "a hang-up in a reply",
+        "session: {call_end: [{name: case told, do: [{log: x}]}]}",
+        ({"t": 0.2, "user_turn": "slow"}, {"t": 0.45, "hangup": "x"}),
+        (*_BEGIN, "event user_turn slow", "event hangup", "? event agent_turn (cut)",
+         "session call_end hangup", "hook told", "runner call_end ended"),
+    ),
+    Case(
+        "a connection that breaks is made again: one start, one end, one count",
+        """
+        session:
+          call_start: [{set: {kept: yes it is}}]
+          user_turn: [{say: 'turn {{ call.count("user_turn") }}, {{ data.kept }}'}]
+        """,
+        ({"t": 0.2, "user_turn": "slow"}, {"t": 2, "user_turn": "again"},
+         {"t": 2.6, "hangup": "x"}),
+        _called("event user_turn slow", "do say turn 1, yes it is", "? event agent_turn *",
+                "event user_turn again", "do say turn 2, yes it is",
+                "event agent_turn you said again"),
+        drop=0.5,
+        needs=frozenset({REDIAL}),
+    ),
+    Case(
+        "a fatal error of the far side ends the call as failed, after its hooks",
+        "session: {error: [{say: 'sorry, {{ event.code }}'}]}",
+        ({"t": 0.3, "error": {"code": "E1", "message": "m", "severity": "fatal",
+                              "source": "stt"}},),
+        _called("event error E1", "do say sorry, E1", state="error", final="failed"),
+        needs=frozenset({"error"}),
+    ),
+)  # fmt: skip

@@ -1,0 +1,105 @@
+"""The conformance suite: it passes on our own runner, and it finds what is wrong with others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestrator import Orchestrator
+from orchestrator.testing.conformance import Result, ScriptCarrier, run_case, run_conformance, table
+from orchestrator.testing.conformance_cases import CASES, Case
+
+SEEDS = CASES[0]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.partition(":")[0])
+def test_our_runner_passes_every_case_that_applies(case: Case) -> None:
+    """With and without outcomes of transfers."""
+    results = run_conformance(
+        [ScriptCarrier(), ScriptCarrier("quiet", ["transfer.outcome"])], [case]
+    )
+    assert [r.reason for r in results if r.status == "failed"] == []
+    if not case.needs - ScriptCarrier().can:
+        assert "passed" in [r.status for r in results]
+
+
+class Faulty(ScriptCarrier):
+    """A runtime that does something to a case before it plays it, or to what is attached."""
+
+    def __init__(self, change: Callable[[Case], Case]) -> None:
+        super().__init__("faulty")
+        self._change = change
+
+    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
+        await super().play(orchestrator, self._change(case))
+
+
+FAULTS: dict[str, Callable[[Case], Case]] = {
+    "loses an event": lambda case: replace(case, script=case.script[1:]),
+    "repeats an event": lambda case: replace(case, script=(case.script[0], *case.script)),
+    "changes words": lambda case: replace(
+        case, script=({"t": 0.2, "user_turn": "hallo"}, *case.script[1:])
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_runtime_fails_with_the_first_difference(fault: str) -> None:
+    """The reason names the line."""
+    result = run_case(SEEDS, Faulty(FAULTS[fault]))
+    assert result.status == "failed"
+    assert result.reason.startswith("line ")
+
+
+def test_a_runtime_that_plays_the_call_twice_fails() -> None:
+    """One start and one end."""
+
+    class Twice(ScriptCarrier):
+        async def play(self, orchestrator: Orchestrator, case: Case) -> None:
+            await super().play(orchestrator, case)
+            await super().play(orchestrator, case)
+
+    assert "was not expected" in run_case(SEEDS, Twice()).reason
+
+
+def test_a_carrier_that_breaks_is_a_failed_case() -> None:
+    """The other cases still run."""
+
+    class Broken(ScriptCarrier):
+        async def play(self, orchestrator: Orchestrator, case: Case) -> None:
+            raise OSError("no route")
+
+    assert run_case(SEEDS, Broken()).reason == "OSError: no route"
+
+
+def test_the_table_has_a_row_a_case_and_a_column_a_runtime() -> None:
+    """What failed or does not apply says why below."""
+    results = [Result("a", "one", "passed"), Result("b", "one", "failed", "line 3"),
+               Result("a", "two", "not applicable", "cannot say"), Result("b", "two", "passed")]  # fmt: skip
+    assert table(results).splitlines() == [
+        "     a  b", "one  pass  FAIL", "two  -  pass", "",
+        "b: one: FAIL (line 3)", "a: two: - (cannot say)",
+    ]  # fmt: skip
+
+
+def test_the_command_prints_the_table_and_takes_carriers_of_others() -> None:
+    """Exit code 0: nothing failed."""
+    command = [
+        sys.executable,
+        "-m",
+        "orchestrator.testing.conformance",
+        "tests.test_conformance:OURS",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ours" in done.stdout.splitlines()[0]
+    assert "FAIL" not in done.stdout
+    assert done.stderr == ""
+
+
+OURS: Any = ScriptCarrier("ours")
