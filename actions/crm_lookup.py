@@ -15,6 +15,7 @@ from orchestrator.action import (
     ConnectionName,
     Duration,
     Fault,
+    Filled,
     Path,
     Shape,
     maybe,
@@ -55,7 +56,7 @@ class CrmLookup(Action):
     """
 
     connection: Annotated[ConnectionName, "a sql or http connection"]
-    table: Annotated[str | None, "sql: the table"] = None
+    table: Annotated[str | None, "sql: the table", Filled] = None
     match: Annotated[dict[str, Any], "sql: names of columns to the values they must have"] = {}
     path: Annotated[Path | None, "http: what to ask"] = None
     query: Annotated[dict[str, Any], "http: the query, encoded for you"] = {}

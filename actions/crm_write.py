@@ -12,6 +12,7 @@ from orchestrator.action import (
     ConnectionName,
     Delivery,
     Fault,
+    Filled,
     Path,
     Shape,
     json_bytes,
@@ -40,7 +41,7 @@ class CrmWrite(Action):
 
     connection: Annotated[ConnectionName, "a sql or http connection"]
     values: Annotated[dict[str, Any], "what to write: names of columns or fields to values"]
-    table: Annotated[str | None, "sql: the table"] = None
+    table: Annotated[str | None, "sql: the table", Filled] = None
     match: Annotated[dict[str, Any], "sql: which records, names of columns to values"] = {}
     path: Annotated[Path | None, "http: where the record is"] = None
     method: Annotated[Literal["PATCH", "PUT", "POST"], "http: the HTTP method"] = "PATCH"

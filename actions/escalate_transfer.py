@@ -13,6 +13,7 @@ from orchestrator.action import (
     Destination,
     Duration,
     Fault,
+    Filled,
     Options,
     Shape,
     record,
@@ -52,9 +53,9 @@ class EscalateTransfer(Action):
     ```
     """
 
-    queue: Annotated[str | None, "a queue of people"] = None
+    queue: Annotated[str | None, "a queue of people", Filled] = None
     number: Annotated[Destination | None, "a phone number, E.164"] = None
-    agent_id: Annotated[str | None, "another agent"] = None
+    agent_id: Annotated[str | None, "another agent", Filled] = None
     mode: Annotated[Literal["cold", "warm"], "warm briefs the other side first"] = "cold"
     announcement: Annotated[str, "what the other side hears before a warm transfer"] = ""
     answer_within: Annotated[Duration, "how long the other side may take to answer"] = Duration(25)

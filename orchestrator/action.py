@@ -64,6 +64,7 @@ __all__ = [
     "Duration",
     "EventName",
     "Fault",
+    "Filled",
     "LadderOptions",
     "LineGone",
     "MemoryLike",
@@ -134,6 +135,10 @@ class Condition:
 
 class Steps(tuple[Any, ...]):
     """Steps of their own, compiled; run through `ActionContext`."""
+
+
+class Filled:
+    """Put into `Annotated[...]`: an empty text or list is a mistake there."""
 
 
 class Options:

@@ -19,6 +19,7 @@ from orchestrator.action import (
     Destination,
     Duration,
     EventName,
+    Filled,
     Options,
     Path,
     PythonName,
@@ -87,6 +88,7 @@ class Option:
     high: float | None = None
     schema: Mapping[str, Any] | None = None
     type: Any = None
+    is_filled: bool = False
 
     @property
     def is_required(self) -> bool:
@@ -172,7 +174,7 @@ def options_of(cls: type) -> dict[str, Option]:
 
 
 def _option(name: str, hint: Any, default: Any, place: str) -> Option:
-    doc, low, high, schema = "", None, None, None
+    doc, low, high, schema, is_filled = "", None, None, None, False
     if get_origin(hint) is typing.Annotated:
         hint, *notes = get_args(hint)
         for note in notes:
@@ -180,10 +182,13 @@ def _option(name: str, hint: Any, default: Any, place: str) -> Option:
                 doc = note
             elif isinstance(note, Schema):
                 schema = note.schema
+            elif note is Filled:
+                is_filled = True
             elif isinstance(note, range):
                 low, high = note.start, note.stop
     shared: dict[str, Any] = {
         "name": name, "doc": doc, "default": default, "low": low, "high": high, "schema": schema,
+        "is_filled": is_filled,
     }  # fmt: skip
     return _typed(hint, shared, place)
 

@@ -21,6 +21,9 @@ _PARTS = ("list", "mapping", "record")
 def check_value(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     """Whether a written value fits its option; reports where it does not."""
     value = node[key]
+    if option.is_filled and _is_empty(value):
+        reader.at(node, key, "HK113", f"`{key}` is empty", help=option.doc or None)
+        return False
     if option.kind == "either":
         return _check_either(reader, node, key, option)
     if isinstance(value, str) and ("{{" in value or "${" in value):
@@ -28,6 +31,13 @@ def check_value(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if value is None and (option.is_nullable or option.kind == "any"):
         return True
     return bool(_CHECKS.get(option.kind, _check_text)(reader, node, key, option))
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether it is a text or list with nothing in it, or texts with nothing in them."""
+    if isinstance(value, YamlList):
+        return all(isinstance(item, str) and not item.strip() for item in value)
+    return isinstance(value, str) and not value.strip()
 
 
 def _check_dynamic(reader: Reader, node: Any, key: Any, option: Option) -> bool:
