@@ -45,7 +45,7 @@ def _event(config: Config, waits: Waits, pair: tuple[Any, str]) -> dict[str, Any
     return {
         "scope": pair[0],
         "event": pair[1],
-        "worst_wait": round(sum(map(waits.of_hook, hooks)), 6),
+        "worst_wait": round(waits.of_event(hooks), 6),
         "hooks": [_hook(waits, hook) for hook in hooks],
     }
 
