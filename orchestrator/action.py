@@ -65,6 +65,7 @@ __all__ = [
     "EventName",
     "Fault",
     "Filled",
+    "Form",
     "LadderOptions",
     "LineGone",
     "MemoryLike",
@@ -75,7 +76,9 @@ __all__ = [
     "Secret",
     "Shape",
     "Steps",
+    "Trusted",
     "Url",
+    "Written",
     "check_target",
     "encode_query",
     "json_bytes",
@@ -135,6 +138,21 @@ class Condition:
 
 class Steps(tuple[Any, ...]):
     """Steps of their own, compiled; run through `ActionContext`."""
+
+
+class Trusted:
+    """Put into `Annotated[...]`: text of the caller must not decide this."""
+
+
+class Written:
+    """Put into `Annotated[...]`: the author writes this out; no template may decide it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Put into `Annotated[...]`: the form that a text must have."""
+
+    role: Literal["hours", "days", "zone"]
 
 
 class Filled:

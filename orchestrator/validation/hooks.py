@@ -115,7 +115,7 @@ class _HookReader:
         policy, policy_steps = self.steps.on_error(node, self.key)
         return HookConfig(
             key=self.key,
-            name=reader.text(node, "name") or self.key.partition(".")[2],
+            name=self._name(node) or self.key.partition(".")[2],
             scope=self.scope,
             event=self.event,
             place=place,
@@ -130,6 +130,15 @@ class _HookReader:
             background=reader.boolean(node, "background", default=False),
             settings={k: reader.place(node, k) for k in node if k in HOOK_KEYS},
         )
+
+    def _name(self, node: YamlMap) -> str | None:
+        """The name, which journals show and templates cannot fill."""
+        name: str | None = self.reader.text(node, "name")
+        if name is not None and "{{" in name:
+            on = self.reader.inside(node, "name", name.index("{{"), 2)
+            message, hint = "the name of a hook is fixed: no templates here", "write the name out"
+            self.reader.at(node, "name", "HK118", message, on=on, help=hint)
+        return name
 
     def _check_keys(self, node: YamlMap) -> None:
         for key in node:

@@ -52,9 +52,11 @@ class Waits:
         found: list[tuple[float, StepConfig]] = []
         handovers: list[tuple[float, StepConfig]] = []
         for hook in hooks:
-            left = self.of_hook(hook)
-            for step in (*hook.steps, *hook.on_error_steps, *hook.cleanup):
-                cost = min(self.of_step(step), left)
+            left = float("inf") if hook.timeout is None else hook.timeout
+            steps = () if hook.background else (*hook.steps, *hook.on_error_steps, *hook.cleanup)
+            for index, step in enumerate(steps):
+                is_bounded = index < len(hook.steps)
+                cost = min(self.of_step(step), left) if is_bounded else self.of_step(step)
                 left -= cost
                 is_handover = step.word in _LATE and _is_conditional(hook, step)
                 (handovers if is_handover else found).append((cost, step))
