@@ -123,7 +123,7 @@ class _HookReader:
             cleanup=self.steps.block(node, "finally", f"{self.key}.finally"),
             when=self.steps.condition(node, "when"),
             max_count=reader.integer(node, "max_count", low=1, high=1_000_000),
-            cooldown=reader.duration(node, "cooldown"),
+            cooldown=reader.duration(node, "cooldown", low=0.001),
             timeout=reader.duration(node, "timeout", low=0.001),
             on_error=policy,
             on_error_steps=policy_steps,

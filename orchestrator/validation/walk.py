@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
 from orchestrator.shapes import ANY, Shape, maybe, record
 from orchestrator.templates import Proven, Template, parse_condition
+from orchestrator.templates.failing import can_fail
 from orchestrator.validation.everywhere import Everywhere
 from orchestrator.validation.known import ERROR, Known, Saved, merge, output_of, step_shape
 from orchestrator.validation.templates import Scene
@@ -163,10 +164,19 @@ class HookWalk:
         return True
 
     def _set(self, step: StepConfig) -> bool:
-        scene = self.scene()
+        scene, may_fail = self.scene(), False
         for name, value in step.options.items():
             shape = self.values.shape(step, name, None, value, scene)
-            self.known[name] = Saved(shape, True, value.place, not self.can_stop)
+            may_fail |= any(
+                can_fail(template, scene.shapes(template), scene.proven)
+                for _, template, _ in value.templates()
+            )
+            self.known[name] = Saved(shape, True, value.place)
+        is_open = may_fail and goes_on(self.config, self.hook, step)
+        outlives = not may_fail and not self.can_stop
+        for name in step.options:
+            self.known[name] = replace(self.known[name], is_sure=not is_open, outlives=outlives)
+        self.can_stop |= may_fail and not is_open
         return True
 
     def _chain(self, step: StepConfig) -> bool:
