@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from orchestrator.action import BOOL, Action, ActionContext, Shape, record
+from orchestrator.action import BOOL, Action, ActionContext, Filled, Shape, record
 
 __all__ = ["CancelTimer"]
 
@@ -17,7 +17,7 @@ class CancelTimer(Action):
     ```
     """
 
-    name: Annotated[str, "the timer's name"]
+    name: Annotated[str, "the timer's name", Filled]
 
     output: ClassVar[Shape] = record({"was_armed": BOOL})
     waits: ClassVar[bool] = False

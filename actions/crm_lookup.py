@@ -15,8 +15,10 @@ from orchestrator.action import (
     ConnectionName,
     Duration,
     Fault,
+    Filled,
     Path,
     Shape,
+    Written,
     maybe,
     record,
 )
@@ -55,7 +57,7 @@ class CrmLookup(Action):
     """
 
     connection: Annotated[ConnectionName, "a sql or http connection"]
-    table: Annotated[str | None, "sql: the table"] = None
+    table: Annotated[str | None, "sql: the table", Filled, Written] = None
     match: Annotated[dict[str, Any], "sql: names of columns to the values they must have"] = {}
     path: Annotated[Path | None, "http: what to ask"] = None
     query: Annotated[dict[str, Any], "http: the query, encoded for you"] = {}
@@ -69,6 +71,9 @@ class CrmLookup(Action):
 
     taint: ClassVar[str] = "remote"
     connection_kinds: ClassVar[tuple[str, ...]] = ("sql", "http")
+    option_kinds: ClassVar[Mapping[str, str]] = {
+        "table": "sql", "match": "sql", "path": "http", "query": "http", "record": "http",
+    }  # fmt: skip
 
     @classmethod
     def check(cls, options: Mapping[str, Any]) -> Sequence[Fault]:

@@ -12,8 +12,10 @@ from orchestrator.action import (
     ConnectionName,
     Delivery,
     Fault,
+    Filled,
     Path,
     Shape,
+    Written,
     json_bytes,
     record,
 )
@@ -40,7 +42,7 @@ class CrmWrite(Action):
 
     connection: Annotated[ConnectionName, "a sql or http connection"]
     values: Annotated[dict[str, Any], "what to write: names of columns or fields to values"]
-    table: Annotated[str | None, "sql: the table"] = None
+    table: Annotated[str | None, "sql: the table", Filled, Written] = None
     match: Annotated[dict[str, Any], "sql: which records, names of columns to values"] = {}
     path: Annotated[Path | None, "http: where the record is"] = None
     method: Annotated[Literal["PATCH", "PUT", "POST"], "http: the HTTP method"] = "PATCH"
@@ -48,6 +50,9 @@ class CrmWrite(Action):
     output: ClassVar[Shape] = record({"id": TEXT})
     in_background: ClassVar[bool] = True
     connection_kinds: ClassVar[tuple[str, ...]] = ("sql", "http")
+    option_kinds: ClassVar[Mapping[str, str]] = {
+        "table": "sql", "match": "sql", "path": "http", "method": "http",
+    }  # fmt: skip
 
     @classmethod
     def check(cls, options: Mapping[str, Any]) -> Sequence[Fault]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from orchestrator.action import NULL, Action, ActionContext, Shape
+from orchestrator.action import NULL, Action, ActionContext, Filled, Shape
 
 __all__ = ["EndCall"]
 
@@ -20,7 +20,7 @@ class EndCall(Action):
     ```
     """
 
-    reason: Annotated[str, "why; becomes `call.end_reason`"] = "completed"
+    reason: Annotated[str, "why; becomes `call.end_reason`", Filled] = "completed"
 
     needs: ClassVar[frozenset[str]] = frozenset({"end"})
     output: ClassVar[Shape] = NULL

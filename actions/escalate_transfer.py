@@ -13,8 +13,11 @@ from orchestrator.action import (
     Destination,
     Duration,
     Fault,
+    Filled,
+    Form,
     Options,
     Shape,
+    Trusted,
     record,
 )
 
@@ -26,9 +29,9 @@ _TARGETS = ("queue", "number", "agent_id")
 class Hours(Options):
     """When a transfer may be made."""
 
-    between: Annotated[str, "times of day, HH:MM-HH:MM"]
-    zone: Annotated[str, "the time zone, such as Europe/Berlin"] = "UTC"
-    days: Annotated[str, "weekdays, such as mon-fri or sat,sun"] = "mon-sun"
+    between: Annotated[str, "times of day, HH:MM-HH:MM", Form("hours")]
+    zone: Annotated[str, "the time zone, such as Europe/Berlin", Form("zone")] = "UTC"
+    days: Annotated[str, "weekdays, such as mon-fri or sat,sun", Form("days")] = "mon-sun"
 
 
 class EscalateTransfer(Action):
@@ -52,9 +55,9 @@ class EscalateTransfer(Action):
     ```
     """
 
-    queue: Annotated[str | None, "a queue of people"] = None
+    queue: Annotated[str | None, "a queue of people", Filled, Trusted] = None
     number: Annotated[Destination | None, "a phone number, E.164"] = None
-    agent_id: Annotated[str | None, "another agent"] = None
+    agent_id: Annotated[str | None, "another agent", Filled, Trusted] = None
     mode: Annotated[Literal["cold", "warm"], "warm briefs the other side first"] = "cold"
     announcement: Annotated[str, "what the other side hears before a warm transfer"] = ""
     answer_within: Annotated[Duration, "how long the other side may take to answer"] = Duration(25)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from orchestrator.action import BOOL, Action, ActionContext, Shape, record
+from orchestrator.action import BOOL, Action, ActionContext, Filled, Shape, record
 
 __all__ = ["Forget"]
 
@@ -17,7 +17,7 @@ class Forget(Action):
     ```
     """
 
-    key: Annotated[str, "the name of the value"]
+    key: Annotated[str, "the name of the value", Filled]
 
     output: ClassVar[Shape] = record({"was_there": BOOL})
     waits: ClassVar[bool] = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from orchestrator.action import NULL, Action, ActionContext, Shape
+from orchestrator.action import NULL, Action, ActionContext, Filled, Shape
 
 __all__ = ["Inject"]
 
@@ -17,7 +17,7 @@ class Inject(Action):
     ```
     """
 
-    note: Annotated[str, "what the dialog machine should know"]
+    note: Annotated[str, "what the dialog machine should know", Filled]
 
     needs: ClassVar[frozenset[str]] = frozenset({"inject"})
     output: ClassVar[Shape] = NULL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from orchestrator.action import NULL, Action, ActionContext, Shape
+from orchestrator.action import NULL, Action, ActionContext, Filled, Shape
 
 __all__ = ["Log"]
 
@@ -22,7 +22,7 @@ class Log(Action):
     ```
     """
 
-    message: Annotated[str, "what to write"]
+    message: Annotated[str, "what to write", Filled]
     fields: Annotated[dict[str, Any], "further values, kept apart from the message"] = {}
     level: Annotated[Literal["debug", "info", "warning", "error"], "how loud"] = "info"
 

@@ -11,8 +11,10 @@ from orchestrator.action import (
     ConnectionName,
     Destination,
     Duration,
+    Filled,
     Path,
     Shape,
+    Trusted,
     json_bytes,
     maybe,
     record,
@@ -43,7 +45,7 @@ class PlaceCall(Action):
     connection: Annotated[ConnectionName, "the http connection of the telephony backend"]
     path: Annotated[Path, "where calls are started"] = Path("/calls")
     from_: Annotated[str | None, "the number that is shown"] = None
-    agent_id: Annotated[str | None, "which agent speaks"] = None
+    agent_id: Annotated[str | None, "which agent speaks", Filled, Trusted] = None
     data: Annotated[dict[str, Any], "what the new call starts with"] = {}
     answer_within: Annotated[Duration, "how long it may ring"] = Duration(30)
     allow: Annotated[list[str], "numbers that may be dialled, beside the config's `allow`"] = []

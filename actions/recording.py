@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from orchestrator.action import NULL, Action, ActionContext, Duration, Fault, Shape
+from orchestrator.action import NULL, Action, ActionContext, Duration, Fault, Filled, Shape
 
 __all__ = ["Recording"]
 
@@ -24,7 +24,7 @@ class Recording(Action):
     """
 
     do: Annotated[Literal["pause", "resume"] | None, "pause or resume"] = None
-    pause: Annotated[str | None, "pause, and why"] = None
+    pause: Annotated[str | None, "pause, and why", Filled] = None
     max: Annotated[Duration, "how long a pause may last"] = Duration(300)
 
     needs: ClassVar[frozenset[str]] = frozenset({"recording"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from orchestrator.action import NULL, Action, ActionContext, Duration, Shape
+from orchestrator.action import NULL, Action, ActionContext, Duration, Filled, Shape
 
 __all__ = ["Remember"]
 
@@ -21,7 +21,7 @@ class Remember(Action):
     ```
     """
 
-    key: Annotated[str, "the name of the value"]
+    key: Annotated[str, "the name of the value", Filled]
     value: Annotated[Any, "the value"] = True
     for_: Annotated[Duration | None, "how long to keep it; for ever when left out"] = None
 

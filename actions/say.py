@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from orchestrator.action import TEXT, Action, ActionContext, ActionFailed, Shape, record
+from orchestrator.action import TEXT, Action, ActionContext, ActionFailed, Filled, Shape, record
 
 __all__ = ["Say"]
 
@@ -24,7 +24,7 @@ class Say(Action):
     ```
     """
 
-    text: Annotated[str | list[str], "what to say; of a list, one at random"]
+    text: Annotated[str | list[str], "what to say; of a list, one at random", Filled]
     interruptible: Annotated[bool, "whether the caller may cut it short"] = True
 
     needs: ClassVar[frozenset[str]] = frozenset({"say"})

@@ -6,7 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from orchestrator.action import NULL, Action, ActionContext, ActionFailed, Fault, Shape
+from orchestrator.action import (
+    NULL,
+    Action,
+    ActionContext,
+    ActionFailed,
+    Fault,
+    Filled,
+    Shape,
+    Trusted,
+)
 
 __all__ = ["SendDtmf"]
 
@@ -21,7 +30,7 @@ class SendDtmf(Action):
     ```
     """
 
-    digits: Annotated[str, "keys: 0-9, A-D, *, #, and w to wait"]
+    digits: Annotated[str, "keys: 0-9, A-D, *, #, and w to wait", Filled, Trusted]
 
     needs: ClassVar[frozenset[str]] = frozenset({"digits"})
     output: ClassVar[Shape] = NULL

@@ -10,6 +10,7 @@ from orchestrator.action import (
     ActionContext,
     Condition,
     Duration,
+    Filled,
     LadderOptions,
     Options,
     Shape,
@@ -49,7 +50,7 @@ class SilenceTimer(Action):
 
     after: Annotated[Duration, "silence before each step that has no `after` of its own"]
     steps: Annotated[Steps, "the rungs, one after another"]
-    name: Annotated[str, "the name, for `cancel_timer`"] = "silence"
+    name: Annotated[str, "the name, for `cancel_timer`", Filled] = "silence"
     reset: Annotated[
         Literal["on_user_turn", "never"], "whether words take the ladder back to its first rung"
     ] = "on_user_turn"

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from orchestrator.action import NULL, Action, ActionContext, Duration, EventName, Shape, Steps
+from orchestrator.action import (
+    NULL,
+    Action,
+    ActionContext,
+    Duration,
+    EventName,
+    Filled,
+    Shape,
+    Steps,
+)
 
 __all__ = ["Timer"]
 
@@ -26,8 +35,8 @@ class Timer(Action):
 
     after: Annotated[Duration, "how long to wait"]
     steps: Annotated[Steps, "what to do then"]
-    name: Annotated[str, "the name, for `cancel_timer` and restarts"] = "timer"
-    cancel_on: Annotated[EventName | list[EventName], "events that cancel it"] = []
+    name: Annotated[str, "the name, for `cancel_timer` and restarts", Filled] = "timer"
+    cancel_on: Annotated[EventName | list[EventName], "events that cancel it", Filled] = []
 
     output: ClassVar[Shape] = NULL
     waits: ClassVar[bool] = False

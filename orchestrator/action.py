@@ -64,6 +64,8 @@ __all__ = [
     "Duration",
     "EventName",
     "Fault",
+    "Filled",
+    "Form",
     "LadderOptions",
     "LineGone",
     "MemoryLike",
@@ -74,7 +76,9 @@ __all__ = [
     "Secret",
     "Shape",
     "Steps",
+    "Trusted",
     "Url",
+    "Written",
     "check_target",
     "encode_query",
     "json_bytes",
@@ -134,6 +138,25 @@ class Condition:
 
 class Steps(tuple[Any, ...]):
     """Steps of their own, compiled; run through `ActionContext`."""
+
+
+class Trusted:
+    """Put into `Annotated[...]`: text of the caller must not decide this."""
+
+
+class Written:
+    """Put into `Annotated[...]`: the author writes this out; no template may decide it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Put into `Annotated[...]`: the form that a text must have."""
+
+    role: Literal["hours", "days", "zone"]
+
+
+class Filled:
+    """Put into `Annotated[...]`: an empty text or list is a mistake there."""
 
 
 class Options:

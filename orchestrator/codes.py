@@ -83,6 +83,7 @@ STRUCTURE_CODES: Mapping[str, Code] = {
     "HK122": Code("A template of the wrong type", "What the template gives cannot be converted to what the option takes, so the step would fail on every call.", "Read another value, or convert it, such as with `| int` or `| tojson`."),
     "HK123": Code("Not a URL or path", "Requests go to `https://host/path`; an option named `path` takes the part behind the host.", "Write it in that form."),
     "HK124": Code("A setting without effect", "This kind of step has nothing to save, or nothing to try again.", "Remove the setting."),
+    "HK125": Code("A text of another form", "The option takes text of one form, such as `09:00-18:00`; what has another form fails on every call.", "Write it as the finding says."),
 }  # fmt: skip
 
 NAME_CODES: Mapping[str, Code] = {
@@ -331,6 +332,7 @@ SAFETY_CODES: Mapping[str, Code] = {
     "HK510": Code("Somebody else chooses who is dialled", "Text of a caller or of another system in a destination is how toll fraud is done.", "List who may be dialled under `allow`."),
     "HK511": Code("A template decides the host", "Whoever fills the template would choose who gets the request and its data.", "Write the host out, or use a connection."),
     "HK512": Code("An address inside of a network", "Requests to private and metadata addresses are refused, since they reach what outsiders must not.", "Allow the host under `allow: {hosts: [...]}` if it is meant."),
+    "HK513": Code("Somebody else's words decide", "A caller who chooses a queue, an agent or a key can go where callers should not; a table that is not written out cannot be checked.", "Write it out; where it depends on the call, choose between texts of your own: `{{ 'sales' if ... else 'support' }}`."),
 }  # fmt: skip
 
 ENVIRONMENT_CODES: Mapping[str, Code] = {

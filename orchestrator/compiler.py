@@ -97,16 +97,28 @@ class _Compiler:
         try:
             return value.compile(self.env, is_secret=is_secret, encode=encode)
         except EnvironmentFailure as error:
-            self._problem("HK601", str(error), value)
-            return Constant("")
+            self._report_unset(value, str(error))
+            return Constant(None)
+
+    def _report_unset(self, value: Value, message: str) -> None:
+        """Report a variable that is not set, where it is written."""
+        for text, ref in value.env_refs():
+            try:
+                self.env.read(ref)
+            except EnvironmentFailure as error:
+                position = text.place.inside(text.raw, ref.offset, ref.length)
+                self.problems.append(text.place.document.problem("HK601", str(error), position))
+                return
+        self._problem("HK601", message, value)
 
     def _problem(self, code: str, message: str, value: Value) -> None:
         document = value.place.document
         self.problems.append(document.problem(code, message, value.place.value_position))
 
     def _constant(self, value: Value, option: Option | None = None) -> Any:
+        known = len(self.problems)
         compiled = self._compile(value, is_secret=option is not None and option.kind == "secret")
-        if not isinstance(compiled, Constant):
+        if not isinstance(compiled, Constant) or len(self.problems) > known:
             return None  # validation refuses templates where a constant is wanted
         return self._converted(value, option, compiled.value) if option else compiled.value
 

@@ -24,8 +24,8 @@ def normalize_number(number: str) -> str:
 
     try:
         parsed = phonenumbers.parse(number, None)
-    except phonenumbers.NumberParseException as error:
-        raise ActionFailed(f"{number!r} is no phone number in E.164 form ({error})") from None
+    except phonenumbers.NumberParseException:
+        raise ActionFailed(f"{number!r} is no phone number in E.164 form") from None
     if parsed.extension or not phonenumbers.is_possible_number(parsed):
         raise ActionFailed(f"{number!r} is no phone number in E.164 form")
     return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))

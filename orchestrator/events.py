@@ -147,10 +147,15 @@ def check_event(scope: Scope, name: str) -> Event:
     Raises:
         UnknownEvent: there is no such event in this scope; the message names the valid ones.
     """
+    valid = RUNNER_EVENTS if scope == "runner" else (*SESSION_EVENTS, "custom.<name>")
+    if not isinstance(name, str):
+        raise UnknownEvent(
+            f"an event is named by a text, such as {valid[0]!r}, not by {name!r}; "
+            f"valid: {', '.join(valid)}"
+        )
     event = find_event(scope, name)
     if event is not None:
         return event
-    valid = RUNNER_EVENTS if scope == "runner" else (*SESSION_EVENTS, "custom.<name>")
     other: Scope = "session" if scope == "runner" else "runner"
     note = f"; {name!r} is an event of the {other}" if find_event(other, name) else ""
     raise UnknownEvent(f"unknown {scope} event {name!r}{note}; valid: {', '.join(valid)}")

@@ -19,12 +19,16 @@ from orchestrator.action import (
     Destination,
     Duration,
     EventName,
+    Filled,
+    Form,
     Options,
     Path,
     PythonName,
     Secret,
     Steps,
+    Trusted,
     Url,
+    Written,
 )
 from orchestrator.durations import parse_duration
 from orchestrator.errors import ActionFailed, InternalError
@@ -87,6 +91,10 @@ class Option:
     high: float | None = None
     schema: Mapping[str, Any] | None = None
     type: Any = None
+    is_filled: bool = False
+    is_trusted: bool = False
+    is_written: bool = False
+    form: str = ""
 
     @property
     def is_required(self) -> bool:
@@ -172,7 +180,8 @@ def options_of(cls: type) -> dict[str, Option]:
 
 
 def _option(name: str, hint: Any, default: Any, place: str) -> Option:
-    doc, low, high, schema = "", None, None, None
+    doc, low, high, schema, form = "", None, None, None, ""
+    marks: set[Any] = set()
     if get_origin(hint) is typing.Annotated:
         hint, *notes = get_args(hint)
         for note in notes:
@@ -180,10 +189,16 @@ def _option(name: str, hint: Any, default: Any, place: str) -> Option:
                 doc = note
             elif isinstance(note, Schema):
                 schema = note.schema
+            elif note in (Filled, Trusted, Written):
+                marks.add(note)
+            elif isinstance(note, Form):
+                form = note.role
             elif isinstance(note, range):
                 low, high = note.start, note.stop
     shared: dict[str, Any] = {
         "name": name, "doc": doc, "default": default, "low": low, "high": high, "schema": schema,
+        "is_filled": Filled in marks, "is_trusted": Trusted in marks,
+        "is_written": Written in marks, "form": form,
     }  # fmt: skip
     return _typed(hint, shared, place)
 

@@ -45,7 +45,7 @@ def _event(config: Config, waits: Waits, pair: tuple[Any, str]) -> dict[str, Any
     return {
         "scope": pair[0],
         "event": pair[1],
-        "worst_wait": round(sum(map(waits.of_hook, hooks)), 6),
+        "worst_wait": round(waits.of_event(hooks), 6),
         "hooks": [_hook(waits, hook) for hook in hooks],
     }
 
@@ -92,10 +92,29 @@ def _told(step: StepConfig) -> str | None:
         return str(step.options["if"].raw)
     if step.kind == "set":
         return ", ".join(step.options)
+    if step.word in ("http", "webhook", "crm_write"):
+        return _target(step)
     if step.word not in _TELLING:
         return None
     for name, value in step.options.items():
-        raw = value.raw[0] if isinstance(value.raw, list) and value.raw else value.raw
-        if isinstance(raw, str) and not is_secret_name(name) and not list(value.env_refs()):
-            return raw if len(raw) <= _SHOWN else f"{raw[: _SHOWN - 3]}..."
+        texts = value.raw if isinstance(value.raw, list) and value.raw else [value.raw]
+        if isinstance(texts[0], str) and not is_secret_name(name) and not list(value.env_refs()):
+            more = f" (one of {len(texts)})" if len(texts) > 1 else ""
+            return _shortened(texts[0]) + more
     return None
+
+
+def _target(step: StepConfig) -> str | None:
+    """Where a request goes: the connection and the path, or the whole URL without its query."""
+    url = step.options.get("url")
+    if url is not None:
+        is_open = isinstance(url.raw, str) and not list(url.env_refs()) and "@" not in url.raw
+        return _shortened(url.raw.partition("?")[0]) if is_open else None
+    connection = step.options.get("connection")
+    place = step.options.get("path") or step.options.get("table")
+    parts = [v.raw for v in (connection, place) if v is not None and isinstance(v.raw, str)]
+    return _shortened(" ".join(parts)) or None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

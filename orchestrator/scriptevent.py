@@ -79,9 +79,9 @@ def _named_fields(mapping: Mapping[Any, Any]) -> tuple[str, dict[str, Any]]:
         return mapping["event"], rest
     name = _short_name(rest)
     if name is None:
-        raise ScriptError(
-            f"no event in it; write {EXAMPLE}{_advice(next(iter(rest), ''), _PLAYABLE)}"
-        )
+        miss = near_miss(next(iter(rest), ""), _PLAYABLE)
+        meant = f"did you mean {miss!r}? An event is written" if miss else "write"
+        raise ScriptError(f"no event in it; {meant} {EXAMPLE}")
     return name, _expand(name, rest.pop(name), rest)
 
 
@@ -137,9 +137,9 @@ def fitting(name: str, value: Any, shape: Shape) -> Any:
         hint = '; put it in quotes: "5"' if shape.kind == "text" and isinstance(value, int) else ""
         raise ScriptError(f"{name!r} must be {shape}, got {describe(value)}{hint}")
     if shape.choices and value not in shape.choices:
-        raise ScriptError(
-            f"{name!r} must be {shape}, got {describe(value)}{_advice(value, shape.choices)}"
-        )
+        miss = near_miss(value, shape.choices)
+        hint = f"; did you mean {miss!r}" if miss else ""
+        raise ScriptError(f"{name!r} must be {shape}, got {describe(value)}{hint}")
     return value
 
 

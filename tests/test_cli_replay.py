@@ -156,3 +156,10 @@ def test_recorded_calls_change_nothing_under_their_own_config(
     run_cli("run", tmp_path / "old.yaml", "--segments", *recorded_calls,
             "--journal-dir", tmp_path / "journals")  # fmt: skip
     assert report(tmp_path, tmp_path / "old.yaml")["changed"] == 0
+
+
+def test_only_malformed_recordings_give_no_report(folder: Path, tmp_path: Path) -> None:
+    """That nothing changes would be a lie."""
+    (tmp_path / "bad.jsonl").write_text("not a call")
+    ran = run_cli("replay", folder / "old.yaml", "--calls", tmp_path / "bad.jsonl")
+    assert (ran.code, ran.out) == (1, "")

@@ -79,13 +79,13 @@ def test_a_journal_can_be_played_again(tmp_path: Path, config: Path) -> None:
 
 
 def test_a_malformed_call_leaves_the_others_alone(tmp_path: Path, config: Path) -> None:
-    """One message for each, with its place; exit code 1."""
+    """One message for each, with its place; exit code 3, as one is not there."""
     (tmp_path / "a.jsonl").write_text('{"t": 1, "user_trun": "x"}\n')
     (tmp_path / "b.jsonl").write_text(CALL)
     (tmp_path / "c.jsonl").write_bytes(b"\xff")
     names = [tmp_path / f"{name}.jsonl" for name in "abcd"]
     ran = run_cli("run", config, "--call", *names)
-    assert ran.code == 1
+    assert ran.code == 3
     assert "1 calls" in ran.out
     messages = ran.err.splitlines()
     assert len(messages) == 3
@@ -154,3 +154,29 @@ def test_real_time_takes_its_time_and_gives_the_same_commands(tmp_path: Path, co
     assert (call["says"], call["transfers"], call["state"]) == (1, 1, "hangup")
     assert call["seconds"] >= 0.3
     assert (tmp_path / "j" / "c1.jsonl").exists()
+
+
+def test_a_call_that_is_not_there_is_exit_code_3(tmp_path: Path, config: Path) -> None:
+    """Nothing was played, so there is no table."""
+    ran = run_cli("run", config, "--call", tmp_path / "nope.jsonl")
+    assert (ran.code, ran.out) == (3, "")
+
+
+def test_only_malformed_calls_give_no_table(tmp_path: Path, config: Path) -> None:
+    """Exit code 1, and the message says why."""
+    (tmp_path / "a.jsonl").write_text("not a call")
+    ran = run_cli("run", config, "--call", tmp_path / "a.jsonl")
+    assert (ran.code, ran.out) == (1, "")
+
+
+def test_a_plugin_of_the_current_folder_is_found(tmp_path: Path) -> None:
+    """The command finds what `python -m` would find."""
+    (tmp_path / "own_actions_here.py").write_text(
+        "from orchestrator.action import Action\n\n\nclass RingBell(Action):\n"
+        '    """Ring."""\n\n    def run(self, ctx):\n        return None\n'
+    )
+    (tmp_path / "c.yaml").write_text(
+        "version: 1\nplugins: [own_actions_here]\nsession:\n  call_start:\n    - ring_bell: {}\n"
+    )
+    ran = run_process("validate", "--check-env", "c.yaml", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")

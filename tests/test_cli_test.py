@@ -86,3 +86,12 @@ def test_it_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     write(tmp_path, TESTS)
     ran = run_process("test", "-k", "a nudge", cwd=tmp_path)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "1 passed in 1 file\n", "")
+
+
+def test_a_config_that_does_not_exist_is_exit_code_3(tmp_path: Path) -> None:
+    """The environment failed, not the tests; nothing is said to have passed."""
+    path = tmp_path / "a.calltest.yaml"
+    path.write_text("config: nope.yaml\ntests:\n  - name: a\n    expect: []\n")
+    ran = run_cli("test", path)
+    assert ran.code == 3
+    assert "passed" not in ran.out

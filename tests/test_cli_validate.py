@@ -129,3 +129,20 @@ def test_colour_is_for_terminals_only(folder: Path) -> None:
     """A pipe gets plain text."""
     (folder / "a.yaml").write_text(BAD)
     assert "\x1b" not in validate("a.yaml").output
+
+
+def test_a_pipe_is_read_as_a_file(folder: Path) -> None:
+    """`orchestrator validate <(cat a.yaml)`: any path that can be read and is no folder."""
+    read, write = os.pipe()
+    os.write(write, GOOD.encode())
+    os.close(write)
+    result = validate(f"/dev/fd/{read}")
+    os.close(read)
+    assert (code_of(result), result.output) == (0, "1 file checked: no problems\n")
+
+
+def test_an_empty_device_is_an_empty_file(folder: Path) -> None:
+    """It is read, and there is no hook in it."""
+    result = validate(os.devnull)
+    assert code_of(result) == 1
+    assert "the file is empty" in result.output

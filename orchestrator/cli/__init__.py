@@ -6,6 +6,7 @@ Exit codes: 0 good, 1 the thing checked is bad, 2 wrong usage, 3 the environment
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 
@@ -76,6 +77,7 @@ def group() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit; the one place where errors become exit codes."""
+    _find_modules_here()
     try:
         code = group.main(args, prog_name="orchestrator", standalone_mode=False)
     except click.ClickException as error:
@@ -97,3 +99,16 @@ def main(args: list[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(GOOD)
     sys.exit(code if isinstance(code, int) else GOOD)
+
+
+def _find_modules_here() -> None:
+    """Let `plugins:` and `python:` name modules of the current folder, as `python -m` does.
+
+    Behind all others, so that nothing there hides a module of ours.
+    """
+    try:
+        folder = os.getcwd()
+    except OSError:  # it was removed
+        return
+    if folder not in sys.path:
+        sys.path.append(folder)

@@ -72,7 +72,7 @@ def _text(document: Mapping[str, Any], paint: Painter) -> Iterator[str]:
 
 def _hook_lines(hook: Mapping[str, Any], paint: Painter) -> Iterator[str]:
     notes = [f"when {hook['when']}"] if "when" in hook else []
-    notes += [f"at most {hook['max_count']} times"] if "max_count" in hook else []
+    notes += [f"at most {_times(hook['max_count'])}"] if "max_count" in hook else []
     notes += [f"every {format_duration(hook['cooldown'])}"] if "cooldown" in hook else []
     notes += ["in the background"] if hook.get("background") else []
     tail = f"  ({'; '.join(notes)})" if notes else ""
@@ -82,6 +82,10 @@ def _hook_lines(hook: Mapping[str, Any], paint: Painter) -> Iterator[str]:
         if key in hook:
             yield f"    {paint('dim', key)}"
             yield from _step_lines(hook[key], "      ", paint)
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _step_lines(steps: list[Any], indent: str, paint: Painter) -> Iterator[str]:

@@ -30,11 +30,11 @@ def find_configs(paths: Iterable[str]) -> tuple[list[str], list[str]]:
     configs: list[str] = []
     skipped: list[str] = []
     for path in paths:
-        if path == "-" or Path(path).is_file():
-            configs.append(path)
-        elif Path(path).is_dir():
+        if Path(path).is_dir():
             for file in _yaml_files(Path(path)):
                 (configs if _is_config(file) else skipped).append(str(file))
+        elif path == "-" or Path(path).exists():  # a pipe is as good as a file
+            configs.append(path)
         else:
             raise EnvironmentFailure(f"no such file or folder: {path!r}")
     return list(dict.fromkeys(configs)), list(dict.fromkeys(skipped))

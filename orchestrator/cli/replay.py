@@ -77,7 +77,8 @@ def command(
     comparison = Comparison(changes)
     broken = broken_rules(comparison, names)
     baseline = str(against) if against is not None else "their journals"
-    click.echo(FORMS[form](comparison, f"{config}", baseline, limit, broken))
+    if changes or not problems or form == "json":
+        click.echo(FORMS[form](comparison, f"{config}", baseline, limit, broken))
     return int(bool(broken or problems))
 
 

@@ -94,8 +94,11 @@ def command(
         calls = _play_all(run, inputs, journal_dir)
     for problem in inputs.problems:
         click.echo(f"error: {problem}", err=True)
-    click.echo(_json(calls, inputs) if form == "json" else _text(calls))
-    return int(bool(inputs.problems))
+    if form == "json":
+        click.echo(_json(calls, inputs))
+    elif calls or not inputs.problems:
+        click.echo(_text(calls))
+    return inputs.exit_code
 
 
 def _play_all(run: Ran, inputs: Inputs, journal_dir: Path | None) -> list[CallSummary]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.app import Orchestrator
 from orchestrator.callscript import CallScript, import_segments, parse_script
+from orchestrator.cli import FAILED
 from orchestrator.cli.files import find_files
 from orchestrator.clock import VIRTUAL_START
 from orchestrator.compiler import compile_config
@@ -39,6 +40,17 @@ class Inputs:
 
     scripts: list[CallScript] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    is_unreadable: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all was good, 1 when an input is malformed, 3 when one cannot be read."""
+        return FAILED if self.is_unreadable else int(bool(self.problems))
+
+    def add(self, problem: str, error: OrchestratorError | None = None) -> None:
+        """Take note of an input that cannot be played."""
+        self.problems.append(problem)
+        self.is_unreadable |= error is None or isinstance(error, EnvironmentFailure)
 
 
 def read_inputs(scripts: Iterable[Path], segments: Iterable[Path]) -> Inputs:
@@ -59,15 +71,15 @@ def _read_path(path: Path, parse: Callable[[str, str], CallScript], inputs: Inpu
     try:
         files = find_files([path], ("*.jsonl",))
     except OrchestratorError as error:
-        inputs.problems.append(str(error))
+        inputs.add(str(error), error)
         return
     for file in files:
         try:
             inputs.scripts.append(parse(read_text(file), str(file)))
         except OrchestratorError as error:
-            inputs.problems.append(str(error))
+            inputs.add(str(error), error)
     if not files:
-        inputs.problems.append(f"{path}: no *.jsonl in this folder")
+        inputs.add(f"{path}: no *.jsonl in this folder")
 
 
 #: A script that does not say when the caller hangs up: a minute in which silence can act.

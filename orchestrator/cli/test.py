@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
+from orchestrator.cli import FAILED
 from orchestrator.cli.coverage import Measured, coverage_row, coverage_text, write_html
 from orchestrator.cli.files import find_files
 from orchestrator.cli.junit import Case, junit_xml
 from orchestrator.cli.progress import tracked
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import EnvironmentFailure, OrchestratorError
 from orchestrator.testing.coverage import CoverageReport
 
 __all__ = ["command"]
@@ -29,6 +30,7 @@ class _Outcome:
     name: str
     kind: str
     report: str = ""
+    is_unreadable: bool = False
 
 
 @click.command("test")
@@ -82,6 +84,8 @@ def command(
     low = [report for report in reports if report.percent < fail_under]
     for report in low:
         click.echo(f"{report.file}: {report.percent:g} % is under {fail_under:g} %", err=True)
+    if any(outcome.is_unreadable for outcome in outcomes):
+        return FAILED
     return int(bool(low) or any(outcome.kind != "passed" for outcome in outcomes))
 
 
@@ -100,7 +104,8 @@ def _run_file(file: Path, words: str | None, measured: Measured) -> Iterator[_Ou
     try:
         loaded = load_call_tests(file)
     except OrchestratorError as error:
-        yield _Outcome(str(file), 1, "the file", "error", str(error))
+        is_unreadable = isinstance(error.__cause__ or error, EnvironmentFailure)
+        yield _Outcome(str(file), 1, "the file", "error", str(error), is_unreadable)
         return
     for test in loaded.tests:
         if words and not all(word in test.name.lower() for word in words.lower().split()):
@@ -137,7 +142,8 @@ def _lines(outcome: _Outcome) -> list[str]:
 def _totals(outcomes: Sequence[_Outcome]) -> str:
     counts = {kind: sum(o.kind == kind for o in outcomes) for kind in ("passed", "failed", "error")}
     files = len({outcome.file for outcome in outcomes})
-    texts = [f"{counts['passed']} passed"]
+    is_all_bad = counts["error"] == len(outcomes) and bool(outcomes)
+    texts = [] if is_all_bad else [f"{counts['passed']} passed"]
     texts += [f"{counts['failed']} failed"] if counts["failed"] else []
     texts += [f"{counts['error']} could not be run"] if counts["error"] else []
     return f"{', '.join(texts)} in {files} file{'s' if files != 1 else ''}"

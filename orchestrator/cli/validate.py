@@ -120,7 +120,7 @@ def _environment_problems(checked: Checked) -> Sequence[Problem]:
 
 def _fix_files(files: Sequence[str], settings: Settings) -> None:
     for file in files:
-        if file != "-":
+        if Path(file).is_file():
             _fix_file(file, settings)
 
 

@@ -26,6 +26,9 @@ __all__ = ["SqlConnection"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$ -]{0,62}(\.[A-Za-z_][A-Za-z0-9_$ -]{0,62})?")
 _URL = re.compile(r"(sqlite|postgres(?:ql)?)(\+[a-z0-9]+)?://")
+_FILE = re.compile(r"sqlite(\+[a-z0-9]+)?:///[^?]")
+_HOST = re.compile(r"postgres(?:ql)?(\+[a-z0-9]+)?://[^/\s]*/[^/\s]")
+_FORMS = "write sqlite:///file.db or postgresql://user:password@host/database"
 _DRIVERS = {
     "sqlite": ("sqlite+aiosqlite", "aiosqlite", "sql"),
     "postgres": ("postgresql+asyncpg", "asyncpg", "postgres"),
@@ -61,7 +64,11 @@ class SqlConnection(Connection):
     def faults(self, allow: AllowLike) -> Iterator[Fault]:
         """An unknown kind of database."""
         if not _URL.match(self.url):
-            yield Fault("`url` must begin with sqlite:/// or postgresql://", "url")
+            yield Fault("`url` must begin with sqlite:/// or postgresql://", "url", _FORMS)
+        elif self.url.startswith("sqlite") and not _FILE.match(self.url):
+            yield Fault("`url` names no SQLite file: three slashes stand before it", "url", _FORMS)
+        elif not self.url.startswith("sqlite") and not _HOST.match(self.url):
+            yield Fault("`url` names no database of a PostgreSQL server", "url", _FORMS)
 
     def _start(self, services: ServicesLike, allow: AllowLike) -> None:
         super()._start(services, allow)

@@ -116,6 +116,43 @@ def _bracket(failure: Failure, lines: Lines) -> Finding | None:
     return Finding("HK027", f"expected `,` or `{closing}` here", place, help_, related)
 
 
+def _open_at_end(failure: Failure, lines: Lines) -> Finding | None:
+    """A bracket that is still open where the file ends."""
+    if any(line.strip() for line in lines[failure.line + 1 :]) or character_of(failure, lines):
+        return None
+    found = _innermost_open(lines)
+    if found is None:
+        return None
+    line, column, opening = found
+    message = f"this `{opening}` is never closed"
+    help_ = f"close it with `{_CLOSING[opening]}`, or put the text in quotes"
+    return Finding("HK027", message, at(line, column), help_)
+
+
+_CLOSING = {"[": "]", "{": "}"}
+
+
+def _innermost_open(lines: Lines) -> tuple[int, int, str] | None:
+    """The last bracket that nothing closes; quoted text and comments left out."""
+    stack: list[tuple[int, int, str]] = []
+    quote = ""
+    for number, line in enumerate(lines):
+        before = " "
+        for column, character in enumerate(line):
+            if quote:
+                quote = "" if character == quote and before != "\\" else quote
+            elif character == "#" and before.isspace():
+                break
+            elif character in "\"'" and before in " [{,:":
+                quote = character
+            elif character in _CLOSING and (stack or before in " [{,:"):
+                stack.append((number, column, character))
+            elif stack and character == _CLOSING[stack[-1][2]]:
+                stack.pop()
+            before = character
+    return stack[-1] if stack else None
+
+
 _CHECKS: tuple[Callable[[Failure, Lines], Finding | None], ...] = (
     _document_marks,
     _tab,
@@ -131,4 +168,5 @@ _CHECKS: tuple[Callable[[Failure, Lines], Finding | None], ...] = (
     _bracket,
     wrong_indent,
     glued_line,
+    _open_at_end,
 )

@@ -34,6 +34,7 @@ _ODD = ODD_SPACE.pattern
 _ODD_EDGE = re.compile(f"^({_ODD})|^(?:-|[\\w.-]+:)({_ODD})|({_ODD})(?:#|$)")
 _TEMPLATE_END = re.compile(r"\}\}(?=\s*(?:[,\]}:]|$))")
 _COMMENT = re.compile(r"\s+#.*")
+_SHOWN = 40
 
 
 def quoted_form(text: str) -> str | None:
@@ -125,7 +126,13 @@ def glued_pair(pair: tuple[str, str], span: Span) -> Finding:
     message = f"there is no space after the colon of `{key}`"
     column = span.column + len(key)
     place = Span(span.line, column, span.line, column + 1)
-    return Finding("HK011", message, place, f"write `{key}: {value}`", fix=(place, ": "))
+    return Finding("HK011", message, place, f"write `{key}: {_start(value)}`", fix=(place, ": "))
+
+
+def _start(text: str) -> str:
+    """The beginning of a text: a report shows where, not what else is in a file."""
+    first = text.partition("\n")[0]
+    return first if len(text) <= _SHOWN else f"{first[:_SHOWN]}..."
 
 
 def bad_alias(name: str, span: Span, anchors: Mapping[str, Any]) -> Finding:

@@ -36,7 +36,7 @@ _BAD = re.compile(
 _GOOD_ASCII = bytes([9, 10, 13, *range(0x20, 0x7F)])
 _BREAK = re.compile("\r\n|\r|\n")
 _TAB_INDENT = re.compile("^( *)\t[ \t]*(?=[^\\s#])", re.MULTILINE)
-_IGNORE = re.compile(r"(?<!\S)#[ \t]*hooks:[ \t]*ignore\[([^\]\n]*)\]")
+_IGNORE = re.compile(r"(?<!\S)#[ \t]*hooks:[ \t]*ignore\b(?:\[([^\]\n]*)\])?")
 _MAX_FINDINGS = 20
 
 
@@ -125,7 +125,8 @@ def ignore_comments(text: str, quoted: Iterable[RawSpan]) -> dict[int, set[str]]
     for number, line in enumerate(lines):
         for match in _IGNORE.finditer(line):
             if not any(_covers(span, number, match.start()) for span in spans):
-                codes = {code.strip() for code in match[1].split(",")} - {""}
+                codes = {code.strip() for code in (match[1] or "").split(",")} - {""}
+                codes = codes or {""}  # a comment that names no code
                 ignores.setdefault(_target(lines, number) + 1, set()).update(codes)
     return ignores
 

@@ -10,7 +10,7 @@ from orchestrator.events import RUNNER_EVENTS, SESSION_EVENTS, is_custom, near_m
 from orchestrator.templates.library import OMITTED, Function, Param
 from orchestrator.templates.model import Fault
 from orchestrator.templates.patterns import BadPattern, compile_pattern, compile_phrases
-from orchestrator.templates.tree import Constant, ListOf, Node
+from orchestrator.templates.tree import Constant, ListOf, Node, Path
 
 __all__ = ["Arguments", "check_role", "seconds"]
 
@@ -81,7 +81,8 @@ class Arguments:
         role = function.params[0].role if function.params else ""
         if role == "pattern":
             return self._pattern(args[0])
-        return self._phrases(args[0]) if role == "phrases" else None
+        is_written = not isinstance(args[0], Path) if args else False
+        return self._phrases(args[0]) if role == "phrases" and is_written else None
 
     def _pattern(self, arg: Node) -> Callable[[object], bool] | Fault:
         if not isinstance(arg, Constant):
@@ -121,7 +122,8 @@ def _usage(function: Function) -> str | None:
 
 
 def _check_constant(param: Param, arg: Node, words: str) -> Fault | None:
-    if param.is_constant and not isinstance(arg, Constant | ListOf):
+    is_var = param.role == "phrases" and isinstance(arg, Path) and arg.root == "vars"
+    if param.is_constant and not is_var and not isinstance(arg, Constant | ListOf):
         return Fault("HK310", f"{param.name} of {words} must be written out, not computed",
                      arg.offset, _width(arg))  # fmt: skip
     if isinstance(arg, Constant) and param.role:

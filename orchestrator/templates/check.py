@@ -190,7 +190,17 @@ class Checker:
             self.faults.extend([fault] if fault else [])
         else:
             self._check_taken(node.item, item, TESTS[node.name], f"`{node.name}`")
+        if node.name == "containing_any" and isinstance(node.args[0], Path):
+            self._check_phrases(node.args[0], args[0])
         return BOOL
+
+    def _check_phrases(self, node: Path, shape: Shape) -> None:
+        if shape.of is not None and not fits(shape.of, ("text",)):
+            self.faults.append(
+                fault_at(
+                    node, "HK310", f"`containing_any` needs phrases, not {kind_words(shape.of)}"
+                )
+            )
 
     def _call(self, node: Called) -> Shape:
         function = CALLS[node.name]

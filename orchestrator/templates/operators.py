@@ -35,10 +35,18 @@ def _check_equality(left: _Side, right: _Side) -> Fault | None:
 
 def _never_equal(left: _Side, right: _Side) -> Fault:
     kinds = f"{kind_words(left[1])} is never equal to {kind_words(right[1])}"
-    node = Node(left[0].offset, right[0].end)
+    node = _offender(left[0], right[0])
     is_mixed = "text" in (left[1].kind, right[1].kind) and (left[1].is_number or right[1].is_number)
     advice = "put both in quotes, or convert the text with `| int`" if is_mixed else None
     return fault_at(node, "HK320", kinds, advice)
+
+
+def _offender(left: Node, right: Node) -> Node:
+    """What was probably meant otherwise: the constant of the two, else both."""
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Constant) and not isinstance(other, Constant):
+            return one
+    return Node(left.offset, right.end)
 
 
 def kind_words(shape: Shape) -> str:
@@ -73,7 +81,7 @@ def _check_order(sign: str, left: _Side, right: _Side) -> Fault | None:
             )
     if _is_disjoint(left[1], right[1]):
         kinds = f"`{sign}` cannot compare {kind_words(left[1])} with {kind_words(right[1])}"
-        node = Node(left[0].offset, right[0].end)
+        node = _offender(left[0], right[0])
         return fault_at(node, "HK320", kinds, "convert text with `| int` or `| float`")
     return None
 

@@ -321,14 +321,17 @@ class _Converter:
 def _unknown_call(name: str, target: Node) -> Fault:
     close = near_miss(name, CALLS)
     last = name.rpartition(".")[2]
+    is_last = isinstance(target, Path)
     if close:
-        advice = f"did you mean `{close}`?"
+        is_last = is_last and close.rpartition(".")[0] == name.rpartition(".")[0]
+        advice = f"did you mean `{close.rpartition('.')[2] if is_last else close}`?"
     elif ALIASES.get(last, last) in FILTERS:
         advice = f"there is a filter: `| {last}`"
     else:
         advice = "the calls are: " + ", ".join(CALLS)
-    return Fault("HK307", f"`{name}` cannot be called", target.offset,
-                 target.end - target.offset, advice)  # fmt: skip
+    # the last part is the call: what stands before it may well exist
+    offset = target.offsets[-1] if is_last and isinstance(target, Path) else target.offset
+    return Fault("HK307", f"`{name}` cannot be called", offset, target.end - offset, advice)
 
 
 _REFUSED = {

@@ -8,6 +8,8 @@ from orchestrator.templates.model import Read
 from orchestrator.templates.tree import (
     Called,
     Choice,
+    Comparison,
+    Constant,
     Filtered,
     Logic,
     Negation,
@@ -103,6 +105,12 @@ def _is_about(path: tuple[str | int, ...], proven: tuple[str | int, ...]) -> boo
     return shared > 1 and path[:shared] == proven[:shared]
 
 
+def _proves_output(path: tuple[str | int, ...]) -> Proven:
+    """`steps.lookup.status == 'ok'` says that there is an output."""
+    is_status = len(path) == 3 and path[0] == "steps" and path[2] == "status"
+    return frozenset(((*path[:2], "output"),)) if is_status else _NOTHING
+
+
 def proves(node: Node, truth: bool) -> Proven:
     """The paths that are surely there when `node` is true (or false)."""
     match node:
@@ -115,4 +123,6 @@ def proves(node: Node, truth: bool) -> Proven:
         case Tested(name=name, item=Path() as path):
             is_there = truth if name not in ("undefined", "none") else not truth
             return frozenset((_prefix(path),)) if is_there else _NOTHING
+        case Comparison(first=Path() as path, rest=((sign, Constant(value="ok")),)):
+            return _proves_output(_prefix(path)) if truth == (sign == "==") else _NOTHING
     return _NOTHING

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestrator.templates.patterns import compile_phrases
 from orchestrator.templates.values import Refusal, is_list, is_number, kind_of, number
 
 __all__ = ["RUN_TESTS", "contains"]
@@ -18,8 +19,19 @@ def _is_sequence(value: Any) -> bool:
     return is_list(value) or isinstance(value, str | Mapping)
 
 
+def _contains_any(value: Any, phrases: Any) -> bool:
+    """`containing_any(vars.words)`: the phrases are known when the config is loaded."""
+    texts = (
+        tuple(p for p in phrases if isinstance(p, str) and p.split()) if is_list(phrases) else ()
+    )
+    if not is_list(phrases) or len(texts) < len(phrases):
+        raise Refusal(f"`containing_any` needs a list of phrases, not {kind_of(phrases)}")
+    return bool(texts) and compile_phrases(texts)(value)
+
+
 RUN_TESTS: Mapping[str, Callable[..., bool]] = {
     "boolean": lambda v: isinstance(v, bool),
+    "containing_any": _contains_any,
     "divisibleby": lambda v, by: bool(number(v) % number(by) == 0),
     "even": lambda v: bool(number(v) % 2 == 0),
     "float": lambda v: isinstance(v, float),

@@ -21,6 +21,7 @@ from orchestrator.errors import ConfigError, Problem
 from orchestrator.registry import Registry
 from orchestrator.validation.callables import check_callables
 from orchestrator.validation.capabilities import check_target
+from orchestrator.validation.connections import check_connections
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.flow import check_flow
 from orchestrator.validation.hosts import check_hosts
@@ -148,6 +149,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_secrets(config, visits, findings)
     check_untrusted(config, visits, findings)
     check_hosts(config, findings)
+    check_connections(config, findings)
     if settings.target is not None:
         check_target(config, settings.target, findings)
     if is_complete and not findings.errors:

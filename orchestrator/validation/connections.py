@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from orchestrator.config import ConnectionConfig
+from collections.abc import Iterator
+
+from orchestrator.action import Fault
+from orchestrator.config import Config, ConnectionConfig
 from orchestrator.document import YamlMap
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.errors import ActionFailed, EnvironmentFailure
 from orchestrator.events import near_miss
+from orchestrator.options import convert, field_name
 from orchestrator.registry import ConnectionType, Registry
+from orchestrator.validation.findings import Findings
 from orchestrator.validation.option_values import check_value
 from orchestrator.validation.reader import Reader
 from orchestrator.validation.sections import named, refuse_templates
 from orchestrator.validation.words import listed
 from orchestrator.values import Value, parse_value
 
-__all__ = ["read_connections"]
+__all__ = ["check_connections", "read_connections"]
 
 
 def read_connections(
@@ -85,3 +90,37 @@ def _check_auth(reader: Reader, options: YamlMap) -> None:
         first, second = list(auth)[:2]
         message = f"`{first}` and `{second}` exclude each other"
         reader.at(auth, second, "HK109", message, on="key", help="give one kind of `auth`")
+
+
+def check_connections(config: Config, findings: Findings) -> None:
+    """Ask each connection what is wrong with the options that are written out.
+
+    What depends on the environment is asked when that is known; see `--check-env`.
+    """
+    known = {problem.position for problem in findings.sorted()}
+    for connection in config.connections.values():
+        for fault in _faults(config, connection):
+            value = connection.options.get(fault.option)
+            if value is not None and value.place.value_position not in known:
+                findings.at(value.place, "HK123", fault.message, help=fault.help)
+
+
+def _faults(config: Config, connection: ConnectionConfig) -> Iterator[Fault]:
+    table = connection.type.options
+    given = {
+        field_name(name): value.raw
+        for name, value in connection.options.items()
+        if not any(inner.parts for inner in value.walk()) and not value.items
+    }
+    needed = {field_name(name) for name, option in table.items() if option.is_required}
+    if not needed <= set(given):
+        return
+    try:
+        options = {
+            field_name(name): convert(table[name], given[field_name(name)])
+            for name in connection.options
+            if field_name(name) in given
+        }
+    except ActionFailed:
+        return
+    yield from connection.type.cls(**options).faults(config.allow)

@@ -66,7 +66,7 @@ def _joined_fields(emits: list[Shape]) -> Shape:
 
 def survey(config: Config) -> Everywhere:
     """Look at every step of a config that saves or emits."""
-    fields = {name: constant_shape(value) for name, value in config.vars.items()}
+    fields = {name: _variable_shape(value) for name, value in config.vars.items()}
     found = Everywhere(record(fields))
     hooks = [(hook, list(expanded(config, hook.walk()))) for hook in config.hooks]
     hooks = [(hook, steps) for hook, steps in hooks if any(map(_gives, steps))]
@@ -76,6 +76,13 @@ def survey(config: Config) -> Everywhere:
         if (before.saved, before.emitted) == (found.saved, found.emitted):
             break
     return found
+
+
+def _variable_shape(value: Value) -> Shape:
+    """The shape of a var; a text that is written out is that text and no other."""
+    shape = constant_shape(value)
+    is_text = isinstance(value.raw, str) and not value.parts
+    return replace(shape, choices=(value.raw,)) if is_text else shape
 
 
 def _gives(step: StepConfig) -> bool:

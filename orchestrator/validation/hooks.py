@@ -115,7 +115,7 @@ class _HookReader:
         policy, policy_steps = self.steps.on_error(node, self.key)
         return HookConfig(
             key=self.key,
-            name=reader.text(node, "name") or self.key.partition(".")[2],
+            name=self._name(node) or self.key.partition(".")[2],
             scope=self.scope,
             event=self.event,
             place=place,
@@ -123,13 +123,22 @@ class _HookReader:
             cleanup=self.steps.block(node, "finally", f"{self.key}.finally"),
             when=self.steps.condition(node, "when"),
             max_count=reader.integer(node, "max_count", low=1, high=1_000_000),
-            cooldown=reader.duration(node, "cooldown"),
+            cooldown=reader.duration(node, "cooldown", low=0.001),
             timeout=reader.duration(node, "timeout", low=0.001),
             on_error=policy,
             on_error_steps=policy_steps,
             background=reader.boolean(node, "background", default=False),
             settings={k: reader.place(node, k) for k in node if k in HOOK_KEYS},
         )
+
+    def _name(self, node: YamlMap) -> str | None:
+        """The name, which journals show and templates cannot fill."""
+        name: str | None = self.reader.text(node, "name")
+        if name is not None and "{{" in name:
+            on = self.reader.inside(node, "name", name.index("{{"), 2)
+            message, hint = "the name of a hook is fixed: no templates here", "write the name out"
+            self.reader.at(node, "name", "HK118", message, on=on, help=hint)
+        return name
 
     def _check_keys(self, node: YamlMap) -> None:
         for key in node:

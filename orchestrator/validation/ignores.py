@@ -31,6 +31,13 @@ def apply_ignores(
 
 
 def _unused(document: Document, line: int, code: str, known: frozenset[str]) -> Problem:
+    if not code:
+        message, position = (
+            "this comment names no code, and ignores nothing",
+            _find(document, line, ""),
+        )
+        hint = "name what is ignored: `# hooks: ignore[HK401]`"
+        return document.problem("HK121", message, position, severity="warning", help=hint)
     message = f"nothing on this line is {code}" if code in known else f"there is no code {code!r}"
     position = _find(document, line, code)
     return document.problem(
@@ -44,6 +51,8 @@ def _find(document: Document, line: int, code: str) -> Position:
         text = document.lines[number - 1]
         start = text.find("# hooks: ignore")
         column = text.find(code, start) if start >= 0 else -1
+        if column >= 0 and not code:
+            return Position(document.file, number, column + 1, len(text.rstrip()) + 1)
         if column >= 0:
             return Position(document.file, number, column + 1, column + 1 + len(code))
         if number < line and text.strip() and not text.lstrip().startswith("#"):

@@ -76,9 +76,10 @@ def output_of(step: StepConfig) -> Shape:
     return shape.tainted(cls.taint) if cls.taint else shape
 
 
-def step_shape(step: StepConfig) -> Shape:
-    """What `steps.<id>` is."""
-    output = maybe(output_of(step)) if step.kind == "action" else NULL
+def step_shape(step: StepConfig, *, is_sure: bool = False) -> Shape:
+    """What `steps.<id>` is; `is_sure` says that the step surely ran and did not fail."""
+    output = output_of(step) if step.kind == "action" else NULL
+    output = output if is_sure else maybe(output)
     return record({"status": _STATUS, "output": output, "error": maybe(TEXT)})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterator
 
-from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.config import Config, ConnectionConfig, HookConfig, StepConfig
 from orchestrator.validation.findings import Findings, related
 from orchestrator.values import Value
 
@@ -61,6 +61,24 @@ def _check_connection(
             )
             where = [related(connection.place, "defined here")]
             findings.at(value.place, "HK234", message, related=where)
+            continue
+        _check_option_kinds(step, connection, findings)
+
+
+def _check_option_kinds(step: StepConfig, connection: ConnectionConfig, findings: Findings) -> None:
+    """Options that only one kind of connection understands."""
+    kinds = getattr(step.action.cls, "option_kinds", {}) if step.action is not None else {}
+    kind = connection.type.name
+    if any(kinds.get(name) == kind for name in step.options):
+        return  # a mixture is reported as such
+    for name, value in step.options.items():
+        if kinds.get(name, kind) != kind:
+            message = (
+                f"`{name}` is for {kinds[name]} connections; `{connection.name}` is of kind {kind}"
+            )
+            where = [related(connection.place, "defined here")]
+            findings.at(value.place, "HK234", message, on="key", related=where)
+            return
 
 
 def _check_chain(config: Config, step: StepConfig, findings: Findings) -> None:

@@ -66,8 +66,8 @@ class OptionReader:
 
     def _read_main(self, node: YamlMap, word: str, path: str, blocks: Blocks) -> dict[str, Value]:
         option, name = self.table.get(self.action.main), self.action.main
-        if node[word] is None and not (option is not None and option.is_nullable):
-            self._report_nothing(node, word)
+        if node[word] is None:
+            self._check_nothing(node, word)
             return {}
         if option is None:
             self._report_no_options(node, word)
@@ -92,6 +92,12 @@ class OptionReader:
         return is_list and any(key in self.table for key in value[0]) and len(self.table) > 0
 
     # --- findings
+
+    def _check_nothing(self, node: YamlMap, word: str) -> None:
+        """`- recording:` is what `- recording: {}` is, and a mistake even where that is none."""
+        is_bad = any(o.is_required for o in self.table.values())
+        if is_bad or not self._check_combination(node, word, {}):
+            self._report_nothing(node, word)
 
     def _report_nothing(self, node: YamlMap, word: str) -> None:
         needed = [name for name, option in self.table.items() if option.is_required]
@@ -121,12 +127,26 @@ class OptionReader:
             self.reader.at(node, word, "HK104", message, on="key", help=hint)
         return bool(missing)
 
-    def _check_combination(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> None:
-        """Faults that the action itself sees in the combination of its options."""
-        for fault in self.action.cls.check({**self.given, **written}):
+    def _check_combination(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> bool:
+        """Report faults that the action sees in the combination of its options; whether any."""
+        faults = self.action.cls.check({**self.given, **self._given_in(written)})
+        for fault in faults:
             message, holder, key = f"`{word}`: {fault.message}", node, word
             if fault.option and isinstance(written, YamlMap) and fault.option in written:
                 holder, key = written, fault.option
             is_value = isinstance(holder[key], str) and holder[key] in fault.message
             on = "value" if is_value and holder[key] else "key"
             self.reader.at(holder, key, fault.code, message, on=on, help=fault.help)
+        return bool(faults)
+
+    def _given_in(self, written: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that are given; null where an option is left out by it is nothing given."""
+        return {
+            name: value
+            for name, value in written.items()
+            if value is not None or not self._is_left_out_by_null(name)
+        }
+
+    def _is_left_out_by_null(self, name: str) -> bool:
+        option = self.table.get(name)
+        return option is not None and option.is_nullable and option.kind != "any"

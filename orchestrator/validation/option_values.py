@@ -10,6 +10,8 @@ from orchestrator.document import YamlList, YamlMap
 from orchestrator.events import SESSION_EVENTS, TIMED_WORDS, find_event, is_custom, near_miss
 from orchestrator.options import Option
 from orchestrator.templates import parse_condition
+from orchestrator.templates.arguments import check_role
+from orchestrator.templates.tree import Constant
 from orchestrator.validation.reader import DAY, Reader
 
 __all__ = ["check_number_text", "check_value"]
@@ -21,6 +23,9 @@ _PARTS = ("list", "mapping", "record")
 def check_value(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     """Whether a written value fits its option; reports where it does not."""
     value = node[key]
+    if option.is_filled and _is_empty(value):
+        reader.at(node, key, "HK113", f"`{key}` is empty", help=option.doc or None)
+        return False
     if option.kind == "either":
         return _check_either(reader, node, key, option)
     if isinstance(value, str) and ("{{" in value or "${" in value):
@@ -28,6 +33,13 @@ def check_value(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if value is None and (option.is_nullable or option.kind == "any"):
         return True
     return bool(_CHECKS.get(option.kind, _check_text)(reader, node, key, option))
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether it is a text or list with nothing in it, or texts with nothing in them."""
+    if isinstance(value, YamlList):
+        return all(isinstance(item, str) and not item.strip() for item in value)
+    return isinstance(value, str) and not value.strip()
 
 
 def _check_dynamic(reader: Reader, node: Any, key: Any, option: Option) -> bool:
@@ -64,10 +76,18 @@ def _is_number(value: Any) -> bool:
 
 def _check_text(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if isinstance(node[key], str):
-        return True
+        return _check_form(reader, node, key, option)
     if option.kind == "text" and _is_number(node[key]):
         return check_number_text(reader, node, key)
     return _misfit(reader, node, key, option)
+
+
+def _check_form(reader: Reader, node: Any, key: Any, option: Option) -> bool:
+    """Whether a text has the form that its option asks for, such as `09:00-18:00`."""
+    fault = check_role(option.form, Constant(0, 0, node[key]), node[key]) if option.form else None
+    if fault is not None:
+        reader.at(node, key, "HK125", f"`{key}`: {fault.message}", help=fault.help)
+    return fault is None
 
 
 def check_number_text(reader: Reader, node: Any, key: Any) -> bool:

@@ -115,8 +115,10 @@ def _report(
 
 
 def _check_call_end(config: Config, hook: HookConfig, findings: Findings) -> None:
-    for step in expanded(config, hook.walk()):
-        if step.word in (*_SPEECH, *_TIMERS, "end_call"):
+    steps = list(expanded(config, hook.walk()))
+    later = {id(inner) for s in steps if s.word in _TIMERS for inner in s.walk() if inner is not s}
+    for step in steps:
+        if step.word in (*_SPEECH, *_TIMERS, "end_call") and id(step) not in later:
             message = f"`{step.word}` in `call_end`: the call is over"
             hint = "do it before the end, or remove it"
             findings.at(step.place, "HK405", message, on="key", help=hint)

@@ -59,7 +59,7 @@ def _check_connection(connection: ConnectionConfig, findings: Findings) -> None:
 def _check_clear(name: str, value: Value, option: Option | None, findings: Findings) -> None:
     for key, text in _secret_values(name, value, option):
         is_clear = isinstance(text.raw, (str, int)) and not isinstance(text.raw, bool)
-        if is_clear and text.raw and not text.parts and not _is_harmless(text.raw):
+        if is_clear and text.raw and not text.parts and not _is_harmless(key, text.raw):
             message = f"`{key}` is a credential, written in clear"
             findings.at(text.place, "HK502", message, severity="warning", help=_READ_IT)
     for inner in value.walk():
@@ -71,9 +71,9 @@ def _check_clear(name: str, value: Value, option: Option | None, findings: Findi
             findings.at(inner.place, "HK502", message, on=on, severity="warning", help=_READ_IT)
 
 
-def _is_harmless(raw: object) -> bool:
+def _is_harmless(key: str, raw: object) -> bool:
     """Words such as `bearer` choose a method; of a URL only the password in it is a credential."""
-    return isinstance(raw, str) and ("://" in raw or raw.lower() in _METHODS)
+    return key == "url" or (isinstance(raw, str) and ("://" in raw or raw.lower() in _METHODS))
 
 
 def _secret_values(name: str, value: Value, option: Option | None) -> Iterator[tuple[str, Value]]:

@@ -128,6 +128,7 @@ def _texts(reader: Reader, node: YamlMap, key: str) -> tuple[str, ...]:
         elif not form.fullmatch(item) and "${" not in item:
             message = f"{item!r} does not belong into `{key}`"
             reader.at(items, index, "HK420", message, help=f"write it as {example}")
+            found.append(item)  # a list is there: nothing follows from what is wrong in it
         else:
             found.append(item)
     return tuple(found)

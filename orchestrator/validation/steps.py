@@ -38,6 +38,7 @@ class StepReader:
     reader: Reader
     registry: Registry
     accepts_unknown: bool = False
+    is_strict: bool = False
     defaults: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     missing_plugins: list[str] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)
@@ -112,11 +113,19 @@ class StepReader:
         hint, code = _EXAMPLE, "HK112" if value is not None else "HK110"
         if word and self.is_known(word):
             pair = missing_space(value)
-            hint = f"write `- {pair[0]}: {pair[1]}`" if pair else f"write `- {word}: {{}}`"
+            hint = f"write `- {word}: {self._example(word)}`"
+            if pair:
+                hint = f"write `- {pair[0]}: {pair[1][:40]}`"
         message = f"a step is a mapping, found {kind_of(value)}"
         if value is None:
             message = "this step is empty"
         self.reader.at(items, index, code, message, help=hint)
+
+    def _example(self, word: str) -> str:
+        """What may stand behind a word: nothing is needed where no option is."""
+        action = self.find_action(word)
+        is_free = action is not None and not any(o.is_required for o in action.options.values())
+        return "{}" if is_free and action is not None and not action.cls.check({}) else "..."
 
     def _report_no_action(self, items: YamlList, index: int) -> None:
         node = items[index]
@@ -177,6 +186,9 @@ class StepReader:
             return False
         if self.accepts_unknown:
             self.skipped.add(word)
+            return False
+        if self.is_strict and self.missing_plugins and not near_miss(word, self._names()):
+            self.lost.add(word)  # the plugin that is not there would have it, and is reported
             return False
         hint = self._unknown_hint(word)
         self.reader.at(node, word, "HK221", f"unknown action `{word}`", on="key", help=hint)

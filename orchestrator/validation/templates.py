@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
@@ -59,12 +59,18 @@ class TemplateChecker:
         if not template.faults and template.kind == "constant":
             return template.check({})[0]
         shape, faults = template.check(scene.shapes(template), scene.proven)
-        for fault in (*template.faults, *faults):
-            self._report(fault, place, offset)
+        missing: set[int] = set()
         if not template.faults:
             for read in template.reads_under(scene.proven):
-                self._check_read(read, place, offset, scene)
-        return shape if not template.faults else ANY
+                if self._check_read(read, place, offset, scene):
+                    missing.add(read.offset)
+        for fault in (*template.faults, *faults):
+            # what may not be there at all is not said to be null as well
+            if fault.code != "HK203" or fault.offset not in missing:
+                self._report(fault, place, offset)
+        if template.faults:
+            return ANY
+        return replace(shape, is_optional=False) if missing else shape
 
     def _report(self, fault: Fault, place: Place, offset: int) -> None:
         at, length = fault.offset, fault.length
@@ -78,20 +84,21 @@ class TemplateChecker:
         severity = fault.severity
         self.findings.at(place, code, message, on=on, help=hint, severity=severity, fix=fix)
 
-    def _check_read(self, read: Read, place: Place, offset: int, scene: Scene) -> None:
+    def _check_read(self, read: Read, place: Place, offset: int, scene: Scene) -> bool:
+        """Report a read of what may not be there; whether it was reported."""
         if read.path[0] != "data" or len(read.path) < 2 or str(read.path[1]) in scene.lost:
-            return
+            return False
         key = str(read.path[1])
         here = scene.find(key)
         if here is not None and here.is_sure:
-            return
+            return False
         if read.is_guarded:
             self._check_guarded(read, place, offset, scene)
-            return
+            return False
         on = place.inside(_text(place), offset + read.part_offsets[1], len(key))
         if here is None and key not in scene.elsewhere:
             self._report_unsaved(key, place, on, scene)
-            return
+            return True
         saved = here or scene.elsewhere[key]
         where = [related(saved.place, "saved here", on="value")]
         if here is None and scene.is_first:
@@ -100,6 +107,7 @@ class TemplateChecker:
         else:
             message = f"`data.{key}` may not be saved yet"
             self.findings.at(place, "HK229", message, on=on, related=where, help=_GUARD)
+        return True
 
     def _check_guarded(self, read: Read, place: Place, offset: int, scene: Scene) -> None:
         """A call may arrive with this key; but a near miss of a saved one is most likely a typo."""

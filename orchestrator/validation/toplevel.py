@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ class ConfigReader:
             reader,
             self.registry,
             accepts_unknown=self.accepts_unknown,
+            is_strict=self.checks_environment,
             defaults=self.defaults.options,
             missing_plugins=self.missing_plugins,
             skipped=self.skipped,
@@ -193,6 +195,8 @@ class ConfigReader:
         self._read_file(document, trail)
 
     def _include_fault(self, path: Path, name: str, trail: tuple[str, ...]) -> str | None:
+        if Path(name).is_absolute() or re.match(r"[A-Za-z]:[\\/]", name):
+            return f"{name!r} is an absolute path: a config includes files of its own project"
         if _real(path) in trail:
             return f"{name!r} includes itself"
         if any(_real(document.file) == _real(path) for document in self.documents):

@@ -1,10 +1,11 @@
-"""Text of callers and of other systems where it must not decide: in who is dialled."""
+"""Text of callers and other systems where it must not decide: who is dialled, where a call goes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from orchestrator.config import Config
+from orchestrator.options import Option
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.visits import Visit
 
@@ -19,6 +20,8 @@ def check_untrusted(config: Config, visits: Iterable[Visit], findings: Findings)
     for visit in visits:
         if visit.option is not None and visit.option.accepts("destination"):
             _check_destination(config, visit, findings)
+        elif visit.option is not None and (visit.option.is_trusted or visit.option.is_written):
+            _check_choice(visit, visit.option, findings)
 
 
 def _check_destination(config: Config, visit: Visit, findings: Findings) -> None:
@@ -29,3 +32,16 @@ def _check_destination(config: Config, visit: Visit, findings: Findings) -> None
     on = visit.value.place.inside(visit.value.raw, visit.offset, visit.length)
     message = f"text of {whose} decides which number is dialled"
     findings.at(visit.value.place, "HK510", message, on=on, help=_ALLOW)
+
+
+def _check_choice(visit: Visit, option: Option, findings: Findings) -> None:
+    """Where a call goes, and which table is read, is the author's to say."""
+    if option.is_written and visit.value.is_template:
+        message, hint = f"a template decides `{option.name}`", "write it out"
+    elif option.is_trusted and visit.shape.taint == "caller":
+        message = f"text of the caller decides `{option.name}`"
+        hint = "choose between texts of your own: `{{ 'sales' if ... else 'support' }}`"
+    else:
+        return
+    on = visit.value.place.inside(visit.value.raw, visit.offset, visit.length)
+    findings.at(visit.value.place, "HK513", message, on=on, help=hint)

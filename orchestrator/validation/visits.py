@@ -10,6 +10,7 @@ from orchestrator.events import EVENTS
 from orchestrator.options import Option
 from orchestrator.shapes import ANY, TEXT, Shape, list_of, record
 from orchestrator.templates import Template, parse_condition
+from orchestrator.templates.library import ROOTS
 from orchestrator.validation.findings import Severity
 from orchestrator.validation.known import constant_shape
 from orchestrator.validation.rendered import misfit, misfit_help
@@ -18,6 +19,9 @@ from orchestrator.values import EnvRef, Value
 
 __all__ = ["ValueChecker", "Visit"]
 
+#: What a condition of an action may read, which is asked when the caller has spoken.
+_SEEN = ("event", "vars")
+_SEEN_HELP = "this condition is asked when the caller has spoken: it reads `event` and `vars`"
 _RANK = ("secret", "caller", "remote")
 
 
@@ -118,11 +122,20 @@ class ValueChecker:
     def _condition(self, value: Value, scene: Scene) -> None:
         """A condition that an action asks when the caller spoke: it sees `event` and `vars`."""
         raw = str(value.raw).lower() if isinstance(value.raw, bool) else str(value.raw)
+        template = parse_condition(raw)
+        reads = [(str(read.path[0]), read.offset) for read in template.reads]
+        for name, offset in sorted([*reads, *template.calls], key=lambda pair: pair[1]):
+            root = name.partition(".")[0]
+            if root in ROOTS and root not in _SEEN:
+                on = value.place.inside(raw, offset, len(root))
+                message = f"`{root}` is not known here"
+                self.checker.findings.at(value.place, "HK204", message, on=on, help=_SEEN_HELP)
+                return
         names = {
             "event": EVENTS["session", "user_turn"].shape,
             "vars": scene.names.get("vars", ANY),
         }
-        self.checker.check(parse_condition(raw), value.place, 0, Scene(names, {}, {}, {}))
+        self.checker.check(template, value.place, 0, Scene(names, {}, {}, {}))
 
 
 def _takes_null(option: Option) -> bool:

@@ -6,7 +6,7 @@ its `on_error` steps included; speech, logs and background work cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.config import Config, HookConfig, StepConfig
@@ -27,11 +27,10 @@ _LATE = frozenset({"escalate_transfer"})
 
 def worst_case(config: Config) -> Mapping[tuple[Scope, str], float]:
     """Seconds that each event may wait in all, by (scope, event)."""
-    waits, totals = Waits(config), dict[tuple[Scope, str], float]()
+    waits, hooks = Waits(config), dict[tuple[Scope, str], list[HookConfig]]()
     for hook in config.hooks:
-        key = (hook.scope, hook.event)
-        totals[key] = totals.get(key, 0.0) + waits.of_hook(hook)
-    return totals
+        hooks.setdefault((hook.scope, hook.event), []).append(hook)
+    return {pair: waits.of_event(group) for pair, group in hooks.items()}
 
 
 @dataclass(slots=True)
@@ -40,6 +39,38 @@ class Waits:
 
     config: Config
     _chains: dict[str, float] = field(default_factory=dict)
+
+    def of_event(self, hooks: Sequence[HookConfig]) -> float:
+        """Seconds that the hooks of one event may hold it up."""
+        return sum(cost for cost, _ in self.costs(hooks))
+
+    def costs(self, hooks: Sequence[HookConfig]) -> list[tuple[float, StepConfig]]:
+        """What the caller may wait for, step by step, never longer than the hook's `timeout`.
+
+        Of transfers under a condition only the longest counts: a caller is handed over once.
+        """
+        found: list[tuple[float, StepConfig]] = []
+        handovers: list[tuple[float, StepConfig]] = []
+        for hook in hooks:
+            left = float("inf") if hook.timeout is None else hook.timeout
+            steps = () if hook.background else (*hook.steps, *hook.on_error_steps, *hook.cleanup)
+            for index, step in enumerate(steps):
+                is_bounded = index < len(hook.steps)
+                cost = min(self.of_step(step), left) if is_bounded else self.of_step(step)
+                left -= cost
+                is_handover = step.word in _LATE and _is_conditional(hook, step)
+                (handovers if is_handover else found).append((cost, step))
+        found += [max(handovers, key=lambda pair: pair[0])] if handovers else []
+        return [(cost, step) for cost, step in found if cost]
+
+    def slowest_part(self, step: StepConfig) -> StepConfig:
+        """The step inside of a step that takes all of its time, or the step itself."""
+        parts = [s for n, block in step.blocks.items() if n != "on_error" for s in block]
+        if step.kind not in ("if", "parallel") or not parts:
+            return step
+        slowest = max(parts, key=self.of_step)
+        is_all = self.of_step(slowest) >= self.of_step(step)
+        return self.slowest_part(slowest) if is_all else step
 
     def of_hook(self, hook: HookConfig) -> float:
         """Seconds that one hook may hold up its event."""
@@ -86,6 +117,10 @@ class Waits:
         return min(total, step.timeout) if step.timeout is not None else total
 
 
+def _is_conditional(hook: HookConfig, step: StepConfig) -> bool:
+    return hook.when is not None or step.when is not None
+
+
 def _no_wait(waits: Waits, step: StepConfig) -> float:
     return 0.0
 
@@ -122,15 +157,20 @@ def _report_wait(
     config: Config, hooks: list[HookConfig], seconds: float, findings: Findings
 ) -> None:
     waits = Waits(config)
-    slowest = max(hooks, key=waits.of_hook)
-    costs = [(waits.of_step(step), step) for hook in hooks for step in hook.steps]
-    costs = [(cost, step) for cost, step in costs if cost]
+    costs = waits.costs(hooks)
+    most, slowest = max(costs, key=lambda pair: pair[0])
+    hook = max(hooks, key=waits.of_hook)
+    place, on = hook.place, "key"
+    if most > BEARABLE:  # one step alone: the reason, wherever the others are
+        slowest = waits.slowest_part(slowest)
+        found = _own_time(slowest)
+        place, on = (found[1], "value") if found is not None else (slowest.place, "key")
     where = [related(step.place, f"up to {format_duration(cost)}") for cost, step in costs[:5]]
-    message = f"`{slowest.event}` may keep the caller waiting for {format_duration(seconds)}"
+    message = f"`{hook.event}` may keep the caller waiting for {format_duration(seconds)}"
     hint = f"keep it under {BEARABLE:g}s: shorten timeouts, or use `background: true`"
     findings.at(
-        slowest.place, "HK401", message, on="key", severity="warning", help=hint,
-        related=where if len(where) > 1 else (),
+        place, "HK401", message, on="value" if on == "value" else "key", severity="warning",
+        help=hint, related=where if len(where) > 1 else (),
     )  # fmt: skip
 
 

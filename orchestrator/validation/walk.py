@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
-from orchestrator.shapes import ANY, Shape, record
+from orchestrator.shapes import ANY, Shape, maybe, record
 from orchestrator.templates import Proven, Template, parse_condition
+from orchestrator.templates.failing import can_fail
 from orchestrator.validation.everywhere import Everywhere
 from orchestrator.validation.known import ERROR, Known, Saved, merge, output_of, step_shape
 from orchestrator.validation.templates import Scene
@@ -38,6 +39,7 @@ class HookWalk:
     is_first: bool = False
     known: Known = field(default_factory=dict)
     steps: dict[str, Shape] = field(default_factory=dict)
+    nullable: frozenset[str] = frozenset()
     proven: Proven = frozenset()
     error: Shape | None = None
     can_stop: bool = False
@@ -47,14 +49,18 @@ class HookWalk:
     def run(self) -> Known:
         """Walk the hook; what it may have put into `data`."""
         hook = self.hook
+        self.nullable = frozenset(
+            s.id for s in hook.walk() if s.id is not None and output_of(s).is_optional
+        )
         if hook.when is not None:
             self.condition(hook.when)
-            self.proven |= hook.when.template.proves(True)
+            self.proven |= self._proves(hook.when.template, truth=True)
         self.block(hook.steps)
         end = self.known
         for block, error in ((hook.on_error_steps, ERROR), (hook.cleanup, None)):
             if block:
-                inner = replace(self, known=merge({}, end, self.base), error=error)
+                known, steps = merge({}, end, self.base), dict(map(_unsure, self.steps.items()))
+                inner = replace(self, known=known, steps=steps, error=error)
                 inner.block(block)
                 end = merge(end, inner.known, self.base)
         is_certain = not hook.background and hook.when is None
@@ -70,7 +76,7 @@ class HookWalk:
                 if step.when is None:
                     reached = False
                 else:  # who comes on did not meet the condition
-                    self.proven |= step.when.template.proves(False)
+                    self.proven |= self._proves(step.when.template, truth=False)
         self.proven = outside
         return reached
 
@@ -82,7 +88,7 @@ class HookWalk:
         before, outside = dict(self.known), self.proven
         if step.when is not None:
             self.condition(step.when)
-            self.proven |= step.when.template.proves(True)
+            self.proven |= self._proves(step.when.template, truth=True)
         reached = _WALKS.get(step.kind, HookWalk._plain)(self, step)
         self._on_error(step, before)
         self._save(step)
@@ -91,8 +97,18 @@ class HookWalk:
             self.known = merge(before, self.known, self.base)
             self.can_stop |= not reached
         if step.id is not None:
-            self.steps[step.id] = step_shape(step)
+            is_sure = step.when is None and not goes_on(self.config, self.hook, step)
+            self.steps[step.id] = step_shape(step, is_sure=is_sure)
         return reached
+
+    def _proves(self, template: Template, *, truth: bool) -> Proven:
+        """What a condition proves; a step that went well may still have null as its output."""
+        return frozenset(path for path in template.proves(truth) if not self._is_nullable(path))
+
+    def _is_nullable(self, path: tuple[str | int, ...]) -> bool:
+        if len(path) != 3 or path[0] != "steps" or path[2] != "output":
+            return False
+        return str(path[1]) in self.nullable
 
     def _plain(self, step: StepConfig) -> bool:
         scene = self.scene()
@@ -120,15 +136,17 @@ class HookWalk:
         branches, ends = [], []
         for name, truth in (("then", True), ("else", False)):
             fork = self._fork()
-            fork.proven |= template.proves(truth)
+            fork.proven |= self._proves(template, truth=truth)
             ends.append(fork.block(step.blocks.get(name, ())))
             branches.append(fork)
         live = [f.known for f, reached in zip(branches, ends, strict=True) if reached]
         self.can_stop = any(f.can_stop for f in branches) or not all(ends)
         if live:
             self.known = live[0] if len(live) == 1 else merge(live[0], live[1], self.base)
-        for fork in branches:
-            self.steps.update(fork.steps)
+        for fork, is_live in zip(branches, ends, strict=True):
+            is_only = is_live and len(live) == 1
+            new = {k: s for k, s in fork.steps.items() if self.steps.get(k) is not s}
+            self.steps.update(new if is_only else map(_unsure, new.items()))
         return bool(live)
 
     def _parallel(self, step: StepConfig) -> bool:
@@ -140,15 +158,25 @@ class HookWalk:
             fork.step(inner)
             new = {k: s for k, s in fork.known.items() if before.get(k) is not s}
             self.known.update({k: s.unsure() if is_kept else s for k, s in new.items()})
-            self.steps.update(fork.steps)
+            steps = fork.steps.items()
+            self.steps.update(map(_unsure, steps) if is_kept else steps)
             self.can_stop |= fork.can_stop
         return True
 
     def _set(self, step: StepConfig) -> bool:
-        scene = self.scene()
+        scene, may_fail = self.scene(), False
         for name, value in step.options.items():
             shape = self.values.shape(step, name, None, value, scene)
-            self.known[name] = Saved(shape, True, value.place, not self.can_stop)
+            may_fail |= any(
+                can_fail(template, scene.shapes(template), scene.proven)
+                for _, template, _ in value.templates()
+            )
+            self.known[name] = Saved(shape, True, value.place)
+        is_open = may_fail and goes_on(self.config, self.hook, step)
+        outlives = not may_fail and not self.can_stop
+        for name in step.options:
+            self.known[name] = replace(self.known[name], is_sure=not is_open, outlives=outlives)
+        self.can_stop |= may_fail and not is_open
         return True
 
     def _chain(self, step: StepConfig) -> bool:
@@ -209,6 +237,15 @@ def condition_of(value: Value) -> Template:
     """The condition of an `if` step."""
     raw = value.raw
     return parse_condition(str(raw).lower() if isinstance(raw, bool) else str(raw))
+
+
+def _unsure(item: tuple[str, Shape]) -> tuple[str, Shape]:
+    """A step of `steps` that may have been skipped, or may have failed."""
+    name, shape = item
+    if "output" not in shape.fields:
+        return item
+    fields = {**shape.fields, "output": maybe(shape.fields["output"])}
+    return name, replace(shape, fields=fields)
 
 
 def goes_on(config: Config, hook: HookConfig, step: StepConfig) -> bool:
