@@ -135,9 +135,22 @@ def _check_settings(step: StepConfig, findings: Findings) -> None:
             if name in step.settings and not (name == "save" and step.kind in ("run", "parallel")):
                 message, hint = f"`{name}` does nothing on `{step.word}`", "remove it"
                 findings.at(step.settings[name], "HK124", message, on="key", help=hint)
+    elif step.retry is not None and _is_delivered(step):
+        message = f"`{step.word}` is delivered by the outbox, which tries again by itself"
+        findings.at(step.settings["retry"], "HK124", message, on="key", help="remove `retry`")
+    elif "timeout" in step.settings and step.action is not None and not step.action.cls.waits:
+        message, hint = f"`{step.word}` waits for nothing, so `timeout` does nothing", "remove it"
+        findings.at(step.settings["timeout"], "HK124", message, on="key", help=hint)
     elif step.save is not None and _output_kind(step) == "null":
         message, hint = f"`{step.word}` has no output to save", "remove `save`"
         findings.at(step.settings["save"], "HK124", message, on="key", help=hint)
+
+
+def _is_delivered(step: StepConfig) -> bool:
+    """Whether a step hands over to the outbox, and does not wait for an answer."""
+    return step.word in ("webhook", "crm_write") and step.background is None and (
+        step.runs_in_background
+    )  # fmt: skip
 
 
 def _output_kind(step: StepConfig) -> str:

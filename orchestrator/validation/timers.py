@@ -108,6 +108,7 @@ def _check_cap(config: Config, findings: Findings) -> None:
     if not caps:
         return
     limit, cap = min(caps, key=lambda pair: pair[0])
+    _check_late(config, limit, cap, findings)
     for step in config.steps():
         total = _ladder_time(step)
         if total >= limit:
@@ -120,6 +121,20 @@ def _check_cap(config: Config, findings: Findings) -> None:
                 step.place, "HK410", message, on="key", severity="warning", related=where,
                 help="shorten its `after`",
             )  # fmt: skip
+
+
+def _check_late(config: Config, limit: float, cap: StepConfig, findings: Findings) -> None:
+    """Timers that are armed beside the one that ends the call, and fire after it."""
+    for hook in config.hooks:
+        armed = list(_armed(hook.steps))
+        for step in armed if any(s is cap for s in armed) else ():
+            if step.word == "timer" and step is not cap and limit < _after(step) < float("inf"):
+                message = f"this timer never fires: the call ends at {format_duration(limit)}"
+                where = [related(cap.place, "ends the call")]
+                findings.at(
+                    step.options["after"].place, "HK410", message, severity="warning",
+                    related=where, help="let it fire earlier, or remove it",
+                )  # fmt: skip
 
 
 def _caps(step: StepConfig) -> bool:
