@@ -35,6 +35,9 @@ def check_order(config: Config, findings: Findings) -> None:
             _check_block(block, after, findings)
             if block is hook.steps and after.ended is not None and _runs_always(hook):
                 ended.setdefault((hook.scope, hook.event), after.ended)
+        if hook.max_count == 1 and "cooldown" in hook.settings:
+            message, hint = "`cooldown` does nothing on a hook that runs once", "remove it"
+            findings.at(hook.settings["cooldown"], "HK124", message, on="key", help=hint)
         if hook.event == "call_end":
             _check_call_end(config, hook, findings)
     for chain in config.chains.values():

@@ -125,16 +125,19 @@ def _check_cap(config: Config, findings: Findings) -> None:
 
 def _check_late(config: Config, limit: float, cap: StepConfig, findings: Findings) -> None:
     """Timers that are armed beside the one that ends the call, and fire after it."""
-    for hook in config.hooks:
-        armed = list(_armed(hook.steps))
-        for step in armed if any(s is cap for s in armed) else ():
-            if step.word == "timer" and step is not cap and limit < _after(step) < float("inf"):
-                message = f"this timer never fires: the call ends at {format_duration(limit)}"
-                where = [related(cap.place, "ends the call")]
-                findings.at(
-                    step.options["after"].place, "HK410", message, severity="warning",
-                    related=where, help="let it fire earlier, or remove it",
-                )  # fmt: skip
+    armed = [(h, s) for h in config.hooks if h.when is None for s in _armed(h.steps)]
+    home = next((h for h, step in armed if step is cap and cap.when is None), None)
+    if home is None:
+        return
+    pair, where = (home.scope, home.event), [related(cap.place, "ends the call")]
+    for hook, step in armed:
+        is_beside = (hook.scope, hook.event) == pair and step is not cap
+        if is_beside and step.word == "timer" and limit < _after(step) < float("inf"):
+            message = f"this timer never fires: the call ends at {format_duration(limit)}"
+            findings.at(
+                step.options["after"].place, "HK410", message, severity="warning",
+                related=where, help="let it fire earlier, or remove it",
+            )  # fmt: skip
 
 
 def _caps(step: StepConfig) -> bool:
