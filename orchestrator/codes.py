@@ -204,6 +204,11 @@ NAME_CODES: Mapping[str, Code] = {
         "The guard hides the mistake: the default would be used on every call.",
         "Use the suggested key, if that is what was meant.",
     ),
+    "HK243": Code(
+        "A key that nothing remembers",
+        "The config remembers a key of nearly the same name, so what is asked for is never there.",
+        "Use one name in both places.",
+    ),
     "HK242": Code(
         "Too many steps",
         "Chains that run chains multiply; a hook has at most 10,000 steps in all.",
@@ -302,6 +307,16 @@ TEMPLATE_CODES: Mapping[str, Code] = {
         "The expression reads nothing, so it gives the same on every call.",
         "Write the value itself, or read a name.",
     ),
+    "HK325": Code(
+        "A condition that is decided already",
+        "It is true on every call, or on none, so what it guards runs always or never.",
+        "Mend the marked part, or remove it.",
+    ),
+    "HK326": Code(
+        "Single braces around a name",
+        "Only `{{ ... }}` is a template; single braces are text, and would be spoken or sent.",
+        "Write two braces on each side.",
+    ),
 }
 
 CALL_CODES: Mapping[str, Code] = {
@@ -314,7 +329,7 @@ CALL_CODES: Mapping[str, Code] = {
     "HK407": Code("A ladder that never ends", "A caller who says nothing would be asked for ever, on a paid line.", "End with `end_call` or a transfer, or say with `max` how often it may run."),
     "HK408": Code("A race", "Two steps that run side by side write the same key; which value stays is left to chance.", "Give each a name of its own."),
     "HK409": Code("A recording that stays paused", "Nothing, or not every way through the hook, turns the recording on again.", "Resume under `finally`, or say with `max` how long it may stay off."),
-    "HK410": Code("A ladder longer than the call", "A timer ends the call before the last rung is reached.", "Shorten the ladder."),
+    "HK410": Code("A ladder or timer longer than the call", "A timer ends the call before the last rung is reached, or before the other timer fires.", "Shorten it."),
     "HK411": Code("A retry that never comes", "The step's deadline ends before the first retry.", "Shorten `backoff`, or lengthen the step's `timeout`."),
     "HK412": Code("A ladder that starts itself again", "The ladder's own speech or steps arm it anew, so it never ends.", "Start it once, in `call_start`; it re-arms by itself."),
     "HK413": Code("An event that causes itself", "The hook emits its own event, without end.", "Add `when` or `max_count`."),

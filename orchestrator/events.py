@@ -7,7 +7,7 @@ come from this one table.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -68,7 +68,7 @@ _TABLE = (
     Event("call_end", "session", {"state": one_of("hangup", "ended", "transferred", "error", "shutdown")},
           "the session loop exited: hang-up, `end`, a cold transfer, an error or a shutdown", is_seed=True),
     Event("state", "session", {"state": one_of(*STATES), "who": one_of("agent", "caller")}, "the agent or the caller changed state"),
-    Event("dtmf", "session", {"digit": TEXT.tainted("caller")}, "the caller pressed a key"),
+    Event("dtmf", "session", {"digit": one_of(*"0123456789*#ABCD").tainted("caller")}, "the caller pressed a key"),
     Event("error", "session", {"code": TEXT, "message": TEXT.tainted("remote"), "severity": one_of("warn", "error", "fatal"),
           "source": TEXT}, "the runtime reported an error"),
     Event("transfer", "session", {"outcome": one_of(*TRANSFER_OUTCOMES), "target": TEXT}, "a transfer was answered, refused or failed"),
@@ -108,16 +108,23 @@ def find_event(scope: Scope, name: str) -> Event | None:
 def near_miss(word: str, names: Iterable[str]) -> str | None:
     """The name that `word` was probably meant to be: other case or separators, or a few edits.
 
-    Up to two edits (a swap of neighbours counts as one), one for words of up to four letters.
+    Up to two edits (a swap of neighbours counts as one), one for words of up to four letters, none
+    for shorter ones than three; else the one name that begins with the word.
     """
-    plain = _fold(word)
-    limit = 1 if len(plain) <= 4 else 2
+    plain, names = _fold(word), list(names)
+    limit = 0 if len(plain) <= 2 else 1 if len(plain) <= 4 else 2
     best: tuple[int, str] | None = None
     for name in names:
         edits = _edits(plain, _fold(name), limit)
         if edits <= limit and (best is None or edits < best[0]):
             best = (edits, name)
-    return best[1] if best else None
+    return best[1] if best else _completed(plain, names)
+
+
+def _completed(plain: str, names: Sequence[str]) -> str | None:
+    """The one name that a word of three letters or more is the beginning of."""
+    longer = [name for name in names if _fold(name).startswith(plain)] if len(plain) > 2 else []
+    return longer[0] if len(longer) == 1 else None
 
 
 def _fold(word: str) -> str:

@@ -88,7 +88,7 @@ def test_the_short_form_gives_the_main_field(short: Any, name: str, fields: Any)
             "did you mean 'language'",
         ),
         ('{"t": 1, "user_turn": 5}', "'text' must be text, got 5; put it in quotes"),
-        ('{"t": 1, "dtmf": 5}', "'digit' must be text, got 5"),
+        ('{"t": 1, "dtmf": 5}', "got 5; put it in quotes"),
         ('{"t": 1, "state": "speakin", "who": "agent"}', "did you mean 'speaking'"),
         ('{"t": 1, "event": "metric", "name": "x", "value": true}', "must be a number"),
         ('{"t": 1, "event": "metric", "name": "x", "value": 1e999}', "must be a number"),

@@ -14,6 +14,7 @@ from wire import Slow, Wire, at, forever, now, virtual
 
 from orchestrator.dialog import Echo, from_callable
 from orchestrator.errors import CommandRefused, LineGone, NotSupported, UserError
+from orchestrator.events import check_event
 from orchestrator.runtime import (
     ALL_CAPABILITIES,
     CallEvent,
@@ -1046,3 +1047,10 @@ def test_whatever_ends_the_call_at_whatever_moment_it_ends_once(
 
     with caplog.at_level(logging.CRITICAL):
         test()
+
+
+@pytest.mark.parametrize("name", [None, 5, ["user_turn"], b"user_turn"])
+def test_an_event_is_named_by_a_text(name: Any) -> None:
+    """A slip at registration is a ValueError that names the events."""
+    with pytest.raises(ValueError, match="valid: call_start, "):
+        check_event("session", name)

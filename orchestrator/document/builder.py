@@ -164,7 +164,7 @@ class _Builder:
                 self.anchors[anchor] = _Anchor(Span(*span), False, value, Span(*span))
             nodes += 1
             if nodes > MAX_NODES:
-                self.refuse(too_many(Span(*span), MAX_NODES))
+                self.refuse(too_many(Span(*span), MAX_NODES, has_aliases=bool(self.anchors)))
             if type(key) is str:
                 here[key] = value
                 here.raw_values[key] = span
@@ -286,7 +286,7 @@ class _Builder:
             return
         self.nodes += anchor.nodes
         if self.nodes > MAX_NODES:
-            self.refuse(too_many(span, MAX_NODES))
+            self.refuse(too_many(span, MAX_NODES, has_aliases=bool(self.anchors)))
         if len(self.frames) + anchor.height > MAX_DEPTH:
             self.refuse(too_deep(span, MAX_DEPTH))
         self.height = max(self.height, anchor.height)

@@ -171,10 +171,13 @@ def too_deep(span: Span, limit: int) -> Finding:
     return Finding("HK021", message, span, "move inner steps into chains")
 
 
-def too_many(span: Span, limit: int) -> Finding:
+def too_many(span: Span, limit: int, *, has_aliases: bool) -> Finding:
     """The node that went over the limit of nodes."""
-    message = f"more than {limit:,} values, aliases followed"
-    return Finding("HK020", message, span, "use fewer aliases, or split the file with `include`")
+    if has_aliases:
+        message = f"more than {limit:,} values, aliases followed"
+        return Finding("HK020", message, span, "use fewer aliases; share steps through chains")
+    help_ = "split the file with `include`, and keep data behind a connection"
+    return Finding("HK020", f"more than {limit:,} values", span, help_)
 
 
 def unquoted_template(

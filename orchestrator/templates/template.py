@@ -12,7 +12,7 @@ from orchestrator.shapes import BOOL, TEXT, Shape
 from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
 from orchestrator.templates.reads import Proven, Reads, collect_reads, proves
 from orchestrator.templates.split import Hole, find_braces, scan_path, split
-from orchestrator.templates.tree import Constant, Node
+from orchestrator.templates.tree import Called, Constant, Node
 
 __all__ = ["Template", "parse_condition", "parse_template"]
 
@@ -49,6 +49,13 @@ class Template:
         """Whether it gives the same for every scope."""
         return not self._found.nodes and not self.faults
 
+    @property
+    def keys(self) -> tuple[Constant, ...]:
+        """The keys that it asks the memory for, where they are written out."""
+        found = [n for n in self._found.nodes if isinstance(n, Called)]
+        firsts = [n.args[0] for n in found if n.name.startswith("memory.") and n.args]
+        return tuple(first for first in firsts if isinstance(first, Constant))
+
     def reads_under(self, proven: Proven) -> tuple[Read, ...]:
         """The paths that it reads where these paths are surely there."""
         return tuple(self._found_under(proven).reads)
@@ -83,8 +90,13 @@ class Template:
         else:
             shape = checker.shape(trees[0])
         faults = [*checker.faults, *self._constants(trees)]
+        if not faults:
+            from orchestrator.templates.logic import find_logic
+
+            faults = [fault for tree in trees for fault in find_logic(self.source, tree)]
         if self.kind == "condition":
-            faults += self._not_bool(trees[0], shape) if not faults else []
+            is_sound = all(fault.severity == "warning" for fault in faults)
+            faults += self._not_bool(trees[0], shape) if is_sound else []
             shape = BOOL
         return shape, tuple(sorted(faults, key=lambda fault: (fault.offset, fault.code)))
 

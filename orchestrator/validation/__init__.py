@@ -2,9 +2,9 @@
 
 Way of the data: `toplevel` reads the files, `sections` and `connections` what stands beside hooks,
 `hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
-`names`, `callables` and `unused` check references, `flow` every template and what `data` holds,
-`waits`, `order`, `timers`, `parallel` and `recording` time and order, `secrets`, `untrusted`
-and `hosts` safety, `capabilities` the runtime.
+`names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` every
+template and what `data` holds, `waits`, `order`, `timers`, `parallel` and `recording` time and
+order, `secrets`, `untrusted` and `hosts` safety, `capabilities` the runtime.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from orchestrator.config import Config
 from orchestrator.document import Document, parse_document, read_document
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.registry import Registry
+from orchestrator.validation.braces import check_braces
 from orchestrator.validation.callables import check_callables
 from orchestrator.validation.capabilities import check_target
 from orchestrator.validation.connections import check_connections
@@ -27,6 +28,7 @@ from orchestrator.validation.flow import check_flow
 from orchestrator.validation.hosts import check_hosts
 from orchestrator.validation.ignores import apply_ignores
 from orchestrator.validation.masking import mask_secrets
+from orchestrator.validation.memories import check_memories
 from orchestrator.validation.names import check_names
 from orchestrator.validation.order import check_order
 from orchestrator.validation.parallel import check_parallel
@@ -139,6 +141,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_names(config, findings, lost=reader.lost, is_complete=is_complete)
     check_callables(config, findings, is_strict=is_strict)
     check_variables(config, findings, settings.variables)
+    check_braces(config, findings)
     visits = check_flow(config, findings, reader.lost)
     check_waits(config, findings)
     check_order(config, findings)
@@ -155,6 +158,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     if is_complete and not findings.errors:
         check_unused(config, findings)
         check_events(config, findings)
+        check_memories(config, findings)
 
 
 def load_config(path: str | Path) -> Config:

@@ -58,6 +58,8 @@ def _report_event(reader: Reader, node: YamlMap, event: str, scope: Scope) -> No
         f"unknown {scope} event `{event}`",
         reader.document.key_position(node, event),
     )
+    if reader.has_invisible(node, event):
+        return
     if event in TIMED_WORDS:
         hint = f"silence and time are timers: use `{TIMED_WORDS[event]}` in `call_start`"
         reader.at(node, event, "HK235", message, on="key", help=hint)

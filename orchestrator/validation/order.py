@@ -35,6 +35,9 @@ def check_order(config: Config, findings: Findings) -> None:
             _check_block(block, after, findings)
             if block is hook.steps and after.ended is not None and _runs_always(hook):
                 ended.setdefault((hook.scope, hook.event), after.ended)
+        if hook.max_count == 1 and "cooldown" in hook.settings:
+            message, hint = "`cooldown` does nothing on a hook that runs once", "remove it"
+            findings.at(hook.settings["cooldown"], "HK124", message, on="key", help=hint)
         if hook.event == "call_end":
             _check_call_end(config, hook, findings)
     for chain in config.chains.values():
@@ -135,9 +138,22 @@ def _check_settings(step: StepConfig, findings: Findings) -> None:
             if name in step.settings and not (name == "save" and step.kind in ("run", "parallel")):
                 message, hint = f"`{name}` does nothing on `{step.word}`", "remove it"
                 findings.at(step.settings[name], "HK124", message, on="key", help=hint)
+    elif step.retry is not None and _is_delivered(step):
+        message = f"`{step.word}` is delivered by the outbox, which tries again by itself"
+        findings.at(step.settings["retry"], "HK124", message, on="key", help="remove `retry`")
+    elif "timeout" in step.settings and step.action is not None and not step.action.cls.waits:
+        message, hint = f"`{step.word}` waits for nothing, so `timeout` does nothing", "remove it"
+        findings.at(step.settings["timeout"], "HK124", message, on="key", help=hint)
     elif step.save is not None and _output_kind(step) == "null":
         message, hint = f"`{step.word}` has no output to save", "remove `save`"
         findings.at(step.settings["save"], "HK124", message, on="key", help=hint)
+
+
+def _is_delivered(step: StepConfig) -> bool:
+    """Whether a step hands over to the outbox, and does not wait for an answer."""
+    return step.word in ("webhook", "crm_write") and step.background is None and (
+        step.runs_in_background
+    )  # fmt: skip
 
 
 def _output_kind(step: StepConfig) -> str:

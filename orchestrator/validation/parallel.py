@@ -10,6 +10,7 @@ from orchestrator.validation.findings import Findings, related
 from orchestrator.values import Place
 
 Side = Literal["key", "value"]
+_ENDS = ("end_call", "escalate_transfer")
 
 __all__ = ["check_parallel"]
 
@@ -21,6 +22,7 @@ def check_parallel(config: Config, findings: Findings) -> None:
             branches = step.blocks.get("parallel", ())
             _check_saves(branches, findings)
             _check_single(step, branches, findings)
+            _check_ends(branches, findings)
 
 
 def _check_saves(branches: tuple[StepConfig, ...], findings: Findings) -> None:
@@ -47,3 +49,27 @@ def _check_single(step: StepConfig, branches: tuple[StepConfig, ...], findings: 
     if len(branches) == 1:
         message, hint = "`parallel` with one step", "write the step itself"
         findings.at(step.place, "HK416", message, on="key", severity="warning", help=hint)
+
+
+def _check_ends(branches: tuple[StepConfig, ...], findings: Findings) -> None:
+    """Speech beside what ends the call: which of the two comes first is left to chance."""
+    ends = next(((b, s) for b in branches for s in _now(b) if s.word in _ENDS), None)
+    if ends is None:
+        return
+    for branch in branches:
+        said = next((s for s in _now(branch) if s.word == "say"), None)
+        if said is not None and branch is not ends[0]:
+            message = f"`{ends[1].word}` runs beside a `say`: the caller may not hear it"
+            where = [related(said.place, "said at the same time")]
+            hint = "put the two behind one another"
+            findings.at(ends[1].place, "HK408", message, on="key", related=where, help=hint)
+            return
+
+
+def _now(branch: StepConfig) -> Iterator[StepConfig]:
+    """The steps of a branch that run at once: those of timers come later."""
+    yield branch
+    if branch.word not in ("timer", "silence_timer"):
+        for name, block in branch.blocks.items():
+            for step in block if name != "on_error" else ():
+                yield from _now(step)

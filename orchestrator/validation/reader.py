@@ -22,6 +22,8 @@ MISSING: Any = object()
 #: Seconds; the longest duration that a config may hold.
 DAY = 86_400.0
 
+#: Characters without width: spaces, joiners, direction marks.
+_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _TEMPLATE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -82,12 +84,27 @@ class Reader:
         self, node: YamlMap, key: str, names: Iterable[str], what: str, help: str | None = None
     ) -> None:
         """Report one key that is not allowed; a name that is taken is no suggestion."""
+        if self.has_invisible(node, key):
+            return
         near = near_miss(key, [name for name in names if name not in node])
         position = self.document.key_position(node, key)
         fix = word_fix(self.document, position, key, near) if near else None
         hint = f"did you mean `{near}`?" if near else help or f"allowed: {', '.join(names)}"
         message = f"unknown key `{key}` in {what}"
         self.at(node, key, "HK105", message, on="key", help=hint, fix=fix)
+
+    def has_invisible(self, node: YamlMap, key: str) -> bool:
+        """Whether a key holds a character that nobody sees, which is reported then."""
+        match = _INVISIBLE.search(key) if not key.isascii() else None
+        if match is None:
+            return False
+        at = self.document.key_position(node, key)
+        column = at.column + match.start()
+        on = Position(at.file, at.line, column, column + 1)
+        plain = _INVISIBLE.sub("", key)
+        message = f"an invisible character (U+{ord(match[0]):04X}) stands in `{plain}`"
+        self.at(node, key, "HK013", message, on=on, help=f"delete it: `{plain}`")
+        return True
 
     def mapping(self, node: Any, key: Any, wanted: str = "a mapping") -> YamlMap | None:
         """The mapping under a key; None (and a finding) when it is something else."""

@@ -14,6 +14,7 @@ from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.errors import Related
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.walk import goes_on
 
 __all__ = ["check_recording"]
 
@@ -28,6 +29,7 @@ class _State:
 
     open: StepConfig | None = None
     left: StepConfig | None = None
+    hook: HookConfig | None = None
 
 
 def check_recording(config: Config, findings: Findings) -> None:
@@ -44,7 +46,8 @@ def check_recording(config: Config, findings: Findings) -> None:
 def _check_hook(config: Config, hook: HookConfig, pause: StepConfig, findings: Findings) -> None:
     if any(_resumes(step) for step in _sure(config, hook)):
         return
-    state = _State()
+    is_caught = any(_resumes(s) for step in hook.on_error_steps for s in step.walk())
+    state = _State(hook=None if is_caught else hook)
     _walk(config, hook.steps, state)
     if state.open is None and state.left is None and any(map(_pauses, hook.walk())):
         return
@@ -95,9 +98,19 @@ def _step(config: Config, step: StepConfig, state: _State) -> bool:
         chain = config.chains.get(str(step.options["run"].raw))
         runs_chain = chain is not None and not any(s.kind == "run" for s in chain.steps)
         return _walk(config, chain.steps, state) if chain is not None and runs_chain else True
+    elif _ends_hook(config, step, state):
+        state.left = state.left or step
     elif any(map(_resumes, step.walk())):
         state.open = None  # a timer, a ladder or an `on_error` that resumes later
     return True
+
+
+def _ends_hook(config: Config, step: StepConfig, state: _State) -> bool:
+    """Whether a step may fail while the recording is paused, and its hook ends then."""
+    if state.open is None or state.hook is None or step.action is None:
+        return False
+    is_caught = any(_resumes(s) for inner in step.blocks.get("on_error", ()) for s in inner.walk())
+    return step.action.cls.waits and not is_caught and not goes_on(config, state.hook, step)
 
 
 def _if(config: Config, step: StepConfig, state: _State) -> bool:

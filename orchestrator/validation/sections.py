@@ -35,7 +35,7 @@ _GENERAL = ("timeout", "on_error", "retry")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "numbers": (re.compile(r"\+[1-9]\d{6,14}"), "'+15550100'"),
     "prefixes": (re.compile(r"\+[1-9]\d{0,13}"), "'+1555'"),
-    "hosts": (re.compile(r"[A-Za-z0-9.*:\[\]/_-]+"), "crm.example.com"),
+    "hosts": (re.compile(r"(?!.*://)[A-Za-z0-9.*:\[\]/_-]+"), "crm.example.com"),
 }
 
 
@@ -81,6 +81,10 @@ def load_plugins(
     for index, name in enumerate(names or ()):
         if not isinstance(name, str) or not _MODULE.fullmatch(name):
             reader.wrong_type(names, index, "the name of a module such as my_company.actions")
+            continue
+        if name.endswith(".py"):
+            hint = f"write `{name.removesuffix('.py')}`"
+            reader.at(names, index, "HK103", f"{name!r} is a file, not a module", help=hint)
             continue
         try:
             registry.load_plugin(name)

@@ -184,6 +184,8 @@ class StepReader:
         except (EnvironmentFailure, UserError) as error:
             self.reader.at(node, word, "HK625", str(error), on="key")
             return False
+        if self.reader.has_invisible(node, word):
+            return False
         if self.accepts_unknown:
             self.skipped.add(word)
             return False

@@ -108,6 +108,7 @@ def _check_cap(config: Config, findings: Findings) -> None:
     if not caps:
         return
     limit, cap = min(caps, key=lambda pair: pair[0])
+    _check_late(config, limit, cap, findings)
     for step in config.steps():
         total = _ladder_time(step)
         if total >= limit:
@@ -119,6 +120,23 @@ def _check_cap(config: Config, findings: Findings) -> None:
             findings.at(
                 step.place, "HK410", message, on="key", severity="warning", related=where,
                 help="shorten its `after`",
+            )  # fmt: skip
+
+
+def _check_late(config: Config, limit: float, cap: StepConfig, findings: Findings) -> None:
+    """Timers that are armed beside the one that ends the call, and fire after it."""
+    armed = [(h, s) for h in config.hooks if h.when is None for s in _armed(h.steps)]
+    home = next((h for h, step in armed if step is cap and cap.when is None), None)
+    if home is None:
+        return
+    pair, where = (home.scope, home.event), [related(cap.place, "ends the call")]
+    for hook, step in armed:
+        is_beside = (hook.scope, hook.event) == pair and step is not cap
+        if is_beside and step.word == "timer" and limit < _after(step) < float("inf"):
+            message = f"this timer never fires: the call ends at {format_duration(limit)}"
+            findings.at(
+                step.options["after"].place, "HK410", message, severity="warning",
+                related=where, help="let it fire earlier, or remove it",
             )  # fmt: skip
 
 

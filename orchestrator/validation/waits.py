@@ -19,6 +19,8 @@ __all__ = ["BEARABLE", "Waits", "check_waits", "worst_case"]
 
 #: Seconds that an event may add to a turn before a warning.
 BEARABLE = 3.0
+#: Seconds that `finally` has in all.
+_CLEANUP = 5.0
 #: At the end of a call no caller waits.
 _UNHEARD = frozenset({"call_end"})
 #: The outcome of a transfer comes later, and its `on_error` steps with it, off the event's path.
@@ -52,16 +54,23 @@ class Waits:
         found: list[tuple[float, StepConfig]] = []
         handovers: list[tuple[float, StepConfig]] = []
         for hook in hooks:
-            left = float("inf") if hook.timeout is None else hook.timeout
-            steps = () if hook.background else (*hook.steps, *hook.on_error_steps, *hook.cleanup)
-            for index, step in enumerate(steps):
-                is_bounded = index < len(hook.steps)
-                cost = min(self.of_step(step), left) if is_bounded else self.of_step(step)
-                left -= cost
+            for cost, step in self._in_turn(hook):
                 is_handover = step.word in _LATE and _is_conditional(hook, step)
                 (handovers if is_handover else found).append((cost, step))
         found += [max(handovers, key=lambda pair: pair[0])] if handovers else []
         return [(cost, step) for cost, step in found if cost]
+
+    def _in_turn(self, hook: HookConfig) -> Iterator[tuple[float, StepConfig]]:
+        """The steps of a hook with what each may wait in the time that its list has."""
+        limits = (
+            (hook.steps, hook.timeout), (hook.on_error_steps, None), (hook.cleanup, _CLEANUP),
+        )  # fmt: skip
+        for steps, limit in () if hook.background else limits:
+            left = float("inf") if limit is None else limit
+            for step in steps:
+                cost = min(self.of_step(step), left)
+                left -= cost
+                yield cost, step
 
     def slowest_part(self, step: StepConfig) -> StepConfig:
         """The step inside of a step that takes all of its time, or the step itself."""
@@ -79,7 +88,9 @@ class Waits:
         total = self._total(hook.steps)
         if hook.timeout is not None:
             total = min(total, hook.timeout)
-        return total + self._total(hook.on_error_steps) + self._total(hook.cleanup)
+        return total + self._total(hook.on_error_steps) + min(
+            self._total(hook.cleanup), _CLEANUP
+        )  # fmt: skip
 
     def of_step(self, step: StepConfig) -> float:
         """Seconds that one step may wait, with what runs when it fails."""

@@ -1,0 +1,198 @@
+"""Conditions that are always or never true, although each part of them reads something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.templates.model import Fault
+from orchestrator.templates.tree import (
+    Called,
+    Comparison,
+    Constant,
+    Filtered,
+    ListOf,
+    Logic,
+    Node,
+    Path,
+    Sign,
+    Tested,
+    children,
+)
+
+__all__ = ["find_logic"]
+
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_COUNTS = frozenset({"call.count", "memory.count"})
+_LENGTHS = frozenset({"length", "words"})
+_NEVER_NEGATIVE = frozenset({"turns", "interruptions", "duration", "attempt"})
+_ALWAYS, _NEVER = "this is always true", "this is never true"
+
+
+def find_logic(source: str, node: Node) -> Iterator[Fault]:
+    """A warning for each part of an expression that is decided before any call."""
+    match node:
+        case Logic():
+            yield from _in_logic(source, node)
+        case Comparison():
+            yield from _in_comparison(source, node)
+        case Tested(name="matching", args=(Constant(value=str(pattern)), *_)) if not pattern:
+            yield _fault(node.args[0], _ALWAYS, "every text has nothing in it; write a pattern")
+        case Called(name="call.hour_in", args=(Constant(value=str(span)), *_)):
+            start, _, end = span.partition("-")
+            if start == end:
+                yield _fault(node.args[0], _NEVER, "the span ends when it begins: '00:00-24:00'")
+    for inner in children(node):
+        yield from find_logic(source, inner)
+
+
+def _fault(node: Node, message: str, help: str | None = None) -> Fault:
+    length = max(1, node.end - node.offset)
+    return Fault("HK325", message, node.offset, length, help, "warning")
+
+
+# --- `and`, `or`
+
+
+def _in_logic(source: str, node: Logic) -> Iterator[Fault]:
+    for item in node.items:
+        if isinstance(item, Constant) and isinstance(item.value, bool):
+            is_deciding = item.value == (node.word == "or")
+            words = _ALWAYS if node.word == "or" else _NEVER
+            yield _fault(item, f"with `{node.word} {str(item.value).lower()}` {words}"
+                         if is_deciding else "this changes nothing", "remove it")  # fmt: skip
+            return
+    if node.word == "and":
+        yield from _contradictions(source, node)
+
+
+def _contradictions(source: str, node: Logic) -> Iterator[Fault]:
+    """Two parts of an `and` that cannot both hold, for one path."""
+    known: dict[str, list[tuple[_Claim, Node]]] = {}
+    for item in node.items:
+        claim = _claim(source, item)
+        if claim is None:
+            continue
+        for other, _ in known.get(claim.subject, ()):
+            if not claim.fits(other):
+                yield _fault(item, "this cannot hold together with what stands before it",
+                             "write `or`, or mend one of the two")  # fmt: skip
+                return
+        known.setdefault(claim.subject, []).append((claim, item))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a comparison with a constant says of a path."""
+
+    subject: str
+    sign: str
+    value: str | float
+
+    def fits(self, other: _Claim) -> bool:
+        """Whether a value can meet both."""
+        one, two = self.value, other.value
+        if isinstance(one, str) or isinstance(two, str):
+            return self.sign != "==" or other.sign != "==" or one == two
+        low_one, high_one = self._range(one)
+        low_two, high_two = other._range(two)
+        low, high = max(low_one, low_two), min(high_one, high_two)
+        is_open = any(
+            claim.sign in ("<", ">") and claim.value in (low, high) for claim in (self, other)
+        )
+        return low < high or (low == high and not is_open)
+
+    def _range(self, value: float) -> tuple[float, float]:
+        if self.sign in ("<", "<="):
+            return float("-inf"), value
+        if self.sign in (">", ">="):
+            return value, float("inf")
+        return value, value
+
+
+def _claim(source: str, node: Node) -> _Claim | None:
+    if not isinstance(node, Comparison) or len(node.rest) != 1:
+        return None
+    found = _sides(node)
+    if (
+        found is None
+        or not isinstance(found[0], Path)
+        or found[1] not in ("==", "<", "<=", ">", ">=")
+    ):
+        return None
+    subject, sign, value = found
+    if isinstance(value, str) and sign != "==":
+        return None
+    return _Claim(source[subject.offset : subject.end], sign, value)
+
+
+# --- comparisons
+
+
+def _sides(node: Comparison) -> tuple[Node, str, str | float] | None:
+    """A comparison with one constant: the other side, the sign as seen from it, the constant."""
+    (sign, right), left = node.rest[0], node.first
+    value = _constant(right)
+    if value is not None and _constant(left) is None:
+        return left, sign, value
+    value = _constant(left)
+    if value is not None and _constant(right) is None and sign in _MIRRORED:
+        return right, _MIRRORED[sign], value
+    return None
+
+
+def _constant(node: Node) -> str | float | None:
+    if isinstance(node, Sign):
+        value = _constant(node.item)
+        return -value if isinstance(value, int | float) and node.sign == "-" else value
+    is_plain = isinstance(node, Constant) and not isinstance(node.value, bool)
+    return node.value if is_plain and isinstance(node, Constant) else None
+
+
+def _in_comparison(source: str, node: Comparison) -> Iterator[Fault]:
+    if len(node.rest) != 1:
+        return
+    sign, right = node.rest[0]
+    is_same = source[node.first.offset : node.first.end] == source[right.offset : right.end]
+    if is_same and not isinstance(right, Constant) and sign not in ("in", "not in"):
+        words = _ALWAYS if sign in ("==", "<=", ">=") else _NEVER
+        yield _fault(node, f"both sides are the same: {words}")
+        return
+    found = _sides(node)
+    if found is not None and _is_count(found[0]) and isinstance(found[2], int | float):
+        outcome = _count_words(found[1], found[2])
+        if outcome:
+            yield _fault(node, f"{outcome}: it is never less than 0", "ask `... > 0`")
+    yield from _letters(node.first, right)
+    yield from _letters(right, node.first)
+
+
+def _is_count(node: Node) -> bool:
+    match node:
+        case Called(name=name):
+            return name in _COUNTS
+        case Filtered(name=name):
+            return name in _LENGTHS
+        case Path(root="call", parts=(str(part),)):
+            return part in _NEVER_NEGATIVE
+    return False
+
+
+def _count_words(sign: str, value: float) -> str | None:
+    if (sign == ">=" and value <= 0) or (sign in (">", "!=") and value < 0):
+        return _ALWAYS
+    if (sign == "<" and value <= 0) or (sign in ("<=", "==") and value < 0):
+        return _NEVER
+    return None
+
+
+def _letters(side: Node, other: Node) -> Iterator[Fault]:
+    """A text in capitals that is compared with what `lower` gives, or the other way round."""
+    if not isinstance(side, Filtered) or side.name not in ("lower", "upper"):
+        return
+    items = other.items if isinstance(other, ListOf) else (other,)
+    for item in items:
+        if isinstance(item, Constant) and isinstance(item.value, str):
+            right = item.value.lower() if side.name == "lower" else item.value.upper()
+            if right != item.value:
+                yield _fault(item, f"`{side.name}` never gives {item.value!r}", f"write {right!r}")
