@@ -12,7 +12,7 @@ from orchestrator.shapes import BOOL, TEXT, Shape
 from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
 from orchestrator.templates.reads import Proven, Reads, collect_reads, proves
 from orchestrator.templates.split import Hole, find_braces, scan_path, split
-from orchestrator.templates.tree import Called, Constant, Node
+from orchestrator.templates.tree import Called, Constant, Node, Path
 
 __all__ = ["Template", "parse_condition", "parse_template"]
 
@@ -93,7 +93,8 @@ class Template:
         if not faults:
             from orchestrator.templates.logic import find_logic
 
-            faults = [fault for tree in trees for fault in find_logic(self.source, tree)]
+            deciding = (tree for tree in trees if not isinstance(tree, Path))
+            faults = [fault for tree in deciding for fault in find_logic(self.source, tree)]
         if self.kind == "condition":
             is_sound = all(fault.severity == "warning" for fault in faults)
             faults += self._not_bool(trees[0], shape) if is_sound else []

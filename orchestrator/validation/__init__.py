@@ -141,7 +141,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_names(config, findings, lost=reader.lost, is_complete=is_complete)
     check_callables(config, findings, is_strict=is_strict)
     check_variables(config, findings, settings.variables)
-    check_braces(config, findings)
+    check_braces(config, findings, (document.text for document in reader.documents))
     visits = check_flow(config, findings, reader.lost)
     check_waits(config, findings)
     check_order(config, findings)

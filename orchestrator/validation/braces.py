@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from orchestrator.config import Config
 from orchestrator.templates.library import ROOTS
@@ -17,8 +18,13 @@ _SINGLE = re.compile(
 _HOLE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
-def check_braces(config: Config, findings: Findings) -> None:
-    """Warn of `{ data.name }`, which would be spoken as it is written."""
+def check_braces(config: Config, findings: Findings, texts: Iterable[str]) -> None:
+    """Warn of `{ data.name }`, which would be spoken as it is written.
+
+    `texts` are those of the files: most have none, and then no value is looked at.
+    """
+    if not any(map(_SINGLE.search, texts)):
+        return
     for step in config.steps():
         if step.kind in ("action", "set"):
             for value in step.options.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 from orchestrator.config import Config, HookConfig, StepConfig
@@ -141,7 +142,7 @@ def _check_settings(step: StepConfig, findings: Findings) -> None:
     elif step.retry is not None and _is_delivered(step):
         message = f"`{step.word}` is delivered by the outbox, which tries again by itself"
         findings.at(step.settings["retry"], "HK124", message, on="key", help="remove `retry`")
-    elif "timeout" in step.settings and step.action is not None and not step.action.cls.waits:
+    elif "timeout" in step.settings and _is_instant(step):
         message, hint = f"`{step.word}` waits for nothing, so `timeout` does nothing", "remove it"
         findings.at(step.settings["timeout"], "HK124", message, on="key", help=hint)
     elif step.save is not None and _output_kind(step) == "null":
@@ -154,6 +155,13 @@ def _is_delivered(step: StepConfig) -> bool:
     return step.word in ("webhook", "crm_write") and step.background is None and (
         step.runs_in_background
     )  # fmt: skip
+
+
+def _is_instant(step: StepConfig) -> bool:
+    """Whether a step is done at once: nothing is awaited, not even that a runtime takes it."""
+    return step.action is not None and not (
+        step.action.cls.waits or inspect.iscoroutinefunction(step.action.cls.run)
+    )
 
 
 def _output_kind(step: StepConfig) -> str:
