@@ -35,10 +35,13 @@ def _check_destination(config: Config, visit: Visit, findings: Findings) -> None
 
 
 def _check_choice(visit: Visit, option: Option, findings: Findings) -> None:
-    """Where a call goes, and which table is read, is the author's to say."""
+    """Where a call goes, and which table is read, is the author's to say.
+
+    One of a fixed set of words, such as a key that was pressed, is nothing that a caller made up.
+    """
     if option.is_written and visit.value.is_template:
         message, hint = f"a template decides `{option.name}`", "write it out"
-    elif option.is_trusted and visit.shape.taint == "caller":
+    elif option.is_trusted and visit.shape.taint == "caller" and not visit.shape.choices:
         message = f"text of the caller decides `{option.name}`"
         hint = "choose between texts of your own: `{{ 'sales' if ... else 'support' }}`"
     else:
