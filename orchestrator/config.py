@@ -95,6 +95,8 @@ class StepConfig:
         """Whether it runs off the call's path, by its own word or its action's."""
         if self.background is not None or self.action is None:
             return bool(self.background)
+        if not self.action.chooses_lane:
+            return self.action.cls.in_background
         written = {name: value.constant for name, value in self.options.items()}
         return self.action.cls.is_background(written, saves=self.saves)
 

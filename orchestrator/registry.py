@@ -74,6 +74,11 @@ class ActionType:
         """The options by name, in the order written."""
         return MappingProxyType(options_of(self.cls))
 
+    @cached_property
+    def chooses_lane(self) -> bool:
+        """Whether the options of a step decide if it runs in the background."""
+        return any("is_background" in vars(c) for c in self.cls.__mro__ if c is not Action)
+
     @property
     def main(self) -> str:
         """The option that a bare value fills; empty when there is none."""

@@ -62,7 +62,7 @@ def _check_clear(name: str, value: Value, option: Option | None, findings: Findi
         if is_clear and text.raw and not text.parts and not _is_harmless(key, text.raw):
             message = f"`{key}` is a credential, written in clear"
             findings.at(text.place, "HK502", message, severity="warning", help=_READ_IT)
-    for inner in value.walk():
+    for inner in value.walk() if value.items else (value,):
         is_url = isinstance(inner.raw, str) and "://" in inner.raw
         match = _IN_URL.match(inner.raw) if is_url else None
         if match is not None and "${" not in match[1] and "{{" not in match[1]:

@@ -62,7 +62,7 @@ def _used_by(step: StepConfig) -> Iterator[tuple[str, str]]:
         yield "chain", str(step.options["run"].raw)
     table = step.action.options if step.action is not None else {}
     for name, value in step.options.items():
-        for inner in value.walk():
+        for inner in value.walk() if value.items else (value,):
             if isinstance(inner.raw, str) and "vars." in inner.raw:
                 yield from (("var", found) for found in _VARIABLE.findall(inner.raw))
         option = table.get(name)
