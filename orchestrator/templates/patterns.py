@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from orchestrator.templates.values import Refusal, kind_of
 
@@ -33,10 +33,12 @@ def compile_pattern(pattern: str) -> Callable[[object], bool]:
     Raises:
         BadPattern: the pattern is no regular expression of RE2.
     """
-    search = _compile_re2(pattern)
     if _PLAIN.fullmatch(pattern.lower()) and pattern.isascii():
-        return _search_words(tuple(pattern.lower().split("|")), search)
-    return search
+        # Plain words need RE2 only for texts beyond ASCII, and are certainly a pattern of it.
+        return _search_words(
+            tuple(pattern.lower().split("|")), cache(lambda: _compile_re2(pattern))
+        )
+    return _compile_re2(pattern)
 
 
 @lru_cache(maxsize=512)
@@ -80,11 +82,11 @@ def _explain(error: Exception) -> BadPattern:
 
 
 def _search_words(
-    words: tuple[str, ...], search: Callable[[object], bool]
+    words: tuple[str, ...], search: Callable[[], Callable[[object], bool]]
 ) -> Callable[[object], bool]:
     def search_words(value: object) -> bool:
         if type(value) is not str or not value.isascii():
-            return search(value)
+            return search()(value)
         lowered = value.lower()
         for word in words:  # noqa: SIM110 - `any` with a generator takes twice as long
             if word in lowered:
