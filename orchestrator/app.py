@@ -77,6 +77,7 @@ class Orchestrator:
         self._retired: list[Services] = []
         self._attachments: list[Attachment] = []
         self._owned: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
 
     @classmethod
     def from_file(cls, path: str | Path, **options: Any) -> Orchestrator:
@@ -107,15 +108,25 @@ class Orchestrator:
     #: Wraps an entrypoint of the Unpod SDK, so that a hang-up during a reply is no failure.
     guard = staticmethod(guard)
 
-    def reload(self) -> None:
+    async def reload(self) -> None:
         """Read the config file again; calls that are on keep the plan they started with.
+
+        The reading, checking and compiling happen in a thread: calls go on meanwhile. Of several
+        at once, each waits for the one before it.
 
         Raises:
             ConfigError, EnvironmentFailure, NotSupported: the new file is bad, or needs what an
                 attached runner cannot do; nothing has changed.
         """
+        async with self._reloading:
+            config, plan = await asyncio.to_thread(self._read)
+            self._take(config, plan)
+
+    def _read(self) -> tuple[Config, Plan]:
         config = load_config(self.config.file)
-        plan = compile_config(config, self._variables)
+        return config, compile_config(config, self._variables)
+
+    def _take(self, config: Config, plan: Plan) -> None:
         for attachment in self._attachments:
             attachment.check(plan)
         for prepare in plan.prepare:

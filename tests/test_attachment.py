@@ -115,7 +115,7 @@ def test_a_reload_validates_first_and_a_bad_file_changes_nothing(config: Path) -
     plan = orchestrator.plan
     config.write_text(CONFIG.replace("user_turn", "user_trun"))
     with pytest.raises(ConfigError):
-        orchestrator.reload()
+        asyncio.run(orchestrator.reload())
     assert orchestrator.plan is plan
 
 
@@ -125,7 +125,7 @@ def test_a_reload_that_an_attached_runner_cannot_carry_changes_nothing(config: P
     orchestrator.attach(AgentRunner(capabilities=frozenset({"say", "end"})))
     config.write_text("version: 1\nsession:\n  user_turn: [{send_dtmf: '1'}]\n")
     with pytest.raises(NotSupported, match="digits"):
-        orchestrator.reload()
+        asyncio.run(orchestrator.reload())
 
 
 def test_a_hook_that_never_stops_does_not_keep_the_process(config: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_call_keeps_the_plan_it_started_with(config: Path) -> None:
 
     async def entry(ctx: Any) -> None:
         rewrite("new")
-        orchestrator.reload()
+        await orchestrator.reload()
         await ctx.session.run()
 
     runner = AgentRunner(entry)

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 
 #: `FAULTS=full` (`make faults`) plays many; a usual test run plays a few.
 IS_FULL = os.environ.get("FAULTS") == "full"
-#: Seconds that our own work may hold up an event loop. The promise, 50 ms, is held against
-#: the full run; the short one shares its machine with whatever else CI does, and only has
-#: to tell a hold-up of ours from none.
-MOST_STALL = 0.050 if IS_FULL else 0.500
+#: Seconds that our own work may hold up an event loop.
+MOST_STALL = 0.050
 
 
 def size(short: int, full: int) -> int:

@@ -281,10 +281,10 @@ def test_a_broken_file_is_loaded_under_traffic(tmp_path: Path) -> None:
                         await asyncio.sleep(0.004)
                     path.write_text("version: 1\nsession: {user_turn: [{webhok: {}}]}\n")
                     with pytest.raises(ConfigError):
-                        app.reload()
+                        await app.reload()
                     fault.injected += 1
                     path.write_text(CONFIG.format(url=server.url, version=f"v{turn + 1}"))
-                    app.reload()
+                    await app.reload()
                     done = await asyncio.gather(*tasks)
                     fault.survived += all(ctx.final_state == "ended" for ctx in done)
                 await app.aclose()
