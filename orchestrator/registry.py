@@ -79,10 +79,21 @@ class ActionType:
         """Whether the options of a step decide if it runs in the background."""
         return any("is_background" in vars(c) for c in self.cls.__mro__ if c is not Action)
 
-    @property
+    @cached_property
     def main(self) -> str:
         """The option that a bare value fills; empty when there is none."""
         return self.cls.main or next(iter(self.options), "")
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The options without a default."""
+        return tuple(name for name, option in self.options.items() if option.is_required)
+
+    @cached_property
+    def takes_mapping(self) -> bool:
+        """Whether the value of the main option may itself be a mapping."""
+        main = self.options.get(self.main)
+        return main is not None and main.accepts("mapping")
 
     @property
     def manual(self) -> str:

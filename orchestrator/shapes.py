@@ -13,8 +13,10 @@ from typing import Literal
 
 __all__ = [
     "ANY",
+    "ANY_RECORD",
     "BOOL",
     "INT",
+    "NO_RECORD",
     "NULL",
     "NUMBER",
     "TEXT",
@@ -95,6 +97,12 @@ def list_of(item: Shape) -> Shape:
 def record(fields: Mapping[str, Shape], *, is_open: bool = False) -> Shape:
     """A mapping with these fields; with `is_open` it may have others."""
     return Shape("record", fields=dict(fields), is_open=is_open)
+
+
+#: A mapping of which nothing is known.
+ANY_RECORD = record({}, is_open=True)
+#: A mapping with nothing in it.
+NO_RECORD = record({})
 
 
 def maybe(shape: Shape) -> Shape:

@@ -22,7 +22,7 @@ def can_fail(template: Template, names: Mapping[str, Shape], proven: Proven) -> 
     trees = [piece for piece in template.pieces if isinstance(piece, Node)]
     if any(map(_fails, trees)):
         return True
-    return any(_leads_on(read, names) for read in template.reads_under(proven))
+    return any(_leads_on(read, names) for read in template.under(proven).reads)
 
 
 def _fails(node: Node) -> bool:

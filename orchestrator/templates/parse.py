@@ -36,10 +36,26 @@ __all__ = ["parse_expression"]
 
 _MAX_ITEMS = 100
 _SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "FloorDiv": "//", "Mod": "%"}
+_PREFIXES = frozenset({"sub", "add"})
+_LEVELS = {"lparen": 1, "lbracket": 1, "lbrace": 1, "rparen": -1, "rbracket": -1, "rbrace": -1}
 _COMPARE = {
     "eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=",
     "in": "in", "notin": "not in",
 }  # fmt: skip
+
+
+class _ExpressionParser(Parser):
+    """Jinja's parser over tokens that are there already; its own way in would lex a text anew."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.environment = jinja()
+        self.stream = TokenStream(iter(tokens.items), None, None)
+        self.name = self.filename = None
+        self.closed = False
+        self.extensions = {}
+        self._last_identifier = 0
+        self._tag_stack = []
+        self._end_token_stack = []
 
 
 def parse_expression(source: str, start: int, end: int) -> Node | Fault:
@@ -57,8 +73,7 @@ def parse_expression(source: str, start: int, end: int) -> Node | Fault:
 
 def _parse(source: str, tokens: Tokens) -> Node | Fault:
     try:
-        parser = Parser(jinja(), "")
-        parser.stream = TokenStream(iter(tokens.items), None, None)
+        parser = _ExpressionParser(tokens)
         tree = parser.parse_expression()
         rest = parser.stream.current
         if rest.type != "eof":
@@ -82,12 +97,10 @@ def _find_deep(tokens: Tokens) -> Fault | None:
     """Refuse what would make Jinja's recursive parser go deep: brackets, `not not`, `else`."""
     depth = run = branches = 0
     for token in tokens.items:
-        is_prefix = token.type in ("sub", "add") or token.test("name:not")
-        run = run + 1 if is_prefix else 0
-        branches += token.test("name:else")
-        depth += (token.type in ("lparen", "lbracket", "lbrace")) - (
-            token.type in ("rparen", "rbracket", "rbrace")
-        )
+        kind, word = token.type, token.value if token.type == "name" else ""
+        run = run + 1 if kind in _PREFIXES or word == "not" else 0
+        branches += word == "else"
+        depth += _LEVELS.get(kind, 0)
         if depth + run + branches > MAX_DEPTH:
             return _deep(token.lineno)
     return None

@@ -56,33 +56,29 @@ class Template:
         firsts = [n.args[0] for n in found if n.name.startswith("memory.") and n.args]
         return tuple(first for first in firsts if isinstance(first, Constant))
 
-    def reads_under(self, proven: Proven) -> tuple[Read, ...]:
-        """The paths that it reads where these paths are surely there."""
-        return tuple(self._found_under(proven).reads)
+    def under(self, proven: Proven) -> Template:
+        """The same where these paths are surely there: what it reads of them is guarded."""
+        if not proven or not self._found.nodes:
+            return self
+        trees = [piece for piece in self.pieces if isinstance(piece, Node)]
+        found = collect_reads(trees, proven)
+        return Template(self.source, self.kind, self.pieces, self.faults, found)
 
     def proves(self, truth: bool) -> Proven:
         """The paths that are surely there when this condition is true (or false)."""
         trees = [piece for piece in self.pieces if isinstance(piece, Node)]
         return proves(trees[0], truth) if len(trees) == 1 else frozenset()
 
-    def _found_under(self, proven: Proven) -> Reads:
-        if not proven or not self._found.nodes:
-            return self._found
-        return collect_reads([p for p in self.pieces if isinstance(p, Node)], proven)
-
-    def check(
-        self, names: Mapping[str, Shape], proven: Proven = frozenset()
-    ) -> tuple[Shape, tuple[Fault, ...]]:
+    def check(self, names: Mapping[str, Shape]) -> tuple[Shape, tuple[Fault, ...]]:
         """The shape of the result, and the faults of names and types.
 
         `names` gives the shapes of the root names in scope; `call`, `now` and `memory` are known.
-        `proven` has the paths that a condition around it has asked for.
         """
         from orchestrator.templates.check import Checker, join_taint
 
         if self.faults or self.kind == "constant":
             return (BOOL if self.kind == "condition" else TEXT), ()
-        checker = Checker(self.source, names, self._found_under(proven).guarded)
+        checker = Checker(self.source, names, self._found.guarded)
         trees = [piece for piece in self.pieces if isinstance(piece, Node)]
         if self.kind == "text":
             shapes = [checker.text_part(tree) for tree in trees]

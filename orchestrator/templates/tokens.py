@@ -21,8 +21,7 @@ __all__ = ["Tokens", "jinja", "tokenize"]
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"', "\n": ""}
-_OPENING = {"lparen": "rparen", "lbracket": "rbracket", "lbrace": "rbrace"}
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
+_PAIRS = {"lparen": "rparen", "lbracket": "rbracket", "lbrace": "rbrace"}
 _CLOSING = frozenset(_PAIRS.values())
 _MAX_DIGITS = 18
 
@@ -69,33 +68,35 @@ def tokenize(source: str, start: int, end: int) -> Tokens | Fault:
     part = source[start:end].replace("\r\n", " \n").replace("\r", "\n")
     found: list[Token] = []
     ends: dict[int, int] = {}
+    closing: dict[int, int] = {}
+    open_at: list[Token] = []
     offset = start
-    open_at: list[str] = []
     try:
         while offset < end:
             match = _TOKEN.match(part, offset - start)
-            if match is None or not _balances(match[0], open_at):
+            if match is None:
                 return _bad_character(source, offset, end)
             kind, raw = str(match.lastgroup), match[0]
+            after = offset + len(raw)
             if kind != "whitespace":
-                found.append(_token(offset, kind, raw))
-                ends[offset] = offset + len(raw)
-            offset += len(raw)
-            if len(found) > MAX_TOKENS:
-                return _too_long(start, end)
+                token = _token(offset, kind, raw)
+                found.append(token)
+                ends[offset] = after
+                if token.type in _PAIRS:
+                    open_at.append(token)
+                elif token.type in _CLOSING:
+                    if not open_at or _PAIRS[open_at[-1].type] != token.type:
+                        return _bad_character(source, offset, end)
+                    closing[open_at.pop().lineno] = after
+                if len(found) > MAX_TOKENS:
+                    return _too_long(start, end)
+            offset = after
     except _BadToken as bad:
         return Fault("HK301", str(bad), offset, max(1, bad.length), bad.help)
-    closing = _pairs(found, ends)
-    return closing if isinstance(closing, Fault) else Tokens(tuple(found), ends, closing, end)
-
-
-def _balances(raw: str, open_at: list[str]) -> bool:
-    """Whether a bracket may close here; keeps those that are open."""
-    if raw in _PAIRS:
-        open_at.append(_PAIRS[raw])
-    elif raw in _CLOSING:
-        return bool(open_at) and open_at.pop() == raw
-    return True
+    if open_at:
+        last = open_at[-1]
+        return Fault("HK301", f"`{last.value}` is never closed", last.lineno, 1)
+    return Tokens(tuple(found), ends, closing, end)
 
 
 class _BadToken(Exception):
@@ -157,17 +158,3 @@ def _bad_character(source: str, offset: int, end: int) -> Fault:
     what = f"unexpected character {rest[:1]!r}" if rest else "the expression ends too early"
     return Fault("HK301", what, offset, 1, "curly quotes must be straight ones"
                  if rest[:1] in ("\u201c", "\u201d", "\u2018", "\u2019") else None)  # fmt: skip
-
-
-def _pairs(tokens: list[Token], ends: dict[int, int]) -> dict[int, int] | Fault:
-    open_at: list[Token] = []
-    closing: dict[int, int] = {}
-    for token in tokens:
-        if token.type in _OPENING:
-            open_at.append(token)
-        elif token.type in _OPENING.values() and open_at:
-            closing[open_at.pop().lineno] = ends[token.lineno]
-    if open_at:
-        token = open_at[-1]
-        return Fault("HK301", f"`{token.value}` is never closed", token.lineno, 1)
-    return closing

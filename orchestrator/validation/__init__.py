@@ -99,13 +99,17 @@ def check_text(text: str, file: str = "<text>", settings: Settings | None = None
 def _collector_paused() -> Iterator[None]:
     """No garbage collection while trees are built that all stay alive: a third of the time.
 
-    What a file can make is bounded (1 MB, 100,000 values), so memory is too.
+    What a file can make is bounded (1 MB, 100,000 values), so memory is too. What was made goes to
+    the old generation unsearched, unless the host has frozen objects of its own.
     """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if was_on and not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
         if was_on:
             gc.enable()
 

@@ -13,7 +13,7 @@ from orchestrator.values import Value
 __all__ = ["check_braces"]
 
 _SINGLE = re.compile(
-    rf"(?<![{{$])\{{\s*((?:{'|'.join(ROOTS)})\.[A-Za-z_][\w.]*)\s*\}}(?!\}})", re.ASCII
+    rf"\{{(?<![{{$]\{{)\s*((?:{'|'.join(ROOTS)})\.[A-Za-z_][\w.]*)\s*\}}(?!\}})", re.ASCII
 )
 _HOLE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 

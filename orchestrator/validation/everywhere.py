@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.events import find_event, is_custom
-from orchestrator.shapes import ANY, NULL, TEXT, Shape, either, list_of, record
+from orchestrator.shapes import ANY, ANY_RECORD, NULL, TEXT, Shape, either, list_of, record
 from orchestrator.validation.known import (
     ERROR,
     Known,
@@ -46,13 +46,13 @@ class Everywhere:
         if is_custom(hook.event):
             return _joined_fields(self.emitted.get(hook.event, []))
         event = find_event(hook.scope, hook.event)
-        return event.shape if event is not None else record({}, is_open=True)
+        return event.shape if event is not None else ANY_RECORD
 
 
 def _joined_fields(emits: list[Shape]) -> Shape:
     """The fields of an event that several steps emit; one that not all of them give may be null."""
     if not emits or any(shape.is_open for shape in emits):
-        return record({}, is_open=True)
+        return ANY_RECORD
     names = dict.fromkeys(name for shape in emits for name in shape.fields)
     fields: dict[str, Shape] = {}
     for name in names:
@@ -151,7 +151,7 @@ def _emit(found: Everywhere, step: StepConfig, scene: Scene) -> None:
     if event is None or not isinstance(event.raw, str):
         return
     shape = _shape(fields, scene) if fields is not None else record({})
-    shape = shape if shape.kind == "record" else record({}, is_open=True)
+    shape = shape if shape.kind == "record" else ANY_RECORD
     found.emitted.setdefault(event.raw, []).append(shape)
 
 

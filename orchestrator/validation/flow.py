@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from orchestrator.config import Config, HookConfig
-from orchestrator.shapes import record
+from orchestrator.shapes import ANY_RECORD
 from orchestrator.validation.everywhere import Everywhere, survey
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.known import Known, merge
@@ -67,6 +67,6 @@ def _check_unused_chains(
             continue
         hook = HookConfig(f"chain.{name}", name, "session", "chain", chain.place, chain.steps)
         known = {key: replace(s, is_sure=True) for key, s in everywhere.saved.items()}
-        event = record({}, is_open=True)
+        event = ANY_RECORD
         values = ValueChecker(checker, hook, visits)
         HookWalk(config, hook, values, everywhere, known, event).run()

@@ -60,9 +60,8 @@ class OptionReader:
 
     def _is_main_value(self, value: YamlMap) -> bool:
         """Whether a mapping is the value of the main option itself, not a mapping of options."""
-        main = self.table.get(self.action.main)
-        takes_mapping = main is not None and main.accepts("mapping")
-        return takes_mapping and bool(value) and not any(key in self.table for key in value)
+        takes_mapping = self.action.takes_mapping and bool(value)
+        return takes_mapping and not any(key in self.table for key in value)
 
     def _read_main(self, node: YamlMap, word: str, path: str, blocks: Blocks) -> dict[str, Value]:
         option, name = self.table.get(self.action.main), self.action.main
@@ -95,12 +94,11 @@ class OptionReader:
 
     def _check_nothing(self, node: YamlMap, word: str) -> None:
         """`- recording:` is what `- recording: {}` is, and a mistake even where that is none."""
-        is_bad = any(o.is_required for o in self.table.values())
-        if is_bad or not self._check_combination(node, word, {}):
+        if self.action.required or not self._check_combination(node, word, {}):
             self._report_nothing(node, word)
 
     def _report_nothing(self, node: YamlMap, word: str) -> None:
-        needed = [name for name, option in self.table.items() if option.is_required]
+        needed = self.action.required
         message = (
             f"`{word}` needs {listed(needed)}" if needed else f"`{word}` has nothing behind it"
         )
@@ -117,15 +115,17 @@ class OptionReader:
 
     def _is_incomplete(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> bool:
         """Whether a required option is missing; one that is there misspelt is reported already."""
-        needed = [n for n, o in self.table.items() if o.is_required]
+        needed = self.action.required
         missing = [n for n in needed if n not in written and n not in self.given]
+        if not missing:
+            return False
         meant = {near_miss(key, missing) for key in written if key not in self.table}
         unsaid = [name for name in missing if name not in meant]
         if unsaid:
             hint = self.table[unsaid[0]].doc or None
             message = f"`{word}` needs {listed(unsaid)}"
             self.reader.at(node, word, "HK104", message, on="key", help=hint)
-        return bool(missing)
+        return True
 
     def _check_combination(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> bool:
         """Report faults that the action sees in the combination of its options; whether any."""

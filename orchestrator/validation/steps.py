@@ -24,6 +24,7 @@ HOOK_KEYS = (
     "name", "when", "do", "finally", "max_count", "cooldown", "timeout", "on_error", "background",
 )  # fmt: skip
 _BRANCHES = ("then", "else")
+_SETTINGS = frozenset((*STEP_KEYS, *HOOK_KEYS, *_BRANCHES))
 _STARTERS = tuple(word for word in CONTROL_WORDS if word not in _BRANCHES)
 _EXAMPLE = "write `- action: options`"
 
@@ -85,7 +86,7 @@ class StepReader:
 
     def words(self, node: YamlMap) -> list[str]:
         """The keys that say what a step does: known words, else the likeliest unknown one."""
-        others = [k for k in node if k not in (*STEP_KEYS, *HOOK_KEYS, *_BRANCHES)]
+        others = [k for k in node if k not in _SETTINGS]
         known = [k for k in others if self.is_known(k)]
         if known or not others:
             return known

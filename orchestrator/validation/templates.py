@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
-from orchestrator.shapes import ANY, Shape, record
+from orchestrator.shapes import ANY, ANY_RECORD, Shape, record
 from orchestrator.templates import Fault, Proven, Read, Template
 from orchestrator.validation.findings import Findings, related, word_fix
 from orchestrator.validation.known import Known, Saved
@@ -45,7 +45,7 @@ class Scene:
                 key = str(read.path[1])
                 saved = self.find(key) or self.elsewhere.get(key)
                 fields.update({key: saved.shape} if saved is not None else {})
-        return {**self.names, "data": record(fields, is_open=True)}
+        return {**self.names, "data": record(fields, is_open=True) if fields else ANY_RECORD}
 
 
 class TemplateChecker:
@@ -58,10 +58,11 @@ class TemplateChecker:
         """The shape of a template that stands at an offset of a text."""
         if not template.faults and template.kind == "constant":
             return template.check({})[0]
-        shape, faults = template.check(scene.shapes(template), scene.proven)
+        template = template.under(scene.proven)
+        shape, faults = template.check(scene.shapes(template))
         missing: set[int] = set()
         if not template.faults:
-            for read in template.reads_under(scene.proven):
+            for read in template.reads:
                 if self._check_read(read, place, offset, scene):
                     missing.add(read.offset)
         for fault in (*template.faults, *faults):

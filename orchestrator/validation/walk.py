@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
-from orchestrator.shapes import ANY, Shape, maybe, record
+from orchestrator.shapes import ANY, NO_RECORD, Shape, maybe, record
 from orchestrator.templates import Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
 from orchestrator.validation.everywhere import Everywhere
@@ -111,10 +111,13 @@ class HookWalk:
         return str(path[1]) in self.nullable
 
     def _plain(self, step: StepConfig) -> bool:
-        scene = self.scene()
         options = step.action.options if step.action is not None else {}
+        scene: Scene | None = None
         for name, value in step.options.items():
-            self.values.shape(step, name, options.get(name), value, scene)
+            option = options.get(name)
+            if value.parts or value.items or (option is not None and option.kind == "condition"):
+                scene = scene or self.scene()
+                self.values.shape(step, name, option, value, scene)
         for name, block in step.blocks.items():
             if name != "on_error":
                 self._later(block)
@@ -219,7 +222,8 @@ class HookWalk:
         """What is known at this place."""
         names = {"event": self.event, "vars": self.everywhere.variables}
         lost = self.everywhere.lost
-        names["steps"] = record({**dict.fromkeys(lost, ANY), **self.steps} if lost else self.steps)
+        ids = {**dict.fromkeys(lost, ANY), **self.steps} if lost else self.steps
+        names["steps"] = record(ids) if ids else NO_RECORD
         if self.error is not None:
             names["error"] = self.error
         saved = self.everywhere.saved
