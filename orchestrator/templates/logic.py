@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.templates.model import Fault
 from orchestrator.templates.tree import (
@@ -13,6 +13,7 @@ from orchestrator.templates.tree import (
     Filtered,
     ListOf,
     Logic,
+    Negation,
     Node,
     Path,
     Sign,
@@ -92,8 +93,10 @@ class _Claim:
     def fits(self, other: _Claim) -> bool:
         """Whether a value can meet both."""
         one, two = self.value, other.value
+        if "!=" in (self.sign, other.sign):
+            return {self.sign, other.sign} != {"==", "!="} or one != two
         if isinstance(one, str) or isinstance(two, str):
-            return self.sign != "==" or other.sign != "==" or one == two
+            return one == two
         low_one, high_one = self._range(one)
         low_two, high_two = other._range(two)
         low, high = max(low_one, low_two), min(high_one, high_two)
@@ -110,18 +113,20 @@ class _Claim:
         return value, value
 
 
+_NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
 def _claim(source: str, node: Node) -> _Claim | None:
+    if isinstance(node, Negation):
+        claim = _claim(source, node.item)
+        return replace(claim, sign=_NEGATED[claim.sign]) if claim is not None else None
     if not isinstance(node, Comparison) or len(node.rest) != 1:
         return None
     found = _sides(node)
-    if (
-        found is None
-        or not isinstance(found[0], Path)
-        or found[1] not in ("==", "<", "<=", ">", ">=")
-    ):
+    if found is None or not isinstance(found[0], Path) or found[1] not in _NEGATED:
         return None
     subject, sign, value = found
-    if isinstance(value, str) and sign != "==":
+    if isinstance(value, str) and sign not in ("==", "!="):
         return None
     return _Claim(source[subject.offset : subject.end], sign, value)
 

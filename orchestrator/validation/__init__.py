@@ -4,7 +4,7 @@ Way of the data: `toplevel` reads the files, `sections` and `connections` what s
 `hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
 `names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` every
 template and what `data` holds, `waits`, `order`, `timers`, `parallel` and `recording` time and
-order, `secrets`, `untrusted` and `hosts` safety, `capabilities` the runtime.
+order, `secrets`, `untrusted`, `hosts` and `headers` safety, `capabilities` the runtime.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from orchestrator.validation.capabilities import check_target
 from orchestrator.validation.connections import check_connections
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.flow import check_flow
+from orchestrator.validation.headers import check_headers
 from orchestrator.validation.hosts import check_hosts
 from orchestrator.validation.ignores import apply_ignores
 from orchestrator.validation.masking import mask_secrets
@@ -156,6 +157,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_secrets(config, visits, findings)
     check_untrusted(config, visits, findings)
     check_hosts(config, findings)
+    check_headers(config, findings)
     check_connections(config, findings)
     if settings.target is not None:
         check_target(config, settings.target, findings)

@@ -1,4 +1,4 @@
-"""Single braces around a path: text that was meant as a template."""
+"""Braces that were meant as a template: single ones around a path, or a `}}` too many."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _HOLE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
 def check_braces(config: Config, findings: Findings, texts: Iterable[str]) -> None:
-    """Warn of `{ data.name }`, which would be spoken as it is written.
+    """Warn of `{ data.name }` and of a stray `}}`, which would be spoken as they are written.
 
     `texts` are those of the files: most have none, and then no value is looked at.
     """
-    if not any(map(_SINGLE.search, texts)):
+    if not any(_SINGLE.search(text) or text.count("}}") > text.count("{{") for text in texts):
         return
     for step in config.steps():
         if step.kind in ("action", "set"):
@@ -31,6 +31,22 @@ def check_braces(config: Config, findings: Findings, texts: Iterable[str]) -> No
                 for inner in value.walk():
                     if isinstance(inner.raw, str) and "{" in inner.raw:
                         _check(inner, findings)
+                        _check_stray(inner, findings)
+
+
+def _check_stray(value: Value, findings: Findings) -> None:
+    """A `}}` that closes neither a template nor braces of the text itself, as in JSON."""
+    if "{{" not in value.raw or "}}" not in value.raw:
+        return
+    text = _HOLE.sub(lambda hole: " " * len(hole[0]), value.raw)
+    depth = 0
+    for place, sign in enumerate(text):
+        depth += (sign == "{") - (sign == "}")
+        if depth < 0 and text.startswith("}}", place):
+            on = value.place.inside(value.raw, place, 2)
+            findings.at(value.place, "HK302", "`}}` without `{{`", on=on, severity="warning",
+                        help="it is spoken or sent as it is written: remove it")  # fmt: skip
+            return
 
 
 def _check(value: Value, findings: Findings) -> None:
