@@ -125,6 +125,13 @@ def test_fix_mends_in_place_and_keeps_the_rest(folder: Path) -> None:
     assert (folder / "a.yaml").read_bytes() == mended.encode()
 
 
+def test_fix_mends_the_name_of_an_action(folder: Path) -> None:
+    """With one likely meaning, as for every other misspelt word."""
+    (folder / "a.yaml").write_text("version: 1\nsession:\n  user_turn:\n    - sya: hi # keep\n")
+    assert code_of(validate("a.yaml", "--fix")) == 0
+    assert (folder / "a.yaml").read_text().endswith("    - say: hi # keep\n")
+
+
 def test_colour_is_for_terminals_only(folder: Path) -> None:
     """A pipe gets plain text."""
     (folder / "a.yaml").write_text(BAD)

@@ -12,6 +12,7 @@ from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.events import near_miss
 from orchestrator.registry import CONTROL_WORDS, STEP_KEYS, ActionType, Registry
 from orchestrator.validation.controls import CONTROLS
+from orchestrator.validation.findings import word_fix
 from orchestrator.validation.option_reader import Blocks, OptionReader
 from orchestrator.validation.reader import Reader
 from orchestrator.validation.settings import read_condition, read_retry
@@ -193,14 +194,15 @@ class StepReader:
         if self.is_strict and self.missing_plugins and not near_miss(word, self._names()):
             self.lost.add(word)  # the plugin that is not there would have it, and is reported
             return False
-        hint = self._unknown_hint(word)
-        self.reader.at(node, word, "HK221", f"unknown action `{word}`", on="key", help=hint)
+        near = near_miss(word, self._names()) or near_miss(word, STEP_KEYS)
+        hint = f"did you mean `{near}`?" if near else self._unknown_hint()
+        document = self.reader.document
+        fix = word_fix(document, document.key_position(node, word), word, near) if near else None
+        message = f"unknown action `{word}`"
+        self.reader.at(node, word, "HK221", message, on="key", help=hint, fix=fix)
         return False
 
-    def _unknown_hint(self, word: str) -> str:
-        near = near_miss(word, self._names()) or near_miss(word, STEP_KEYS)
-        if near:
-            return f"did you mean `{near}`?"
+    def _unknown_hint(self) -> str:
         if self.missing_plugins:
             plugins = ", ".join(self.missing_plugins)
             return f"not installed here: {plugins}; `--allow-unknown-actions` lets it pass"
