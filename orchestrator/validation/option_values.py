@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.document import YamlList, YamlMap
@@ -17,6 +17,7 @@ from orchestrator.validation.reader import DAY, Reader
 __all__ = ["check_number_text", "check_value"]
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
+_Check = Callable[[Reader, Any, Any, Option], bool]
 _PARTS = ("list", "mapping", "record")
 
 
@@ -32,7 +33,7 @@ def check_value(reader: Reader, node: Any, key: Any, option: Option) -> bool:
         return _check_dynamic(reader, node, key, option)
     if value is None and (option.is_nullable or option.kind == "any"):
         return True
-    return bool(_CHECKS.get(option.kind, _check_text)(reader, node, key, option))
+    return _CHECKS.get(option.kind, _check_text)(reader, node, key, option)
 
 
 def _is_empty(value: Any) -> bool:
@@ -184,26 +185,27 @@ def _check_destination(reader: Reader, node: Any, key: Any, option: Option) -> b
     return False
 
 
-def _check_url(reader: Reader, node: Any, key: Any, option: Option) -> bool:
-    value = node[key]
-    if not isinstance(value, str):
-        return _misfit(reader, node, key, option)
-    if re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
-        return True
-    message = f"`{key}`: {value!r} is no URL"
-    reader.at(node, key, "HK123", message, help="write it as https://host/path")
-    return False
+def _form(is_good: Callable[[str], object], what: str, advice: str) -> _Check:
+    """The check of a text that must have one form."""
+
+    def check(reader: Reader, node: Any, key: Any, option: Option) -> bool:
+        value = node[key]
+        if not isinstance(value, str):
+            return _misfit(reader, node, key, option)
+        if not is_good(value):
+            reader.at(node, key, "HK123", f"`{key}`: {value!r} is {what}", help=advice)
+        return bool(is_good(value))
+
+    return check
 
 
-def _check_path(reader: Reader, node: Any, key: Any, option: Option) -> bool:
-    value = node[key]
-    if not isinstance(value, str):
-        return _misfit(reader, node, key, option)
-    if not re.match(r"[a-z]+://|//", value):
-        return True
-    message = f"`{key}`: {value!r} is a URL, not a path"
-    reader.at(node, key, "HK123", message, help="the host comes from the connection")
-    return False
+_check_url = _form(
+    re.compile(r"https?://[^\s/]+(/\S*)?").fullmatch, "no URL", "write it as https://host/path"
+)
+_check_path = _form(
+    lambda value: not re.match(r"[a-z]+://|//", value), "a URL, not a path",
+    "the host comes from the connection",
+)  # fmt: skip
 
 
 # --- values with parts
@@ -268,7 +270,7 @@ def _check_any(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     return True
 
 
-_CHECKS: Mapping[str, Any] = {
+_CHECKS: Mapping[str, _Check] = {
     "any": _check_any,
     "int": _check_number,
     "number": _check_number,
