@@ -157,12 +157,22 @@ class StepReader:
         reader = self.reader
         if word not in _STARTERS and not self._is_there(node, word):
             return None
-        self._check_keys(node, word)
+        shared: dict[str, Any] = {"key": path, "word": word, "place": reader.place(node, word)}
+        blocks: Blocks = {}
+        if len(node) > 1:
+            self._check_keys(node, word)
+            shared |= self._settings(node, path, blocks)
+        if word in _STARTERS:
+            return CONTROLS[word](self, node, shared, blocks)
+        return self._action(node, word, shared, blocks)
+
+    def _settings(self, node: YamlMap, path: str, blocks: Blocks) -> dict[str, Any]:
+        """What stands beside the action; steps of `on_error` go into `blocks`."""
+        reader = self.reader
         policy, policy_steps = self.on_error(node, path)
-        shared: dict[str, Any] = {
-            "key": path,
-            "word": word,
-            "place": reader.place(node, word),
+        if policy_steps:
+            blocks["on_error"] = policy_steps
+        return {
             "id": reader.name(node, "id", is_read=True),
             "when": self.condition(node, "when"),
             "save": reader.name(node, "save", is_read=True),
@@ -173,10 +183,6 @@ class StepReader:
             "after": reader.duration(node, "after", low=0.1),
             "settings": {k: reader.place(node, k) for k in node if k in STEP_KEYS},
         }
-        blocks: Blocks = {"on_error": policy_steps} if policy_steps else {}
-        if word in _STARTERS:
-            return CONTROLS[word](self, node, shared, blocks)
-        return self._action(node, word, shared, blocks)
 
     def _is_there(self, node: YamlMap, word: str) -> bool:
         """Whether the action exists; nothing is said about what is given to an unknown one."""
