@@ -16,7 +16,9 @@ from orchestrator.action import (
     ConnectionName,
     Delivery,
     Fault,
+    Limit,
     Path,
+    Rate,
     Shape,
     Url,
     check_target,
@@ -76,6 +78,7 @@ class Webhook(Action):
 
     main: ClassVar[str] = "url"
     taint: ClassVar[str] = "remote"
+    limited: ClassVar[Limit | None] = Limit("webhooks", per_call=500, all_calls=Rate(6000, 60))
     connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
 
     @classmethod

@@ -295,6 +295,7 @@ class _Compiler:
             make=_maker(kind.cls, fixed, tuple(rendered)),
             connection=str(connection.raw) if connection else None,
             has_fixed_destination=_has_fixed_destination(step),
+            limit=self.config.limit_of(kind),
         )
 
     def _compile_option(self, value: Value, option: Option) -> Constant | Read:

@@ -199,6 +199,19 @@ def _act(call: Call, scope: Scope, step: Step, body: ActionBody) -> Any:
     action = body.constant
     if action is None:
         action = body.make(scope)
+    if body.limit is not None:
+        return _within_limit(call, scope, step, body, action)
+    return _begin(call, scope, step, body, action)
+
+
+async def _within_limit(call: Call, scope: Scope, step: Step, body: ActionBody, action: Any) -> Any:
+    assert body.limit is not None  # noqa: S101 - narrows the type for the checker
+    await call.take(body.limit)
+    output = _begin(call, scope, step, body, action)
+    return await output if inspect.isawaitable(output) else output
+
+
+def _begin(call: Call, scope: Scope, step: Step, body: ActionBody, action: Any) -> Any:
     if body.cls.in_journal:
         shown = body.shown if body.constant is not None else shown_options(action)
         call.journal.records.append((ACT, call.journal.now(), step, shown))
