@@ -53,12 +53,12 @@ class _TextFormatter(logging.Formatter):
         tail = "".join(f" {name}={_short(value)}" for name, value in fields.items())
         if record.exc_info and record.exc_info[1] is not None:
             tail += f" error={type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-        return f"{clock} {record.levelname.lower():7} {_one_line(record.getMessage())}{tail}"
+        return f"{clock} {record.levelname.lower():7} {_one_line(record.getMessage() + tail)}"
 
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return _one_line(text if len(text) <= 300 else f"{text[:300]}…")
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def _one_line(text: str) -> str:

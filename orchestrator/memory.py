@@ -38,6 +38,9 @@ PAUSE = 5.0
 #: Seconds in the future beyond which a time was written before the clock was set back.
 SKEW = 60.0
 
+#: What a key begins with that the file has as JSON.
+_MARK = "\x00"
+
 _log = logging.getLogger("orchestrator.memory")
 
 #: One statement, so that two processes cannot both take the last place.
@@ -71,9 +74,10 @@ class Memory:
         entries, times = rows
         for key, value, expires in entries:
             with contextlib.suppress(ValueError):  # a row that others damaged
-                self._entries[key] = (json.loads(value), expires)
+                self._entries[_unpacked(key)] = (json.loads(value), expires)
         for key, at in times:
-            self._times.setdefault(key, deque(maxlen=MAX_TIMES)).append(at)
+            with contextlib.suppress(ValueError):
+                self._times.setdefault(_unpacked(key), deque(maxlen=MAX_TIMES)).append(at)
 
     def get(self, key: str) -> Any:
         """The value, or None when it was never set or has expired."""
@@ -94,7 +98,7 @@ class Memory:
 
     def remember(self, key: str, value: Any = True, *, lifetime: float | None = None) -> None:
         """Set a value, for `lifetime` seconds or for ever, and count it."""
-        now = self.wall()
+        now, row = self.wall(), _packed(key)
         expires = now + lifetime if lifetime is not None else None
         self._entries.pop(key, None)
         self._entries[key] = (value, expires)
@@ -102,16 +106,19 @@ class Memory:
         if len(self._entries) > MAX_KEYS:
             self.forget(next(iter(self._entries)))
         self._write(
-            "insert or replace into entries values (?, ?, ?)", key, json.dumps(value), expires
+            "insert or replace into entries values (?, ?, ?)",
+            _packed(key),
+            json.dumps(value),
+            expires,
         )
-        self._write("insert into times values (?, ?)", key, now)
+        self._write("insert into times values (?, ?)", row, now)
 
     def forget(self, key: str) -> bool:
         """Drop a key and its counts; whether it was there."""
         was_there = self._entries.pop(key, None) is not None
         self._times.pop(key, None)
-        self._write("delete from entries where key = ?", key)
-        self._write("delete from times where key = ?", key)
+        self._write("delete from entries where key = ?", _packed(key))
+        self._write("delete from times where key = ?", _packed(key))
         return was_there
 
     async def take(self, key: str, rate: Rate) -> bool:
@@ -152,10 +159,10 @@ class Memory:
         assert self._writer is not None  # noqa: S101 - `take` looked
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bool | None] = loop.create_future()
-        since = now - rate.within
-        self._write("delete from taken where key = ? and at <= ?", key, since)
+        since, row = now - rate.within, _packed(key)
+        self._write("delete from taken where key = ? and at <= ?", row, since)
         values = {
-            "key": key, "now": now, "since": since, "latest": now + SKEW, "count": rate.count
+            "key": row, "now": now, "since": since, "latest": now + SKEW, "count": rate.count
         }  # fmt: skip
         self._writer.put(Write(_TAKE, values, partial(_answer, loop, answer)))
         try:
@@ -171,6 +178,19 @@ class Memory:
         """Write out what is queued and close the file."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _packed(key: str) -> str:
+    """A key as the file has it: one with half of a surrogate pair is no text to SQLite."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return _MARK + json.dumps(key)
+    return _MARK + json.dumps(key) if key.startswith(_MARK) else key
+
+
+def _unpacked(key: str) -> str:
+    return str(json.loads(key.removeprefix(_MARK))) if key.startswith(_MARK) else key
 
 
 def _answer(

@@ -93,7 +93,7 @@ class MemoryFile:
         try:
             with self._database as database:
                 rows = [database.execute(w.statement, w.values).rowcount for w in writes]
-        except sqlite3.Error:
+        except (sqlite3.Error, ValueError, OverflowError):  # or a value that SQLite cannot hold
             self._failed()
             rows = [None] * len(writes)
         for write, count in zip(writes, rows, strict=True):
