@@ -54,4 +54,4 @@ def of_shape(shape: Shape) -> st.SearchStrategy[Any]:
         return st.booleans()
     if shape.is_number:
         return NUMBERS if shape.kind == "number" else st.integers(-(2**70), 2**70)
-    return JSON
+    return JSON.filter(lambda value: value is not None)
