@@ -322,12 +322,15 @@ class MemoryLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a secret was taken out of a delivery: the part, the offset there, and the variable."""
+    """Where a secret was taken out of a delivery: the part, the offset there, and the variable.
+
+    `form` says how it was written there; see `orchestrator.written`.
+    """
 
     part: str
     offset: int
     variable: str
-    is_quoted: bool = False
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)

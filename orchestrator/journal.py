@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.written import written
 
 __all__ = [
     "ACT",
@@ -57,7 +58,8 @@ class Redactor:
         self.is_private = is_private
         self.hides_digits = False
         self._names = names
-        kept = sorted((s for s in secrets if s), key=len, reverse=True)
+        forms = {form for secret in secrets if secret for form in written(secret).values()}
+        kept = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
 
     def without_masks(self) -> Redactor:

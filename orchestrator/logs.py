@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from orchestrator.errors import UserError
 
-__all__ = ["JsonFormatter", "set_up_logging"]
+__all__ = ["JsonFormatter", "logging_set_up", "set_up_logging"]
 
 _LEVELS = ("debug", "info", "warning", "error")
 #: Attributes that `extra` adds and that go into a line; others are Python's own.
@@ -84,3 +85,20 @@ def set_up_logging(variables: Mapping[str, str], stream: TextIO) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+
+
+@contextmanager
+def logging_set_up(variables: Mapping[str, str], stream: TextIO) -> Iterator[None]:
+    """`set_up_logging` for as long as a command runs.
+
+    Raises:
+        UserError: as there.
+    """
+    logger = logging.getLogger("orchestrator")
+    before = logger.handlers[:], logger.level, logger.propagate
+    set_up_logging(variables, stream)
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.propagate = before[0], before[2]
+        logger.setLevel(before[1])

@@ -49,7 +49,7 @@ class ActionBody:
     connection: str | None = None
     has_fixed_destination: bool = False
     limit: Limit | None = None
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    shown: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +175,12 @@ class Plan:
     name: str
     digest: str
     handlers: Mapping[tuple[Scope, str], tuple[Handler, ...]]
-    vars: Mapping[str, Any] = field(default_factory=dict)
+    vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
     connections: Mapping[str, Any] = field(default_factory=dict)
     allow: Allow = field(default_factory=Allow)
     is_private: bool = False
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    secrets: frozenset[str] = frozenset()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
     names: frozenset[str] = frozenset()
     secret_names: Mapping[str, str] = field(default_factory=dict, repr=False)
     has_ladder: bool = False
