@@ -6,7 +6,10 @@ import json
 from collections.abc import Mapping
 from urllib.parse import quote, quote_plus
 
-__all__ = ["written"]
+__all__ = ["KEPT_IN_PATHS", "written"]
+
+#: What a path may hold as it is, beside letters and digits.
+KEPT_IN_PATHS = "/%:@!$&'()*+,;=~-._"
 
 
 def written(text: str) -> Mapping[str, str]:
@@ -14,7 +17,7 @@ def written(text: str) -> Mapping[str, str]:
     return {
         "": text,
         "url": quote(text, safe="", errors="replace"),
-        "path": quote(text, errors="replace"),
+        "path": quote(text, safe=KEPT_IN_PATHS, errors="replace"),
         "form": quote_plus(text, errors="replace"),
         "json": json.dumps(text, ensure_ascii=False)[1:-1],
         "ascii": json.dumps(text)[1:-1],
