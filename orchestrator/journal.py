@@ -124,7 +124,9 @@ _PLAIN_FIELDS = frozenset({"state", "who", "outcome", "stage", "severity", "code
 
 
 def _event(r: Redactor, name: str, fields: Mapping[str, Any], origin: str) -> Line:
-    shown = {k: r.secret(v) if k in _PLAIN_FIELDS else r.personal(v) for k, v in fields.items()}
+    # Fields of our own events hold what the config's author put there: a caller's words, perhaps.
+    plain = frozenset() if name.startswith("custom.") else _PLAIN_FIELDS
+    shown = {k: r.secret(v) if k in plain else r.personal(v) for k, v in fields.items()}
     return {"event": name, **shown, **({"from": origin} if origin else {})}
 
 
@@ -335,7 +337,7 @@ class DirectorySink:
 
     def __init__(self, directory: Path, *, keep_days: float | None = None) -> None:
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise EnvironmentFailure(f"cannot make the journal directory: {error}") from error
         self.directory = directory

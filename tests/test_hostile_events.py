@@ -43,9 +43,9 @@ MOST = 65_536
 FACTS = ("user_number", "agent_id", "session_id", "instructions", "data")
 
 
-def plan_for(event: str, read: str) -> Plan:
-    """Use a value in every way in which a config can use one without an outside system."""
-    return make_plan(f"""
+def text_for(event: str, read: str) -> str:
+    """A config that uses a value in every way that needs no outside system."""
+    return f"""
 session:
   {event}:
     - name: set
@@ -73,7 +73,11 @@ session:
       do: [{{set: {{reached: true}}}}]
   custom.echo:
     - set: {{echoed: "{{{{ event.value }}}}"}}
-""")  # fmt: skip
+"""  # fmt: skip
+
+
+def plan_for(event: str, read: str) -> Plan:
+    return make_plan(text_for(event, read))
 
 
 PLANS = {
