@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from orchestrator.config import Config, LimitConfig
 from orchestrator.document import YamlMap
 from orchestrator.durations import format_duration
 from orchestrator.limits import MOST, Rate
-from orchestrator.registry import Registry
+from orchestrator.registry import ActionType, Registry
 from orchestrator.validation.findings import Findings, related
 from orchestrator.validation.reader import Reader
 
@@ -34,7 +34,9 @@ def read_limits(
     node = reader.mapping(root, "limits") if "limits" in root else None
     if node is None:
         return before
-    kinds = sorted({action.cls.limited.kind for action in registry if action.cls.limited})
+    kinds = _kinds(registry.at_hand())
+    if any(kind not in kinds for kind in node):
+        kinds = _kinds(registry)
     found = dict(before)
     for kind in node:
         if kind in kinds:
@@ -42,6 +44,10 @@ def read_limits(
         elif not accepts_unknown:
             reader.unknown_key(node, kind, kinds, "`limits`")
     return found
+
+
+def _kinds(actions: Iterable[ActionType]) -> list[str]:
+    return sorted({action.cls.limited.kind for action in actions if action.cls.limited})
 
 
 def _read_limit(reader: Reader, root: YamlMap, kind: str, before: LimitConfig) -> LimitConfig:
