@@ -1,94 +1,29 @@
-"""Secrets are planted wherever a secret may be, and every output is searched for them."""
+"""Secrets are planted wherever a secret may be, and every command's output is searched for them."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import subprocess
-import sys
 import traceback
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from orchestrator import AgentRunner, Orchestrator
-from orchestrator.callscript import parse_script
 from orchestrator.compiler import compile_config
 from orchestrator.errors import OrchestratorError
-from orchestrator.memory import Memory
-from orchestrator.outboxes.choice import Choice
-from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from orchestrator.validation import load_config
 from orchestrator.written import written
-from tests.canaries import NEEDLES, VARIABLES, canary, leaks, leaks_in
-from tests.cli import ROOT
-from tests.engines import NatsServer
-from tests.servers import Reply, Server
-
-CONFIG = """
-version: 1
-name: canary
-plugins: [tests.secretive]
-vars: {api_token: "${VARS_TOKEN}"}
-connections:
-  good:
-    kind: http
-    base_url: "${SERVER}/good"
-    auth: {bearer: "${BEARER_TOKEN}"}
-    signing_secret: ["${SIGN_ONE}", "${SIGN_TWO}"]
-    headers: {x-fixed: "${FIXED_KEY}"}
-  basic: {kind: http, base_url: "${SERVER}/basic", auth: {basic: {user: shop, password: "${BASIC_PASSWORD}"}}}
-  nobody: {kind: http, base_url: "http://127.0.0.1:1", auth: {header: {name: X-Key, value: "${HEADER_KEY}"}}}
-  crm: {kind: sql, url: "postgresql://shop:${DB_PASSWORD}@127.0.0.1:1/crm"}
-  orders: {kind: sql, url: "${ORDERS_URL}"}
-defaults: {timeout: 1500ms}
-session:
-  user_turn:
-    - http: {connection: good, path: /ask}
-      save: answer
-    - http: {connection: basic, path: /ask}
-    - http: {connection: nobody, path: /ask}
-    - http: {connection: good, path: "/in/${PATH_TOKEN}", headers: {x-own: "{{ vars.api_token }}"}, query: {key: "${STEP_TOKEN}"}}  # hooks: ignore[HK501]
-    - http: {connection: good, path: /slow, headers: {x-own: "${STEP_TOKEN}"}}
-      timeout: 100ms
-    - webhook:
-        connection: good
-        path: "/hook/${PATH_TOKEN}"  # hooks: ignore[HK501]
-        headers: {x-own: "${STEP_TOKEN}"}
-        json: {said: "{{ event.text }}", key: "${BODY_SECRET}"}  # hooks: ignore[HK501]
-    - webhook: {connection: nobody, path: /hook, headers: {x-own: "${STEP_TOKEN}"}, body: "key=${BODY_SECRET}"}  # hooks: ignore[HK501]
-    - webhook: {connection: basic, path: /hook, json: {key: "${BODY_SECRET}"}, query: {key: "${STEP_TOKEN}"}}  # hooks: ignore[HK501]
-    - webhook: {url: "${SERVER}/open/${PATH_TOKEN}", delivery: direct}  # hooks: ignore[HK501]
-    - crm_lookup: {connection: crm, table: customers, match: {phone: "x"}}
-    - crm_lookup: {connection: orders, table: customers, match: {phone: "x"}}
-    - crm_write: {connection: crm, table: customers, match: {phone: "x"}, values: {a: 1}}
-    - call_pager: {key: "${PAGER_KEY}", fails: raise}
-    - call_pager: {key: "${PAGER_KEY}", fails: fail}
-    - call_pager: {key: "${PAGER_KEY}", fails: never}
-      save: page
-    - python: "tests.secretive:leak"
-    - python: "tests.secretive:leak_in_thread"
-    - place_call: {number: "+442079460123", connection: nobody}
-    - end_call: over
-    - log: {message: "over", level: debug, fields: {answer: "{{ data.answer | default('none') }}", page: "{{ data.page | default('none') }}"}}
-"""
-CALL = """{"call": {"id": "c1", "user_number": "+15550100"}}
-{"t": 0.01, "event": "user_turn", "text": "hello"}
-{"t": 0.02, "event": "agent_turn", "text": "hi"}
-"""
-TEST = """
-config: canary.yaml
-tests:
-  - name: passes
-    events: [{t: 1, user_turn: hello}]
-    expect: []
-  - name: fails
-    given: {good: {status: 200, body: x}}
-    events: [{t: 1, user_turn: hello}]
-    expect: [{say: never}]
-"""
+from tests.canaries import (
+    NEEDLES,
+    VARIABLES,
+    canary,
+    command,
+    environment,
+    leaks,
+    leaks_in,
+    project,
+    replies,
+)
+from tests.servers import Server
 
 
 def test_the_search_finds_every_form() -> None:
@@ -104,28 +39,7 @@ def test_the_search_finds_every_form() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A project with the config, a call and a call test."""
-    (tmp_path / "canary.yaml").write_text(CONFIG)
-    (tmp_path / "canary.calltest.yaml").write_text(TEST)
-    (tmp_path / "call.jsonl").write_text(CALL)
-    return tmp_path
-
-
-def environment(folder: Path, url: str, **more: str) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ORCHESTRATOR_")}
-    return {
-        **inherited, **VARIABLES, "SERVER": url, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"),
-        "ORCHESTRATOR_LOG_LEVEL": "debug", **more,
-    }  # fmt: skip
-
-
-def command(folder: Path, env: dict[str, str], *args: str, text: str = "") -> tuple[int, str]:
-    """Run a command as a user does; what it printed. A traceback is a failure in any case."""
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator", *args], cwd=folder, env=env, input=text, text=True,
-        capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout + done.stderr
+    return project(tmp_path)
 
 
 STATIC = [
@@ -166,17 +80,6 @@ def test_no_command_shows_a_secret(folder: Path) -> None:
             found += leaks(" ".join(args), output)
     assert (folder / "junit.html").is_file()
     assert found + leaks_in(folder) == []
-
-
-def replies() -> list[Reply]:
-    """A receiver of every mood: success, failures, redirects, resets, garbage."""
-    location = {"Location": "https://elsewhere.example/"}
-    moods = [
-        Reply(200, {"ok": True}), Reply(500, "broken"), Reply(302, "", location), Reply(is_reset=True),
-        Reply(429, "", {"Retry-After": "1"}), Reply(400, "bad"), Reply(200, b"\xff\x00", {"Content-Type": "application/json"}),
-        Reply(410), Reply(200, "slow", delay=0.3),
-    ]  # fmt: skip
-    return moods * 20
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -223,120 +126,6 @@ def _each_delivery(folder: Path, env: dict[str, str], listed: str) -> list[str]:
             _, output = command(folder, env, "deliveries", "show", number, "--format", form)
             found += leaks(f"deliveries show {form}", output)
     return found
-
-
-# --- inside of the process: tracebacks, representations, every logger, engines
-
-
-@pytest.fixture
-def every_log() -> Iterator[Callable[[], str]]:
-    """What all loggers of the process say, other packages' too, with tracebacks."""
-    import io
-
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(name)s %(levelname)s %(message)s"))
-    root, level = logging.getLogger(), logging.getLogger().level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield stream.getvalue
-    root.removeHandler(handler)
-    root.setLevel(level)
-
-
-def carry(app: Orchestrator) -> None:
-    async def main() -> None:
-        runner = AgentRunner()
-        app.attach(runner)
-        await runner.handle(ScriptBridge(parse_script(CALL.strip(), "t"), PlayOptions(linger=6)))
-        await asyncio.sleep(0.3)
-        await app.aclose()
-
-    asyncio.run(main())
-
-
-def test_no_logger_shows_a_secret(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, every_log: Callable[[], str]
-) -> None:
-    """Also those of the packages that we use, in a program that logs everything there is."""
-
-    async def serve() -> None:
-        async with Server(*replies()) as server:
-            variables = {**VARIABLES, "SERVER": server.url}
-            memory = Memory(folder / "memory.db")
-            app = Orchestrator.from_file(
-                folder / "canary.yaml", variables=variables, journals=folder / "journals",
-                outbox=folder / "outbox.db", memory=memory,
-            )  # fmt: skip
-            await asyncio.to_thread(carry, app)
-
-    asyncio.run(serve())
-    said = every_log()
-    assert said.count("a step raised") == 3
-    assert leaks("log", said) + leaks_in(folder) == []
-
-
-def test_no_stream_of_nats_holds_a_secret(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory, every_log: Callable[[], str]
-) -> None:
-    """What waits on the server's disk; and the server's own URL, which has a password here."""
-    data = tmp_path_factory.mktemp("nats")
-    with NatsServer(data) as nats:
-        url = nats.url.replace(
-            "nats://", f"nats://user:{canary(20).replace('/', '').replace('+', '')[:14]}@"
-        )
-        app = Orchestrator.from_file(
-            folder / "canary.yaml",
-            variables={**VARIABLES, "SERVER": "http://127.0.0.1:1"},
-            outbox=url,
-        )
-        carry(app)
-        held = b"".join(file.read_bytes() for file in data.rglob("*") if file.is_file())
-        assert b"canary" in held
-        assert leaks_in(data) == []
-        _, output = command(
-            folder,
-            environment(folder, "http://127.0.0.1:1", ORCHESTRATOR_OUTBOX=url),
-            "deliver",
-            "canary.yaml",
-            "--once",
-        )
-        assert leaks("deliver", output) == []
-    code, output = command(
-        folder,
-        environment(folder, "http://127.0.0.1:1", ORCHESTRATOR_OUTBOX=url),
-        "deliveries",
-        "list",
-    )
-    assert code == 3
-    assert leaks("deliveries list", output) + leaks("log", every_log()) == []
-
-
-def test_no_representation_shows_a_secret(folder: Path) -> None:
-    """Of whatever a debugger, a log line or an error tracker may print."""
-    config = load_config(folder / "canary.yaml")
-    variables = {**VARIABLES, "SERVER": "http://127.0.0.1:1"}
-    plan = compile_config(config, variables)
-    choice = Choice("nats://user:cnry-secret-30@127.0.0.1:1", {})
-
-    async def main() -> list[object]:
-        app = Orchestrator(config, variables=variables, outbox="memory:")
-        services = app.services()
-        opened = [services.connection(name) for name in config.connections]
-        bodies = [
-            step.body for handlers in plan.handlers.values() for h in handlers for step in h.steps
-        ]
-        steps = [getattr(body, name, None) for body in bodies for name in ("constant", "make")]
-        nats = choice.open_plain()
-        seen = [app, plan, config, services, *opened, *bodies, *steps, choice, nats, getattr(nats, "_link", None),
-                getattr(getattr(nats, "_link", None), "target", None), app.outbox(), services._secrecy]  # fmt: skip
-        seen += [vars(c).get("_engine") for c in opened] + [vars(c).get("auth") for c in opened]
-        text = [repr(x) + str(x) for x in seen]
-        await app.aclose()
-        return text  # type: ignore[return-value]
-
-    texts = asyncio.run(main())
-    assert [leak for text in texts for leak in leaks("repr", str(text))] == []
 
 
 WRONG = [
