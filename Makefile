@@ -12,7 +12,7 @@ RECORDED_CALLS ?= $(wildcard ../shared/calls)
 export RECORDED_CALLS
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help setup test test-runtimes conformance check unit faults bench demo schema editors clean
+.PHONY: help setup test test-runtimes test-lowest audit conformance check unit faults bench demo schema editors clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,24 @@ $(RUNTIMES)/.ready: pyproject.toml
 	$(RUNTIMES)/bin/python -m pip install --quiet --editable ".[unpod]" --group dev
 	$(RUNTIMES)/bin/python -m pip install --quiet --ignore-requires-python unpod==0.5.0 "websockets>=14"
 	@touch $@
+
+test-lowest: ## the tests with the lowest versions that pyproject.toml allows, in .venv-lowest
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-lowest/bin/python tests/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt \
+	  --editable ".[nats,openai,postgres,unpod]" --group dev
+	.venv-lowest/bin/python -m pytest -q --ignore tests/faults
+
+# What cannot be looked up is a failure: a package that nobody asked about is not clean.
+audit: ## known holes in what an installation with all extras gets; asks a service on the net
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	test -x .venv-audit/app/bin/python || $(PYTHON) -m venv .venv-audit/app
+	.venv-audit/bin/python -m pip install --quiet pip-audit
+	.venv-audit/app/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-audit/app/bin/python -m pip install --quiet ".[nats,openai,postgres,unpod]"
+	.venv-audit/app/bin/python -m pip freeze --exclude hook-orchestrator > .venv-audit/found.txt
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement .venv-audit/found.txt
 
 faults: $(READY) ## kill, starve and deceive the delivery, in full: minutes; `make unit` has a short form
 	FAULTS=full $(BIN)/python -m pytest -q tests/faults

@@ -15,7 +15,9 @@ from orchestrator.action import (
     Fault,
     Filled,
     Form,
+    Limit,
     Options,
+    Rate,
     Shape,
     Trusted,
     record,
@@ -66,6 +68,7 @@ class EscalateTransfer(Action):
 
     main: ClassVar[str] = "queue"
     output: ClassVar[Shape] = record({"target": TEXT, "mode": TEXT})
+    limited: ClassVar[Limit | None] = Limit("transfers", per_call=5, all_calls=Rate(300, 60))
     in_journal: ClassVar[bool] = False
 
     @classmethod

@@ -12,7 +12,9 @@ from orchestrator.action import (
     Destination,
     Duration,
     Filled,
+    Limit,
     Path,
+    Rate,
     Shape,
     Trusted,
     json_bytes,
@@ -52,6 +54,7 @@ class PlaceCall(Action):
 
     output: ClassVar[Shape] = record({"id": maybe(TEXT), "status": maybe(TEXT)})
     taint: ClassVar[str] = "remote"
+    limited: ClassVar[Limit | None] = Limit("outbound_calls", per_call=3, all_calls=Rate(60, 3600))
     connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
 
     async def run(self, ctx: ActionContext) -> dict[str, str | None]:

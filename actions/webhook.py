@@ -16,6 +16,7 @@ from orchestrator.action import (
     ConnectionName,
     Delivery,
     Fault,
+    Limit,
     Path,
     Shape,
     Url,
@@ -76,6 +77,7 @@ class Webhook(Action):
 
     main: ClassVar[str] = "url"
     taint: ClassVar[str] = "remote"
+    limited: ClassVar[Limit | None] = Limit("webhooks", per_call=500)
     connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
 
     @classmethod

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from orchestrator.encoding import encode_query, json_bytes
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent
+from orchestrator.limits import Limit, Rate
 from orchestrator.shapes import (
     ANY,
     BOOL,
@@ -67,12 +68,14 @@ __all__ = [
     "Filled",
     "Form",
     "LadderOptions",
+    "Limit",
     "LineGone",
     "MemoryLike",
     "NotSent",
     "Options",
     "Path",
     "PythonName",
+    "Rate",
     "Secret",
     "Shape",
     "Steps",
@@ -188,6 +191,8 @@ class Action:
         waits: whether the caller may hear the time that `run` takes.
         in_background: whether steps run off the call's path unless told otherwise.
         taint: where text in the output comes from (`"remote"` for outside systems).
+        limited: how often steps of its kind may run when the config does not say; they are counted
+            before `run`, retries not again.
         in_journal: whether the journal keeps the options of each run; not for what shows there
             by itself, as commands and timers do.
 
@@ -201,6 +206,7 @@ class Action:
     waits: ClassVar[bool] = True
     in_background: ClassVar[bool] = False
     taint: ClassVar[str] = ""
+    limited: ClassVar[Limit | None] = None
     in_journal: ClassVar[bool] = True
 
     def __init__(self, **options: Any) -> None:
@@ -316,12 +322,15 @@ class MemoryLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a secret was taken out of a delivery: the part, the offset there, and the variable."""
+    """Where a secret was taken out of a delivery: the part, the offset there, and the variable.
+
+    `form` says how it was written there; see `orchestrator.written`.
+    """
 
     part: str
     offset: int
     variable: str
-    is_quoted: bool = False
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)

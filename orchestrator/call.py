@@ -18,6 +18,7 @@ from orchestrator.commands import command_fields, send_command
 from orchestrator.errors import ActionFailed, LineGone
 from orchestrator.facts import CallFacts
 from orchestrator.journal import Journal, Redactor
+from orchestrator.limits import Limit
 from orchestrator.owned import Tasks, Timers
 from orchestrator.plan import Handler, Plan, Step
 from orchestrator.runtime import (
@@ -105,6 +106,7 @@ class Call:
         self.random = random.Random(facts.id)  # noqa: S311 - which of several texts to say
         self.runs: dict[str, int] = {}
         self.last_run: dict[str, float] = {}
+        self.taken: Counter[str] = Counter()
         self.is_over = False
         self.emit: Callable[[str, dict[str, Any]], None] = _no_events
         self._tasks = Tasks(self.clock, self._task_failed)
@@ -156,6 +158,20 @@ class Call:
         """Count one more run of a hook or step; its number, from 1."""
         number = self.runs[key] = self.runs.get(key, 0) + 1
         return number
+
+    async def take(self, limit: Limit) -> None:
+        """Count one more run of a step of a limited kind, before it does anything.
+
+        Raises:
+            LimitReached: it may not run, by the limit for this call or by that for all.
+        """
+        kind, rate = limit.kind, limit.all_calls
+        if limit.per_call is not None and self.taken[kind] >= limit.per_call:
+            raise limit.reached("per_call")
+        self.taken[kind] += 1  # at once: steps side by side must not both take the last place
+        if rate is not None and not await self.services.take(kind, rate):
+            self.taken[kind] -= 1
+            raise limit.reached("all_calls")
 
     def may_run(self, handler: Handler) -> str:
         """Why a hook may not run now by its own limits; empty when it may."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
 from orchestrator.action import Action, Condition, Options, Steps
 from orchestrator.config import Condition as When
@@ -126,8 +128,16 @@ class _Compiler:
         try:
             return convert(option, raw)
         except ActionFailed as error:
-            self._problem("HK602", str(error), value)
+            self._problem("HK602", self._told(str(error), value, option.name), value)
             return None
+
+    def _told(self, message: str, value: Value | None, option: str) -> str:
+        """What is wrong with a value, unless that would tell a secret, or a part of one."""
+        refs = value.env_refs() if value is not None else ()
+        names = [ref.name for _, ref in refs if ref.name in self.env.secret_names]
+        if not names:
+            return message
+        return f"`{option}`: what {', '.join(names)} holds does not fit; it is not shown here"
 
     def _read(self, value: Value) -> Read:
         compiled = self._compile(value)
@@ -160,7 +170,8 @@ class _Compiler:
         for fault in connection.type.cls(**given).faults(self.config.allow):
             value = connection.options.get(fault.option)
             place = value.place if value is not None else connection.place
-            message = f"connection `{connection.name}`: {fault.message}"
+            told = self._told(fault.message, value, fault.option)
+            message = f"connection `{connection.name}`: {told}"
             self.problems.append(
                 place.document.problem(fault.code, message, place.value_position, help=fault.help)
             )
@@ -295,6 +306,7 @@ class _Compiler:
             make=_maker(kind.cls, fixed, tuple(rendered)),
             connection=str(connection.raw) if connection else None,
             has_fixed_destination=_has_fixed_destination(step),
+            limit=self.config.limit_of(kind),
         )
 
     def _compile_option(self, value: Value, option: Option) -> Constant | Read:
@@ -321,6 +333,7 @@ class _Compiler:
         )
 
 
+_IN_URL = re.compile(r"[a-z+0-9]+://[^/\s:@]*:(.+)@")
 #: Seconds for a background step that does not say.
 BACKGROUND_LIMIT = 30.0
 _DURATION = Option("wait", "duration")
@@ -397,12 +410,18 @@ def _secrets(given: Mapping[str, Any], table: Mapping[str, Option]) -> set[str]:
     for name, option in table.items():
         value = given.get(field_name(name))
         if option.accepts("secret") and isinstance(value, str) and value:
-            found.add(value)
+            found |= {value, *_passwords(value)}
         elif isinstance(value, list) and option.accepts_item("secret"):
             found.update(v for v in value if v)
         elif isinstance(value, Options):
             found |= _secrets(vars(value), option.fields)
     return found
+
+
+def _passwords(text: str) -> set[str]:
+    """The password in a URL, as it is written and as it is meant: errors may show it alone."""
+    match = _IN_URL.match(text)
+    return {match[1], unquote(match[1])} if match else set()
 
 
 def _has_fixed_destination(step: StepConfig) -> bool:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from orchestrator.events import Scope
+from orchestrator.limits import Limit, Rate
 from orchestrator.registry import ActionType, ConnectionType, Registry
 from orchestrator.templates import Template
 from orchestrator.values import Place, Value
@@ -24,6 +25,7 @@ __all__ = [
     "Defaults",
     "ErrorPolicy",
     "HookConfig",
+    "LimitConfig",
     "Retry",
     "StepConfig",
     "StepKind",
@@ -166,6 +168,15 @@ class Allow:
     hosts: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class LimitConfig:
+    """What `limits` says of one kind; None where it says nothing."""
+
+    per_call: int | None = None
+    all_calls: Rate | None = None
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Config:
     """A whole config, its included files merged in the order written."""
@@ -179,6 +190,7 @@ class Config:
     connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
     defaults: Defaults = field(default_factory=Defaults)
     allow: Allow = field(default_factory=Allow)
+    limits: Mapping[str, LimitConfig] = field(default_factory=dict)
     privacy: Literal["open", "redact"] = "open"
     chains: Mapping[str, ChainConfig] = field(default_factory=dict)
     hooks: tuple[HookConfig, ...] = ()
@@ -188,6 +200,20 @@ class Config:
     def steps(self) -> tuple[StepConfig, ...]:
         """All steps of all hooks and chains."""
         return self._steps
+
+    def limit_of(self, action: ActionType) -> Limit | None:
+        """How often steps of an action may run, by this config or by the action's own word."""
+        usual = action.cls.limited
+        if usual is None:
+            return None
+        written = self.limits.get(usual.kind, LimitConfig())
+        own = tuple((name, str(place.key_position)) for name, place in written.places.items())
+        return Limit(
+            usual.kind,
+            usual.per_call if written.per_call is None else written.per_call,
+            written.all_calls or usual.all_calls,
+            own,
+        )
 
     @cached_property
     def _steps(self) -> tuple[StepConfig, ...]:

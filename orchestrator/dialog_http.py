@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from orchestrator.errors import ActionFailed, EnvironmentFailure
+from orchestrator.quiet import unlogged
 
 if TYPE_CHECKING:
     import httpx
@@ -38,7 +40,10 @@ class _Client:
             import httpx
 
             self._client = httpx.AsyncClient(
-                headers=self._headers, timeout=self._timeout, follow_redirects=False
+                headers=self._headers,
+                timeout=self._timeout,
+                follow_redirects=False,
+                event_hooks={"request": [unlogged]},
             )
         return self._client
 
@@ -112,7 +117,9 @@ def _text_of(answer: httpx.Response) -> str:
 
 def _unreachable(url: str, error: Exception) -> ActionFailed:
     reason = str(error) or type(error).__name__
-    return ActionFailed(f"the dialog endpoint {url} cannot be asked: {reason}", retryable=True)
+    parts = urlsplit(url)  # a password or a key in it is nobody's business
+    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return ActionFailed(f"the dialog endpoint {where} cannot be asked: {reason}", retryable=True)
 
 
 class OpenAIDialog:

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["format_duration", "parse_duration"]
 
-_FORM = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)")
+_FORM = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -12,6 +12,7 @@
     ├── ActionFailed            an action could not do its work (its step fails, the call goes on)
     │   ├── CommandRefused      the runtime took a command and said no
     │   ├── StoreFailed         the outbox could not keep a delivery
+    │   ├── LimitReached        it was done as often as the config's `limits` allow
     │   ├── LineGone            the call is over, nothing can be said or done on it
     │   ├── TemplateFailed      a template read something that is not there
     │   └── NotSent             virtual time: nothing leaves the machine (its step counts as done)
@@ -31,6 +32,7 @@ __all__ = [
     "EnvironmentFailure",
     "Fix",
     "InternalError",
+    "LimitReached",
     "LineGone",
     "NotSent",
     "NotSupported",
@@ -159,6 +161,10 @@ class LineGone(ActionFailed):
 
 class StoreFailed(ActionFailed):
     """What keeps deliveries (a file, a server) cannot be used; says why."""
+
+
+class LimitReached(ActionFailed):
+    """A step would do something more often than the limits of the config allow."""
 
 
 class TemplateFailed(ActionFailed):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.written import written
 
 __all__ = [
     "ACT",
@@ -57,7 +58,8 @@ class Redactor:
         self.is_private = is_private
         self.hides_digits = False
         self._names = names
-        kept = sorted((s for s in secrets if s), key=len, reverse=True)
+        forms = {form for secret in secrets if secret for form in written(secret).values()}
+        kept = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
 
     def without_masks(self) -> Redactor:
@@ -122,7 +124,9 @@ _PLAIN_FIELDS = frozenset({"state", "who", "outcome", "stage", "severity", "code
 
 
 def _event(r: Redactor, name: str, fields: Mapping[str, Any], origin: str) -> Line:
-    shown = {k: r.secret(v) if k in _PLAIN_FIELDS else r.personal(v) for k, v in fields.items()}
+    # Fields of our own events hold what the config's author put there: a caller's words, perhaps.
+    plain = frozenset() if name.startswith("custom.") else _PLAIN_FIELDS
+    shown = {k: r.secret(v) if k in plain else r.personal(v) for k, v in fields.items()}
     return {"event": name, **shown, **({"from": origin} if origin else {})}
 
 
@@ -333,7 +337,7 @@ class DirectorySink:
 
     def __init__(self, directory: Path, *, keep_days: float | None = None) -> None:
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise EnvironmentFailure(f"cannot make the journal directory: {error}") from error
         self.directory = directory

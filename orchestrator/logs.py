@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from orchestrator.errors import UserError
 
-__all__ = ["JsonFormatter", "set_up_logging"]
+__all__ = ["JsonFormatter", "logging_set_up", "set_up_logging"]
 
 _LEVELS = ("debug", "info", "warning", "error")
 #: Attributes that `extra` adds and that go into a line; others are Python's own.
@@ -53,12 +54,12 @@ class _TextFormatter(logging.Formatter):
         tail = "".join(f" {name}={_short(value)}" for name, value in fields.items())
         if record.exc_info and record.exc_info[1] is not None:
             tail += f" error={type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-        return f"{clock} {record.levelname.lower():7} {_one_line(record.getMessage())}{tail}"
+        return f"{clock} {record.levelname.lower():7} {_one_line(record.getMessage() + tail)}"
 
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return _one_line(text if len(text) <= 300 else f"{text[:300]}…")
+    return text if len(text) <= 300 else f"{text[:300]}…"
 
 
 def _one_line(text: str) -> str:
@@ -84,3 +85,20 @@ def set_up_logging(variables: Mapping[str, str], stream: TextIO) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+
+
+@contextmanager
+def logging_set_up(variables: Mapping[str, str], stream: TextIO) -> Iterator[None]:
+    """`set_up_logging` for as long as a command runs.
+
+    Raises:
+        UserError: as there.
+    """
+    logger = logging.getLogger("orchestrator")
+    before = logger.handlers[:], logger.level, logger.propagate
+    set_up_logging(variables, stream)
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.propagate = before[0], before[2]
+        logger.setLevel(before[1])

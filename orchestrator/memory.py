@@ -2,23 +2,28 @@
 
 Conditions read it while a caller waits, so reads never touch the disk. Writes go to the file in a
 thread of its own, in batches; a disk that fails is counted and never reaches a call.
+
+Limits over all calls are counted in the file itself, so that processes which share it count
+together. One that cannot ask the file in time counts alone until the file is back: no call is
+lost, and none runs without a limit.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-import queue
-import sqlite3
-import threading
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from orchestrator.durations import parse_duration
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.limits import MOST, Rate
+from orchestrator.memoryfile import MemoryFile, Write
 
 __all__ = ["MAX_KEYS", "Memory"]
 
@@ -26,13 +31,22 @@ __all__ = ["MAX_KEYS", "Memory"]
 MAX_KEYS = 100_000
 #: Times of one key kept for `count`.
 MAX_TIMES = 10_000
-#: Seconds that a count can look back: older times are dropped from the file.
-LONGEST = 30 * 86_400.0
+#: Seconds that a step waits for the file to say whether it may run.
+PATIENCE = 0.25
+#: Seconds for which a file that did not answer is left alone.
+PAUSE = 5.0
+#: Seconds in the future beyond which a time was written before the clock was set back.
+SKEW = 60.0
 
-_TABLES = """
-create table if not exists entries (key text primary key, value text not null, expires real);
-create table if not exists times (key text not null, at real not null);
-create index if not exists times_by_key on times (key, at);
+#: What a key begins with that the file has as JSON.
+_MARK = "\x00"
+
+_log = logging.getLogger("orchestrator.memory")
+
+#: One statement, so that two processes cannot both take the last place.
+_TAKE = """
+insert into taken select :key, :now where :count >
+    (select count(*) from taken where key = :key and at > :since and at <= :latest)
 """
 
 
@@ -47,7 +61,9 @@ class Memory:
         self.failures = 0
         self._entries: dict[str, tuple[Any, float | None]] = {}
         self._times: dict[str, deque[float]] = {}
-        self._writer = _Writer(path, self._failed) if path is not None else None
+        self._taken: dict[str, deque[float]] = {}
+        self._away_until = 0.0
+        self._writer = MemoryFile(path, self._failed) if path is not None else None
         if self._writer is not None:
             self._load(self._writer.rows())
 
@@ -58,9 +74,10 @@ class Memory:
         entries, times = rows
         for key, value, expires in entries:
             with contextlib.suppress(ValueError):  # a row that others damaged
-                self._entries[key] = (json.loads(value), expires)
+                self._entries[_unpacked(key)] = (json.loads(value), expires)
         for key, at in times:
-            self._times.setdefault(key, deque(maxlen=MAX_TIMES)).append(at)
+            with contextlib.suppress(ValueError):
+                self._times.setdefault(_unpacked(key), deque(maxlen=MAX_TIMES)).append(at)
 
     def get(self, key: str) -> Any:
         """The value, or None when it was never set or has expired."""
@@ -81,7 +98,7 @@ class Memory:
 
     def remember(self, key: str, value: Any = True, *, lifetime: float | None = None) -> None:
         """Set a value, for `lifetime` seconds or for ever, and count it."""
-        now = self.wall()
+        now, row = self.wall(), _packed(key)
         expires = now + lifetime if lifetime is not None else None
         self._entries.pop(key, None)
         self._entries[key] = (value, expires)
@@ -89,21 +106,73 @@ class Memory:
         if len(self._entries) > MAX_KEYS:
             self.forget(next(iter(self._entries)))
         self._write(
-            "insert or replace into entries values (?, ?, ?)", key, json.dumps(value), expires
+            "insert or replace into entries values (?, ?, ?)",
+            _packed(key),
+            json.dumps(value),
+            expires,
         )
-        self._write("insert into times values (?, ?)", key, now)
+        self._write("insert into times values (?, ?)", row, now)
 
     def forget(self, key: str) -> bool:
         """Drop a key and its counts; whether it was there."""
         was_there = self._entries.pop(key, None) is not None
         self._times.pop(key, None)
-        self._write("delete from entries where key = ?", key)
-        self._write("delete from times where key = ?", key)
+        self._write("delete from entries where key = ?", _packed(key))
+        self._write("delete from times where key = ?", _packed(key))
         return was_there
+
+    async def take(self, key: str, rate: Rate) -> bool:
+        """Take one of the places of a rate, if one is left, over all processes of the file."""
+        now = self.wall()
+        if self._writer is None or time.monotonic() < self._away_until:
+            return self.take_here(key, rate)
+        if not self._is_free(key, rate, now):
+            return False
+        has_taken = await self._ask(key, rate, now)
+        if has_taken is None:
+            self._away_until = time.monotonic() + PAUSE
+            _log.warning("the memory file does not answer: limits are counted by each process")
+            return self.take_here(key, rate)
+        if has_taken:
+            self._taken[key].append(now)
+        return has_taken
+
+    def take_here(self, key: str, rate: Rate) -> bool:
+        """The same, without asking other processes."""
+        now = self.wall()
+        is_free = self._is_free(key, rate, now)
+        if is_free:
+            self._taken[key].append(now)
+        return is_free
+
+    def _is_free(self, key: str, rate: Rate, now: float) -> bool:
+        """Whether this process by itself has a place left."""
+        taken = self._taken.setdefault(key, deque(maxlen=MOST))
+        while taken and taken[0] <= now - rate.within:
+            taken.popleft()
+        while taken and taken[-1] > now + SKEW:
+            taken.pop()
+        return len(taken) < rate.count
+
+    async def _ask(self, key: str, rate: Rate, now: float) -> bool | None:
+        """Whether the file had a place left; None when it does not answer."""
+        assert self._writer is not None  # noqa: S101 - `take` looked
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bool | None] = loop.create_future()
+        since, row = now - rate.within, _packed(key)
+        self._write("delete from taken where key = ? and at <= ?", row, since)
+        values = {
+            "key": row, "now": now, "since": since, "latest": now + SKEW, "count": rate.count
+        }  # fmt: skip
+        self._writer.put(Write(_TAKE, values, partial(_answer, loop, answer)))
+        try:
+            return await asyncio.wait_for(answer, PATIENCE)
+        except TimeoutError:
+            return None
 
     def _write(self, statement: str, *values: Any) -> None:
         if self._writer is not None:
-            self._writer.put((statement, values))
+            self._writer.put(Write(statement, values))
 
     def close(self) -> None:
         """Write out what is queued and close the file."""
@@ -111,54 +180,27 @@ class Memory:
             self._writer.close()
 
 
-class _Writer:
-    """One thread that owns the database file and commits in batches."""
+def _packed(key: str) -> str:
+    """A key as the file has it: one with half of a surrogate pair is no text to SQLite."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return _MARK + json.dumps(key)
+    return _MARK + json.dumps(key) if key.startswith(_MARK) else key
 
-    def __init__(self, path: Path, failed: Callable[[], None]) -> None:
-        self._failed = failed
-        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
-            self._database.execute("pragma journal_mode = wal")
-            self._database.executescript(_TABLES)
-        except (OSError, sqlite3.Error) as error:
-            raise EnvironmentFailure(f"cannot open the memory file {path}: {error}") from error
-        self._thread = threading.Thread(target=self._work, name="memory", daemon=True)
 
-    def rows(self) -> tuple[list[Any], list[Any]]:
-        """What the file holds; then the thread takes over."""
-        now = time.time()
-        try:
-            with self._database as database:
-                database.execute("delete from entries where expires < ?", (now,))
-                database.execute("delete from times where at < ?", (now - LONGEST,))
-                entries = database.execute("select key, value, expires from entries").fetchall()
-                times = database.execute("select key, at from times order by at").fetchall()
-        except sqlite3.Error as error:
-            raise EnvironmentFailure(f"cannot read the memory file: {error}") from error
-        self._thread.start()
-        return entries, times
+def _unpacked(key: str) -> str:
+    return str(json.loads(key.removeprefix(_MARK))) if key.startswith(_MARK) else key
 
-    def put(self, write: tuple[str, tuple[Any, ...]]) -> None:
-        self._queue.put(write)
 
-    def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        self._database.close()
+def _answer(
+    loop: asyncio.AbstractEventLoop, answer: asyncio.Future[bool | None], rows: int | None
+) -> None:
+    """Say in the loop, from the writer's thread, whether a row was written; None for a failure."""
 
-    def _work(self) -> None:
-        is_open = True
-        while is_open:
-            batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
-            is_open = None not in batch
-            try:
-                with self._database as database:
-                    for write in batch:
-                        if write is not None:
-                            database.execute(*write)
-            except sqlite3.Error:
-                self._failed()
+    def tell() -> None:
+        if not answer.done():
+            answer.set_result(None if rows is None else rows > 0)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(tell)

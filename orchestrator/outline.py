@@ -32,12 +32,29 @@ def outline(config: Config, target: str | None = None) -> dict[str, Any]:
         "files": list(config.files),
         "events": [_event(config, waits, pair) for pair in worst_case(config)],
         "chains": {c.name: list(_steps(waits, c.steps)) for c in config.chains.values()},
+        "limits": _limits(config),
         "needs": {need: sorted(set(places)) for need, places in sorted(needs.items())},
     }
     if target is not None:
         document["target"] = target
         document["missing"] = sorted(set(needs) - TARGETS[target])
     return document
+
+
+def _limits(config: Config) -> dict[str, Any]:
+    """How often steps may run, for the kinds that the config's steps have."""
+    found: dict[str, Any] = {}
+    for step in config.steps():
+        limit = config.limit_of(step.action) if step.action is not None else None
+        if limit is not None:
+            rate = limit.all_calls
+            found[limit.kind] = {
+                "per_call": limit.per_call,
+                "all_calls": {"count": rate.count, "within": rate.within} if rate else None,
+                "in_words": str(limit),
+                "places": dict(limit.places),
+            }
+    return dict(sorted(found.items()))
 
 
 def _event(config: Config, waits: Waits, pair: tuple[Any, str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from orchestrator.action import Action
 from orchestrator.config import Allow, Retry
 from orchestrator.events import Scope
+from orchestrator.limits import Limit
 
 __all__ = [
     "ActionBody",
@@ -37,7 +38,8 @@ class ActionBody:
     """Run an action: always the same instance, or one `make(scope)` for each run.
 
     `shown` are the constant's options as journals show them. `has_fixed_destination` says that the
-    number to dial is the config author's own word; any other number needs an allow-list.
+    number to dial is the config author's own word; any other number needs an allow-list. `limit`
+    says how often steps of its kind may run.
     """
 
     name: str
@@ -46,7 +48,8 @@ class ActionBody:
     make: Callable[[Any], Action]
     connection: str | None = None
     has_fixed_destination: bool = False
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    limit: Limit | None = None
+    shown: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +175,12 @@ class Plan:
     name: str
     digest: str
     handlers: Mapping[tuple[Scope, str], tuple[Handler, ...]]
-    vars: Mapping[str, Any] = field(default_factory=dict)
+    vars: Mapping[str, Any] = field(default_factory=dict, repr=False)
     connections: Mapping[str, Any] = field(default_factory=dict)
     allow: Allow = field(default_factory=Allow)
     is_private: bool = False
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    secrets: frozenset[str] = frozenset()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
     names: frozenset[str] = frozenset()
     secret_names: Mapping[str, str] = field(default_factory=dict, repr=False)
     has_ladder: bool = False

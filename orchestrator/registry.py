@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -208,8 +208,15 @@ class Registry:
         self._actions[name] = ActionType(name, cls, origin)
         return self._actions[name]
 
+    def at_hand(self) -> Iterator[ActionType]:
+        """The built-in actions and those that are loaded; no installed package is looked for."""
+        yield from self._found(sorted({*BUILTIN_ACTIONS, *self._actions}))
+
     def __iter__(self) -> Iterator[ActionType]:
-        for name in self.action_names():
+        return self._found(self.action_names())
+
+    def _found(self, names: Iterable[str]) -> Iterator[ActionType]:
+        for name in names:
             try:
                 found = self.action(name)
             except OrchestratorError:

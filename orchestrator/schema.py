@@ -15,6 +15,7 @@ from typing import Any
 from orchestrator.document import parse_document
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.events import EVENTS
+from orchestrator.limits import Limit
 from orchestrator.options import Option, json_schema, record_schema
 from orchestrator.registry import ActionType, ConnectionType, Registry
 
@@ -51,6 +52,9 @@ def build_schema(registry: Registry) -> dict[str, Any]:
     for action in registry:
         defs["step"]["properties"][action.name] = _action_schema(action)
         defs["defaults"]["properties"][action.name] = _defaults_schema(action)
+        if action.cls.limited is not None:
+            limits = schema["properties"]["limits"]["properties"]
+            limits[action.cls.limited.kind] = _limit_schema(action.cls.limited)
     kinds = [registry.connection(kind) for kind in registry.connection_kinds()]
     _add_connections(defs["connection"], [kind for kind in kinds if kind is not None])
     _add_hovers(schema)
@@ -90,6 +94,11 @@ def _bare_or_mapping(main: Option, options: dict[str, Any]) -> dict[str, Any]:
 def _defaults_schema(action: ActionType) -> dict[str, Any]:
     schema = record_schema(action.options)
     return {**schema, "required": [], "description": f"Default options of `{action.name}`."}
+
+
+def _limit_schema(limit: Limit) -> dict[str, Any]:
+    usual = f"{limit.kind.replace('_', ' ').capitalize()}. By default {limit}."
+    return {"$ref": "#/$defs/limit", "description": usual}
 
 
 def manual_examples(action: ActionType) -> list[Any]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import quote
 
 from orchestrator.action import Cut, Delivery
 from orchestrator.errors import ActionFailed
+from orchestrator.written import written
 
 __all__ = ["Secrecy"]
 
@@ -26,12 +26,12 @@ class Secrecy:
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)
-        self._cuts: dict[str, tuple[str, bool]] = {}
+        self._cuts: dict[str, tuple[str, str]] = {}
         for name, value in values.items():
             if len(value) >= SHORTEST:
-                self._cuts.setdefault(quote(value, safe=""), (name, True))
-                self._cuts[_as_bytes(value)] = (name, False)
-                self._cuts[value] = (name, False)
+                for form, text in written(value).items():
+                    self._cuts.setdefault(text, (name, form))
+                    self._cuts.setdefault(_as_bytes(text), (name, form))
         found = "|".join(map(re.escape, sorted(self._cuts, key=len, reverse=True)))
         self._pattern = re.compile(found) if found else None
 
@@ -83,7 +83,7 @@ class Secrecy:
             value = self._values.get(cut.variable)
             if value is None:
                 raise ActionFailed(f"the variable {cut.variable} is not set", retryable=True)
-            value = quote(value, safe="") if cut.is_quoted else value
+            value = written(value)[cut.form]
             value = _as_bytes(value) if part == "body" else value
             text = text[: cut.offset] + value + text[cut.offset :]
         return text

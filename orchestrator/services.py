@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.action import Delivery, MemoryLike
+from orchestrator.action import Delivery
 from orchestrator.clock import Clock
 from orchestrator.config import Allow
 from orchestrator.egress import Egress
 from orchestrator.errors import ActionFailed, NotSent
+from orchestrator.limits import Rate
+from orchestrator.memory import Memory
 from orchestrator.secrecy import Secrecy
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Services:
     def __init__(
         self,
         clock: Clock,
-        memory: MemoryLike,
+        memory: Memory,
         openers: Mapping[str, Callable[[Services], Any]],
         *,
         allow: Allow | None = None,
@@ -105,6 +107,13 @@ class Services:
         if name not in self._openers:
             raise ActionFailed(f"there is no connection {name!r}")
         return self._openers[name](self)
+
+    async def take(self, kind: str, rate: Rate) -> bool:
+        """Take one of the places that all calls of the config have for a kind of step."""
+        key = f"{self._config}/{kind}"
+        if self.is_virtual:
+            return self.memory.take_here(key, rate)
+        return await self.memory.take(key, rate)
 
     async def deliver(self, delivery: Delivery) -> None:
         """Hand a delivery to the outbox; returns once it is stored.

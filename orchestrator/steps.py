@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import traceback
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -170,7 +171,7 @@ async def _failed(
             scope.data[step.save] = None
         _finish(call, scope, step, "not_sent", started, error=str(error))
         return Flow.DONE
-    status, message = _describe(step, error)
+    status, message = _describe(call, step, error)
     _finish(call, scope, step, status, started, error=message)
     if step.on_error == ():
         return Flow.DONE
@@ -182,14 +183,26 @@ async def _failed(
     return Flow.STOPPED
 
 
-def _describe(step: Step, error: BaseException) -> tuple[str, str]:
+def _describe(call: Call, step: Step, error: BaseException) -> tuple[str, str]:
     if isinstance(error, StepTimeout):
         stray = "; it ignores being stopped" if error.is_stray else ""
         return "timed_out", f"no answer within {format_duration(step.timeout or 0)}{stray}"
     if isinstance(error, ActionFailed):
         return "failed", str(error)
-    _log.warning("a step raised", exc_info=error, extra={"step": step.key, "place": step.place})
-    return "failed", f"{type(error).__name__}: {error}"
+    message = f"{type(error).__name__}: {error}"
+    _log_raised(call, step, error)
+    return "failed", message
+
+
+def _log_raised(call: Call, step: Step, error: BaseException) -> None:
+    """Write down what an action raised; in full only if no secret and no caller's word is in it."""
+    redact, extra = call.journal.redactor.personal, {"step": step.key, "place": step.place}
+    trace = "".join(traceback.format_exception(error))
+    if redact(trace) == trace:
+        _log.warning("a step raised", exc_info=error, extra=extra)
+        return
+    shown = f"{type(error).__name__}: {redact(str(error))}"
+    _log.warning("a step raised", extra={**extra, "reason": shown})
 
 
 # --- bodies: each acts at once, or gives a coroutine; a `Flow` says how the list goes on
@@ -199,6 +212,19 @@ def _act(call: Call, scope: Scope, step: Step, body: ActionBody) -> Any:
     action = body.constant
     if action is None:
         action = body.make(scope)
+    if body.limit is not None:
+        return _within_limit(call, scope, step, body, action)
+    return _begin(call, scope, step, body, action)
+
+
+async def _within_limit(call: Call, scope: Scope, step: Step, body: ActionBody, action: Any) -> Any:
+    assert body.limit is not None  # noqa: S101 - narrows the type for the checker
+    await call.take(body.limit)
+    output = _begin(call, scope, step, body, action)
+    return await output if inspect.isawaitable(output) else output
+
+
+def _begin(call: Call, scope: Scope, step: Step, body: ActionBody, action: Any) -> Any:
     if body.cls.in_journal:
         shown = body.shown if body.constant is not None else shown_options(action)
         call.journal.records.append((ACT, call.journal.now(), step, shown))

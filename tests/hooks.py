@@ -42,6 +42,11 @@ async def boom(ctx: Any) -> None:
     raise ValueError("boom")
 
 
+async def boom_with(ctx: Any, *, words: Any) -> None:
+    """Raise with words that somebody else chose."""
+    raise ValueError(words)
+
+
 async def hang(ctx: Any) -> None:
     """Never return."""
     await asyncio.Event().wait()

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
-from typing import Any
 
 import pytest
 
 from orchestrator import AgentRunner, Orchestrator
+from orchestrator.call import Call
 from orchestrator.replay import play
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from orchestrator.validation import check_text
@@ -50,25 +51,61 @@ def test_no_call_is_harmed_by_any_fault_and_each_is_in_its_journal() -> None:
     assert sum(found.values()) == CALLS * len(FAULTS)
 
 
-@pytest.mark.parametrize("name", ["block", "block_later"])
-def test_a_callable_that_blocks_the_loop_is_named(name: str) -> None:
-    """Nobody can stop it, but the journal says which it was."""
-    text = f"version: 1\nsession:\n  user_turn: [{{python: 'tests.hooks:{name}'}}]\n"
-    checked = check_text(text)
-    assert checked.config is not None
-    sink = Lines()
+BLOCKS = ("block", "block_later")
+#: The six kinds of faults, and what injects each.
+KINDS = {
+    "raise": {"boom", "leave", "odd", "cancelled"}, "hang": {"hang"}, "swallow cancellation": {"stubborn"},
+    "return garbage": {"garbage", "nan"}, "exhaust a limit": {"huge", "flood"}, "block the loop": set(BLOCKS),
+}  # fmt: skip
+REAL = CONFIG.replace("version: 1\n", "") + "".join(
+    f"    - {{python: 'tests.hooks:{name}'}}\n    - say: 'after {name}'\n" for name in BLOCKS
+)
 
-    async def main() -> Any:
+
+def carry(text: str, calls: int) -> tuple[list[Lines], float]:
+    """Carry calls side by side in real time; the journal of each."""
+    checked = check_text("version: 1\n" + text)
+    assert checked.config is not None
+    sinks = [Lines() for _ in range(calls)]
+
+    async def one(sink: Lines, number: int) -> None:
         app = Orchestrator(checked.config, journals=sink, outbox="memory:")
         runner = AgentRunner()
         app.attach(runner)
-        events = [{"t": 0, "user_turn": "x"}, {"t": 0.05, "hangup": ""}]
-        await runner.handle(ScriptBridge(script(events)))
+        events = [{"t": 0, "user_turn": "x"}, {"t": 0.05, "agent_turn": "y"}]
+        bridge = ScriptBridge(script(events, {"id": f"c{number}"}), PlayOptions(linger=4.0))
+        await runner.handle(bridge)
         await app.aclose()
+
+    async def main() -> None:
+        await asyncio.gather(*[one(sink, number) for number, sink in enumerate(sinks)])
 
     started = time.monotonic()
     asyncio.run(main())
-    assert time.monotonic() - started < 20
-    (note,) = [line for line in sink.lines if line.get("note") == "a step blocked the event loop"]
-    assert note["at"] == "session.user_turn[0]"
-    assert note["seconds"] >= 0.1
+    return sinks, time.monotonic() - started
+
+
+def test_every_kind_of_fault_is_injected() -> None:
+    """None is forgotten when the list of faults changes."""
+    assert set().union(*KINDS.values()) == {*FAULTS, *BLOCKS}
+
+
+def test_in_real_time_too_every_fault_is_recorded_and_who_blocks_is_named(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls side by side, each with all six kinds: journal and log name the blocking steps only."""
+    monkeypatch.setattr(Call.drain, "__defaults__", (0.5,))  # what is stubborn is waited for
+    with caplog.at_level(logging.WARNING, "orchestrator"):
+        sinks, took = carry(REAL, calls=3)
+    assert took < 30
+    keys = {f"session.user_turn[{2 * n}]" for n in range(len(FAULTS), len(FAULTS) + len(BLOCKS))}
+    for sink in sinks:
+        said = [line["text"] for line in sink.lines if line.get("do") == "say"]
+        assert said == [f"after {name}" for name in (*FAULTS, *BLOCKS)]
+        notes = [x for x in sink.lines if x.get("note") == "a step blocked the event loop"]
+        assert {note["at"] for note in notes} == keys
+        assert all(note["seconds"] >= 0.1 for note in notes)
+        assert [x["end"]["final_state"] for x in sink.lines if "end" in x] == ["ended"]
+    named = [r for r in caplog.records if r.getMessage() == "a step blocked the event loop"]
+    assert {vars(record)["step"] for record in named} == keys
+    assert all(vars(record)["place"].startswith("<text>:") for record in named)

@@ -66,3 +66,22 @@ def test_an_unknown_setting_is_said(name: str, stream: io.StringIO) -> None:
     """With the words that are known."""
     with pytest.raises(UserError, match=f"{name} is"):
         set_up_logging({name: "loud"}, stream)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_a_hook_raises_shows_no_secret_and_no_word_of_a_private_caller(
+    form: str, stream: io.StringIO
+) -> None:
+    """An exception's own words are masked as in the journal; its type and place are said."""
+    set_up_logging({"ORCHESTRATOR_LOG": form}, stream)
+    text = """
+privacy: redact
+vars: {api_token: "${API_TOKEN}"}
+session:
+  user_turn:
+    - python: {call: "tests.hooks:boom_with", args: {words: "{{ event.text }}"}}
+"""
+    run(text, [{"t": 1, "user_turn": "my card is 4111"}], variables={"API_TOKEN": "s3cret"})
+    assert "4111" not in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert "session.user_turn[0]" in stream.getvalue()

@@ -14,6 +14,7 @@ import click
 
 from orchestrator._version import __version__
 from orchestrator.errors import EnvironmentFailure, OrchestratorError, UserError
+from orchestrator.logs import logging_set_up
 
 __all__ = ["BAD", "COMMANDS", "FAILED", "GOOD", "USAGE", "main"]
 
@@ -79,7 +80,8 @@ def main(args: list[str] | None = None) -> None:
     """Run the command line and exit; the one place where errors become exit codes."""
     _find_modules_here()
     try:
-        code = group.main(args, prog_name="orchestrator", standalone_mode=False)
+        with logging_set_up({"ORCHESTRATOR_LOG_LEVEL": "warning", **os.environ}, sys.stderr):
+            code = group.main(args, prog_name="orchestrator", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

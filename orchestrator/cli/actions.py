@@ -76,6 +76,7 @@ def _print_list(actions: Iterable[ActionType]) -> None:
 def _as_text(action: ActionType) -> str:
     paint = Painter(is_on=wants_color())
     lines = [f"{paint('bold', action.name)} ({action.origin})", "", action.manual]
+    lines += ["", _limit(action)] if action.cls.limited is not None else []
     rows = [_row(option, action) for option in action.options.values()]
     if rows:
         widths = [max(len(row[i]) for row in rows) for i in range(2)]
@@ -86,11 +87,18 @@ def _as_text(action: ActionType) -> str:
 
 def _as_markdown(action: ActionType) -> str:
     lines = [f"## `{action.name}`", "", action.manual]
+    lines += ["", _limit(action)] if action.cls.limited is not None else []
     rows = [_row(option, action) for option in action.options.values()]
     if rows:
         lines += ["", "| option | takes | what it is |", "|---|---|---|"]
         lines += [f"| `{name}` | {takes} | {doc} |" for name, takes, doc in rows]
     return "\n".join(lines)
+
+
+def _limit(action: ActionType) -> str:
+    limit = action.cls.limited
+    assert limit is not None  # noqa: S101 - both callers looked
+    return f"Counts under `limits: {limit.kind}`: by default {limit}."
 
 
 def _row(option: Option, action: ActionType) -> tuple[str, str, str]:
@@ -123,4 +131,5 @@ def _as_json(action: ActionType) -> dict[str, Any]:
         "options": record_schema(action.options),
         "needs": sorted(action.cls.needs),
         "waits": action.cls.waits,
+        "limited": action.cls.limited.kind if action.cls.limited is not None else None,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 
 import click
@@ -13,7 +12,6 @@ import click
 from orchestrator.cli.deliveries import OUTBOX, failures_named
 from orchestrator.compiler import compile_config
 from orchestrator.errors import UserError
-from orchestrator.logs import set_up_logging
 from orchestrator.outbox import Limits
 from orchestrator.outboxes.choice import Choice
 from orchestrator.validation import load_config
@@ -60,7 +58,6 @@ def command(
     choice = Choice(setting, os.environ)
     if choice.is_memory:
         raise UserError("an outbox in memory has nothing for another process; set a file or server")
-    set_up_logging({"ORCHESTRATOR_LOG_LEVEL": "warning", **os.environ}, sys.stderr)
     plans = [compile_config(load_config(path), os.environ) for path in configs]
     for plan in plans:
         for prepare in plan.prepare:

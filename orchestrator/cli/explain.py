@@ -66,6 +66,9 @@ def _text(document: Mapping[str, Any], paint: Painter) -> Iterator[str]:
         yield ""
         yield paint("bold", f"chain {name}")
         yield from _step_lines(steps, "  ", paint)
+    if document["limits"]:
+        yield ""
+        yield from _limit_lines(document, paint)
     yield ""
     yield from _need_lines(document, paint)
 
@@ -107,6 +110,13 @@ def _step_notes(step: Mapping[str, Any]) -> str:
     notes += ["in the background"] if step.get("background") else []
     notes += [f"up to {format_duration(step['worst_wait'])}"] if "worst_wait" in step else []
     return f"  ({'; '.join(notes)})" if notes else ""
+
+
+def _limit_lines(document: Mapping[str, Any], paint: Painter) -> Iterator[str]:
+    yield paint("bold", "limits")
+    for kind, limit in document["limits"].items():
+        where = ", ".join(limit["places"].values()) or "the default"
+        yield f"  {kind.ljust(18)} {limit['in_words']}  {paint('dim', where)}"
 
 
 def _need_lines(document: Mapping[str, Any], paint: Painter) -> Iterator[str]:

@@ -147,7 +147,7 @@ def write_journal(
     taken.add(name)
     text = "".join(dump_line(dict(line)) + "\n" for line in lines)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (directory / name).write_text(text, encoding="utf-8")
     except OSError as error:
         raise EnvironmentFailure(f"cannot write the journal {directory / name}: {error}") from error

@@ -7,12 +7,12 @@ from urllib.parse import quote, unquote
 
 from orchestrator.egress import SafeUrl, parse_url
 from orchestrator.errors import ActionFailed
+from orchestrator.written import KEPT_IN_PATHS
 
 __all__ = ["join_path", "whole_url"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_KEPT = "/%:@!$&'()*+,;=~-._"
 _MAX_DECODINGS = 5
 
 
@@ -38,7 +38,7 @@ def whole_url(text: str) -> tuple[SafeUrl, str]:
     """
     url = parse_url(text)
     path = _safe_path(url.path or "/")
-    return url, f"{url.origin}{path}{quote(url.query, safe=_KEPT + '?')}"
+    return url, f"{url.origin}{path}{quote(url.query, safe=KEPT_IN_PATHS + '?')}"
 
 
 def _safe_path(path: str) -> str:
@@ -54,7 +54,7 @@ def _safe_path(path: str) -> str:
     parts = re.split(r"[/\\]", decoded)
     if any(part.split(";")[0].strip() in (".", "..") for part in parts):
         raise ActionFailed(f"the path {path[:80]!r} steps out of its folder")
-    return quote(_STRAY_PERCENT.sub("%25", path), safe=_KEPT, errors="replace")
+    return quote(_STRAY_PERCENT.sub("%25", path), safe=KEPT_IN_PATHS, errors="replace")
 
 
 def _decoded(path: str) -> str:

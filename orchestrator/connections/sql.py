@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 from orchestrator.action import Delivery, Duration, Fault, Secret
@@ -179,7 +179,8 @@ class SqlConnection(Connection):
         url = make_url(self.url).set(drivername=driver)
         arguments: dict[str, Any] = {"timeout": self.timeout}
         if driver.startswith("sqlite"):
-            self._file = os.path.abspath(url.database or "")
+            # taken from the text: whether `database` is decoded depends on SQLAlchemy's version
+            self._file = os.path.abspath(unquote(self.url.partition(":///")[2].partition("?")[0]))
             # `rw`: a mistyped name is an error, never a new and empty database
             name = f"file:{quote(self._file)}?mode=rw"
             url = url.set(database=name, query={"uri": "true"})

@@ -18,6 +18,7 @@ import httpx
 
 from orchestrator.egress import Egress
 from orchestrator.errors import ActionFailed
+from orchestrator.quiet import unlogged
 
 __all__ = ["certificates", "guarded_client"]
 
@@ -57,6 +58,7 @@ def guarded_client(egress: Egress, pool_size: int) -> httpx.AsyncClient:
         timeout=15.0,
         follow_redirects=False,
         trust_env=False,
+        event_hooks={"request": [unlogged]},
     )
 
 

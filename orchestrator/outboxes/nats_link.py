@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,7 +40,7 @@ KEEPS_DEAD, KEEPS_NOTES = 30 * 86_400.0, 14 * 86_400.0
 class Target:
     """Where the engine is: `nats://host:4222,host2:4222/prefix?replicas=3&creds=/file`."""
 
-    servers: tuple[str, ...]
+    servers: tuple[str, ...] = field(repr=False)  # may hold passwords
     prefix: str = "hooks"
     replicas: int = 1
     creds: str | None = None

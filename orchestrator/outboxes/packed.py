@@ -17,7 +17,7 @@ def pack(delivery: Delivery) -> bytes:
     """The bytes of a delivery; the number of the attempt is not kept in them."""
     head: dict[str, object] = {"v": 1, "headers": dict(delivery.headers)}
     if delivery.cuts:
-        head["cuts"] = [(c.part, c.offset, c.variable, c.is_quoted) for c in delivery.cuts]
+        head["cuts"] = [(c.part, c.offset, c.variable, c.form) for c in delivery.cuts]
     head |= {name: getattr(delivery, name) for name in _FIELDS}
     return json.dumps(head, separators=(",", ":")).encode() + b"\n" + delivery.body
 

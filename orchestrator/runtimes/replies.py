@@ -83,6 +83,9 @@ class Replies:
             pass
         except (LineGone, CommandRefused):
             logger.info("reply ended because the line did not take it")
+        except ActionFailed as error:
+            logger.warning("dialog machine failed", extra={"reason": str(error)})
+            self._report(_failure(error))
         except Exception as error:  # whatever a dialog machine raises, the call goes on
             logger.exception("dialog machine raised")
             self._report(_failure(error))

@@ -203,7 +203,7 @@ class UnpodExchange:
 
 def _need_websockets() -> None:
     try:
-        import websockets.asyncio.client  # noqa: F401
+        import websockets.asyncio.client  # noqa: F401 - what the first job would import
     except ImportError as error:
         raise EnvironmentFailure(
             "the Unpod wire needs websockets 14 or later: pip install 'hook-orchestrator[unpod]'"

@@ -4,7 +4,8 @@ Way of the data: `toplevel` reads the files, `sections` and `connections` what s
 `hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
 `names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` every
 template and what `data` holds, `waits`, `order`, `timers`, `parallel` and `recording` time and
-order, `secrets`, `untrusted`, `hosts` and `headers` safety, `capabilities` the runtime.
+order, `secrets`, `untrusted`, `hosts`, `headers` and `limits` safety, `capabilities` the
+runtime.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from orchestrator.validation.flow import check_flow
 from orchestrator.validation.headers import check_headers
 from orchestrator.validation.hosts import check_hosts
 from orchestrator.validation.ignores import apply_ignores
+from orchestrator.validation.limits import check_limits
 from orchestrator.validation.masking import mask_secrets
 from orchestrator.validation.memories import check_memories
 from orchestrator.validation.names import check_names
@@ -158,6 +160,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_untrusted(config, visits, findings)
     check_hosts(config, findings)
     check_headers(config, findings)
+    check_limits(config, findings)
     check_connections(config, findings)
     if settings.target is not None:
         check_target(config, settings.target, findings)

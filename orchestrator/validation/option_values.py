@@ -16,7 +16,7 @@ from orchestrator.validation.reader import DAY, Reader
 
 __all__ = ["check_number_text", "check_value"]
 
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _Check = Callable[[Reader, Any, Any, Option], bool]
 _PARTS = ("list", "mapping", "record")
 

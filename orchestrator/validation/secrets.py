@@ -98,7 +98,8 @@ def _check_flow(visit: Visit, findings: Findings) -> None:
     place = visit.value.place
     on = place.inside(visit.value.raw, visit.offset, visit.length)
     hint = "put it into a connection's `auth`, which is never logged or spoken"
-    if visit.name in _CREDENTIAL_OPTIONS:
+    is_meant = visit.option is not None and visit.option.accepts("secret")
+    if is_meant or visit.name in _CREDENTIAL_OPTIONS:
         return
     message = f"a secret flows into `{visit.name}` of `{visit.step.word}`"
     if visit.step.kind == "set":

@@ -33,8 +33,8 @@ _VAR_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _GENERAL = ("timeout", "on_error", "retry")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
-    "numbers": (re.compile(r"\+[1-9]\d{6,14}"), "'+15550100'"),
-    "prefixes": (re.compile(r"\+[1-9]\d{0,13}"), "'+1555'"),
+    "numbers": (re.compile(r"\+[1-9][0-9]{6,14}"), "'+15550100'"),
+    "prefixes": (re.compile(r"\+[1-9][0-9]{0,13}"), "'+1555'"),
     "hosts": (re.compile(r"(?!.*://)[A-Za-z0-9.*:\[\]/_-]+"), "crm.example.com"),
 }
 

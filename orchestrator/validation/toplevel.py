@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from orchestrator.config import (
     ConnectionConfig,
     Defaults,
     HookConfig,
+    LimitConfig,
 )
 from orchestrator.document import Document, YamlMap, read_document
 from orchestrator.errors import EnvironmentFailure
@@ -24,6 +26,7 @@ from orchestrator.registry import Registry
 from orchestrator.validation.connections import read_connections
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.hooks import read_hooks
+from orchestrator.validation.limits import read_limits
 from orchestrator.validation.reader import Reader
 from orchestrator.validation.sections import (
     load_plugins,
@@ -38,8 +41,8 @@ from orchestrator.values import Value
 __all__ = ["TOP_KEYS", "ConfigReader"]
 
 TOP_KEYS = (
-    "version", "name", "description", "vars", "connections", "defaults", "allow", "privacy",
-    "plugins", "include", "chains", "runner", "session",
+    "version", "name", "description", "vars", "connections", "defaults", "allow", "limits",
+    "privacy", "plugins", "include", "chains", "runner", "session",
 )  # fmt: skip
 _SCOPES: tuple[Scope, ...] = ("runner", "session")
 
@@ -65,6 +68,7 @@ class ConfigReader:
     hooks: list[HookConfig] = field(default_factory=list)
     defaults: Defaults = field(default_factory=Defaults)
     allow: Allow = field(default_factory=Allow)
+    limits: Mapping[str, LimitConfig] = field(default_factory=dict)
     privacy: Any = "open"
     missing_plugins: list[str] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)
@@ -90,6 +94,7 @@ class ConfigReader:
             connections=self.connections,
             defaults=self.defaults,
             allow=self.allow,
+            limits=self.limits,
             privacy=self.privacy,
             chains=self.chains,
             hooks=tuple(self.hooks),
@@ -113,6 +118,8 @@ class ConfigReader:
         read_vars(reader, root, self.vars)
         read_connections(reader, root, self.registry, self.connections, self.lost)
         self.allow = read_allow(reader, root, self.allow)
+        is_open = bool(self.missing_plugins) or self.accepts_unknown
+        self.limits = read_limits(reader, root, self.registry, self.limits, accepts_unknown=is_open)
         self.defaults = read_defaults(reader, root, self.registry, self.defaults)
         steps = StepReader(
             reader,
