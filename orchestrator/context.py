@@ -17,6 +17,7 @@ from orchestrator.destinations import check_destination
 from orchestrator.plain import plain
 from orchestrator.plan import ActionBody, Step
 from orchestrator.runtime import (
+    OUTCOME_SLACK,
     End,
     Filler,
     Inject,
@@ -34,9 +35,6 @@ __all__ = ["StepContext"]
 _log = logging.getLogger("orchestrator.actions")
 _hooks_log = logging.getLogger("orchestrator.hooks")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-
-#: Seconds that an outcome may be late before a transfer counts as not answered.
-OUTCOME_SLACK = 1.0
 
 
 class StepContext:
@@ -183,7 +181,7 @@ class StepContext:
                 self._fail_later(f"transfer to {command.target}: no outcome was reported")
 
         live.watchers.append(on_event)
-        limit = command.answer_within + OUTCOME_SLACK
+        limit = command.answer_within + getattr(live.session, "outcome_slack", OUTCOME_SLACK)
         live.start_timer(timer, limit, frozenset(), on_silence)
 
     def _fail_later(self, message: str) -> None:

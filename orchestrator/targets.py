@@ -35,8 +35,8 @@ _UNPOD = frozenset(
      "transfer.warm", "inject", "state", "error", "metric"}
 )  # fmt: skip
 _CONVERSATION_RELAY = frozenset(
-    {"say", "say.protected", "interrupt", "end", "transfer.number", "transfer.queue",
-     "transfer.warm", "transfer.outcome", "digits", "inject", "playback", "state", "dtmf", "error"}
+    {"say", "say.protected", "end", "transfer.number", "transfer.queue", "transfer.warm",
+     "transfer.outcome", "digits", "language", "play", "inject", "state", "dtmf", "error"}
 )  # fmt: skip
 _LIVEKIT = frozenset(
     {"say", "say.protected", "interrupt", "end", "transfer.number", "transfer.agent",
