@@ -31,7 +31,7 @@ RANKS = {
     "dispatcher": 13,
     "attachment": 14,
     "replay": 15, "app": 15, "worker": 15,
-    "testing": 16,
+    "testing": 16, "serve": 16,
     "pytest_plugin": 17, "cli": 17,
     "__init__": 18, "__main__": 18,
 }  # fmt: skip
