@@ -22,8 +22,10 @@ from orchestrator.runtime import (
     Filler,
     Inject,
     Interrupt,
+    Play,
     Say,
     SendDigits,
+    SetLanguage,
     Transfer,
 )
 
@@ -206,6 +208,14 @@ class StepContext:
     async def send_digits(self, digits: str) -> None:
         """Send key tones."""
         await self.live.command(SendDigits(digits), self._step.key)
+
+    async def set_language(self, speech: str, transcription: str) -> None:
+        """Speak and listen in other languages."""
+        await self.live.command(SetLanguage(speech, transcription), self._step.key)
+
+    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
+        """Play a sound."""
+        await self.live.command(Play(source, loop, interruptible), self._step.key)
 
     async def inject(self, note: str) -> None:
         """A note to the dialog machine."""

@@ -136,7 +136,13 @@ class RelayService:
             logger.error("the outbox cannot be used", extra={"reason": str(error)})
 
     def _recorder(self) -> Recorder | None:
-        return None
+        """The connection of the config that serves now to this carrier's API."""
+        kinds = self._app.plan.kinds.items()
+        name = next((name for name, kind in kinds if kind == self._settings.dialect.name), None)
+        if name is None:
+            return None
+        recorder: Recorder = self._app.services().connection(name)
+        return recorder
 
     # --- the end
 

@@ -124,9 +124,7 @@ def test_what_an_earlier_process_left_is_delivered(tmp_path: Path) -> None:
             await store.put(Delivery("msg_1", "crm", "/old", b"{}", config="reporter"), 0.0)
             await store.aclose()
             async with Serve(tmp_path, REPORTS % crm.url) as serve:
-                async with asyncio.timeout(10):
-                    while not crm.seen:
-                        await asyncio.sleep(0.02)
+                await asyncio.wait_for(crm.was_asked.wait(), 10)
                 serve.signal()
                 assert await serve.ends() == 0
             assert crm.seen[0].target == "/old"
