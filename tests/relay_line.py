@@ -43,7 +43,9 @@ class Journals:
 class Line:
     """What a test sees of one server."""
 
-    def __init__(self, network: Network, journals: Journals, runner: AgentRunner, board: Any) -> None:
+    def __init__(
+        self, network: Network, journals: Journals, runner: AgentRunner, board: Any
+    ) -> None:
         self.network, self.journals, self.runner, self.board = network, journals, runner, board
         self.ring = network.ring
 
@@ -53,7 +55,9 @@ class Line:
 
 
 @contextlib.asynccontextmanager
-async def line(config: str, carrier: Any = None, machine: Any = Echo, **options: Any) -> AsyncIterator[Line]:
+async def line(
+    config: str, carrier: Any = None, machine: Any = Echo, **options: Any
+) -> AsyncIterator[Line]:
     """Serve a config."""
     checked = check_text(f"version: 1\n{config}", "line.yaml")
     assert checked.config is not None, checked.problems

@@ -87,7 +87,9 @@ def test_what_the_carrier_reports() -> None:
             await call.send("prompt", voicePrompt="good day", lang="de-DE", last=True)
             await call.until_heard("You said: good day")
             await call.send("dtmf", digit="#")
-            await call.send("interrupt", utteranceUntilInterrupt="You", durationUntilInterruptMs="1.5")
+            await call.send(
+                "interrupt", utteranceUntilInterrupt="You", durationUntilInterruptMs="1.5"
+            )
             await call.send("error", description="TTS is slow")
             await call.hang_up()
             await server.idle()
@@ -104,8 +106,13 @@ def test_what_the_carrier_reports() -> None:
                 {"event": "user_turn", "text": "good day", "language": "de-DE"},
                 {"event": "dtmf", "digit": "#"},
                 {"event": "interruption", "heard": "You", "ms": 1},
-                {"event": "error", "code": "relay", "message": "TTS is slow", "severity": "error",
-                 "source": "conversation_relay"},
+                {
+                    "event": "error",
+                    "code": "relay",
+                    "message": "TTS is slow",
+                    "severity": "error",
+                    "source": "conversation_relay",
+                },
                 {"event": "hangup", "reason": "completed"},
             ]
 
@@ -141,7 +148,10 @@ session:
             ]  # fmt: skip
             assert "<Hangup" in call.documents[-1]
             await server.idle()
-            assert server.journals.story()[-2:] == ["session call_end ended", "runner call_end ended"]
+            assert server.journals.story()[-2:] == [
+                "session call_end ended",
+                "runner call_end ended",
+            ]
 
     run(main())
 
@@ -242,7 +252,11 @@ def test_a_warm_transfer_is_announced() -> None:
             await call.until_doing("dialling")
             assert "<Say>a caller &lt;3</Say>" in await call.ask("url")
             await server.idle()
-            assert server.journals.story()[-5:] == ["event transfer answered", "event hangup", *ENDS]
+            assert server.journals.story()[-5:] == [
+                "event transfer answered",
+                "event hangup",
+                *ENDS,
+            ]
             assert "<Say" not in await call.ask("url"), "asked again it has nothing to say"
 
     run(main())
@@ -383,7 +397,10 @@ def test_what_the_carrier_asks_twice_is_answered_the_same() -> None:
             call = await greeted(server)
             await call.say("human")
             await call.until_doing("dialling")
-            dial, first = call.documents[-1], {**call.form, "SessionId": "VX1", "SessionStatus": "ended"}
+            dial, first = (
+                call.documents[-1],
+                {**call.form, "SessionId": "VX1", "SessionStatus": "ended"},
+            )
             assert (await server.network.post(call.action, first)).text == dial
             await call.dial_ends("busy", DialCallSid="CAd")
             busy = {**call.form, "DialCallStatus": "busy", "DialCallSid": "CAd"}
@@ -450,8 +467,7 @@ def test_a_full_line_is_busy() -> None:
             placed = await server.ring("CA3", Direction="outbound-api")
             assert "<Hangup" in placed.documents[0]
             await call.hang_up()
-            while len(server.board):
-                await asyncio.sleep(0)
+            await server.board.settle(5)
             await greeted(server, "CA4")
 
     run(main())
