@@ -85,8 +85,11 @@ class Server:
         self.command = command
 
     async def start(self) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TWILIO_AUTH_TOKEN": TOKEN,
-                       "ORCHESTRATOR_OUTBOX": "memory:", "ORCHESTRATOR_LOG_LEVEL": "warning"}  # fmt: skip
+        own = {
+            "PYTHONPATH": str(ROOT), "TWILIO_AUTH_TOKEN": TOKEN,
+            "ORCHESTRATOR_OUTBOX": "memory:", "ORCHESTRATOR_LOG_LEVEL": "warning",
+        }  # fmt: skip
+        environment = {**os.environ, **own}
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, *self.command, env=environment, stderr=asyncio.subprocess.PIPE
         )
@@ -173,7 +176,8 @@ async def measure(server: Server, dial: Any) -> Figures:
     await asyncio.sleep(QUIET)
     quiet = (server.cpu() - cpu) / QUIET
     cpu = server.cpu()
-    times = sum(await asyncio.gather(*(talk(s, n) for n, s in enumerate(sockets[:BUSY]))), [])
+    talks = await asyncio.gather(*(talk(s, n) for n, s in enumerate(sockets[:BUSY])))
+    times = [seconds for calls in talks for seconds in calls]
     spent = server.cpu() - cpu
     await server.stop()
     for socket in sockets:
@@ -188,7 +192,9 @@ version: 1
 session:
   call_start:
     - say: "{GREETING}"
-    - silence_timer: {{after: 120s, steps: [{{say: Are you there?}}, {{after: 60s, end_call: no_response}}]}}
+    - silence_timer:
+        after: 120s
+        steps: [{{say: Are you there?}}, {{after: 60s, end_call: no_response}}]
   user_turn:
     - name: asks for a human
       when: event.text is matching('human|representative|real person')
@@ -204,8 +210,10 @@ def main() -> None:
         config, bare = Path(name) / "line.yaml", Path(name) / "bare.py"
         config.write_text(CONFIG)
         bare.write_text(BARE)
-        serve = Server("-m", "orchestrator", "serve", str(config), "--port", "0", "--public-url",
-                       PUBLIC, "--journal-dir", f"{name}/journals", "--max-calls", "2000")  # fmt: skip
+        options = {"--port": "0", "--public-url": PUBLIC, "--max-calls": "2000",
+                   "--journal-dir": f"{name}/journals"}  # fmt: skip
+        spread = [word for pair in options.items() for word in pair]
+        serve = Server("-m", "orchestrator", "serve", str(config), *spread)
         ours = asyncio.run(measure(serve, dial_serve))
         theirs = asyncio.run(measure(Server(str(bare)), dial_bare))
     print(f"{IDLE} calls on the line, of which {BUSY} then talk: {TURNS} turns each, with journals")

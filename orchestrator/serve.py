@@ -18,6 +18,7 @@ from typing import Any
 from orchestrator.app import Orchestrator
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.relay.call import Recorder
+from orchestrator.relay.collector import Collector
 from orchestrator.relay.dialects import RELAY_CAPABILITIES, Dialect
 from orchestrator.relay.listener import Listener
 from orchestrator.relay.signatures import Seal, Verifier
@@ -51,6 +52,7 @@ class ServeSettings:
         languages: more languages, each with its attributes.
         max_calls: how many calls at a time.
         drain: seconds that calls may go on once we are asked to end.
+        owns_process: whether garbage collections may be made when no call waits for them.
     """
 
     dialect: Dialect
@@ -61,6 +63,7 @@ class ServeSettings:
     languages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     max_calls: int = 1000
     drain: float = 30.0
+    owns_process: bool = False
 
 
 class RelayService:
@@ -99,6 +102,7 @@ class RelayService:
         self.runner.runtime_name = "conversation_relay"
         orchestrator.attach(self.runner)
         self._listener = Listener(RelayWeb(self.board, settings.verifier).app, socket)
+        self._collector = Collector() if settings.owns_process else None
         self._stop, self._now = asyncio.Event(), asyncio.Event()
 
     @property
@@ -116,6 +120,8 @@ class RelayService:
         await self._listener.start()
         running = asyncio.create_task(self.runner.run())
         watching = asyncio.create_task(self._watch())
+        if self._collector is not None:
+            self._collector.start()
         ready()
         try:
             await asyncio.wait(
@@ -125,6 +131,8 @@ class RelayService:
         finally:
             watching.cancel()
             await self._drain()
+            if self._collector is not None:
+                self._collector.stop()
             running.cancel()
             await asyncio.gather(running, watching, return_exceptions=True)
 
@@ -190,10 +198,12 @@ class RelayService:
         return False
 
     async def _watch(self) -> None:
-        """Reload when a file of the config changes."""
+        """Reload when a file of the config changes, and collect garbage when it is time."""
         seen = await asyncio.to_thread(_stamps, self._app.config.files)
         while True:
             await asyncio.sleep(WATCH_EVERY)
+            if self._collector is not None:
+                self._collector.look(self.board.ended, len(self.board))
             found = await asyncio.to_thread(_stamps, self._app.config.files)
             if found != seen:
                 await self.reload()

@@ -94,6 +94,7 @@ class Asked:
             {code: {} for code in self.language},
             self.max_calls,
             self.drain,
+            owns_process=True,
         )
 
 

@@ -30,6 +30,10 @@ class Switchboard:
         directions: makes the documents for the carrier.
         recorder: the carrier's API, if the config that serves now has a connection to it.
         max_calls: how many calls at a time; more are told that the line is busy.
+
+    Attributes:
+        is_open: whether calls are taken.
+        ended: how many calls were on and are over.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Switchboard:
     ) -> None:
         self.directions = directions
         self.is_open = True
+        self.ended = 0
         self._recorder = recorder
         self._most = max_calls
         self._calls: dict[str, RelayCall] = {}
@@ -115,6 +120,7 @@ class Switchboard:
 
     def _forget(self, call: RelayCall) -> None:
         if self._calls.pop(call.offer.call_id, None) is not None:
+            self.ended += 1
             self._ended[call.offer.call_id] = None
             if len(self._ended) > MOST_ENDED:
                 self._ended.popitem(last=False)
