@@ -17,10 +17,10 @@ from typing import Any
 
 from orchestrator.app import Orchestrator
 from orchestrator.errors import ConfigError, OrchestratorError
-from orchestrator.relay.call import Recorder
 from orchestrator.relay.collector import Collector
 from orchestrator.relay.dialects import RELAY_CAPABILITIES, Dialect
 from orchestrator.relay.listener import Listener
+from orchestrator.relay.parts import Recorder
 from orchestrator.relay.signatures import Seal, Verifier
 from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
@@ -103,6 +103,7 @@ class RelayService:
         orchestrator.attach(self.runner)
         self._listener = Listener(RelayWeb(self.board, settings.verifier).app, socket)
         self._collector = Collector() if settings.owns_process else None
+        self._stamps = _stamps(orchestrator.config.files)
         self._stop, self._now = asyncio.Event(), asyncio.Event()
 
     @property
@@ -199,7 +200,7 @@ class RelayService:
 
     async def _watch(self) -> None:
         """Reload when a file of the config changes, and collect garbage when it is time."""
-        seen = await asyncio.to_thread(_stamps, self._app.config.files)
+        seen = self._stamps
         while True:
             await asyncio.sleep(WATCH_EVERY)
             if self._collector is not None:
@@ -225,6 +226,15 @@ async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> None:
         await asyncio.wait_for(work, seconds)
 
 
+async def _close(machine: DialogMachine) -> None:
+    aclose = getattr(machine, "aclose", None)
+    if aclose is not None:
+        try:
+            await aclose()
+        except Exception:  # it is user code, and the call went well
+            logger.exception("a dialog machine could not be closed")
+
+
 def _entrypoint(make_dialog: Callable[[], DialogMachine]) -> Entrypoint:
     async def entrypoint(ctx: CallContext) -> None:
         machine = make_dialog()
@@ -232,8 +242,6 @@ def _entrypoint(make_dialog: Callable[[], DialogMachine]) -> Entrypoint:
         try:
             await ctx.session.run()
         finally:
-            aclose = getattr(machine, "aclose", None)
-            if aclose is not None:
-                await aclose()
+            await _close(machine)
 
     return entrypoint

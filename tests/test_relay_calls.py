@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import ActionFailed
-from orchestrator.relay import call as call_module
+from orchestrator.relay import listener as listener_module
+from orchestrator.relay.parts import Limits
 from tests.relay_line import Line, line
 from tests.relay_peer import Telnyx, Twilio
 
@@ -181,10 +182,10 @@ def test_goodbyes_are_heard_before_the_end() -> None:
 @pytest.mark.parametrize("is_told", [True, False])
 def test_a_socket_that_is_lost(is_told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The callback says why; without one the call ends all the same, once."""
-    monkeypatch.setattr(call_module, "CALLBACK_LIMIT", 5.0 if is_told else 0.2)
+    limits = Limits(callback=5.0 if is_told else 0.2)
 
     async def main() -> None:
-        async with line(HELLO) as server:
+        async with line(HELLO, limits=limits) as server:
             call = await greeted(server)
             await call.drop()
             if is_told:
@@ -215,6 +216,24 @@ def test_a_session_that_failed() -> None:
                 "event error 64105", "do say sorry & bye", "session call_end error",
                 "runner call_end failed",
             ]  # fmt: skip
+
+    run(main())
+
+
+def test_a_peer_that_is_silently_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No goodbye, no packet: pings find out, and the call ends."""
+    monkeypatch.setattr(listener_module, "PING", 0.2)
+    monkeypatch.setattr(listener_module, "PONG", 0.2)
+    limits = Limits(callback=0.2)
+
+    async def main() -> None:
+        async with line(HELLO, limits=limits) as server:
+            call = await greeted(server)
+            call.socket.transport.pause_reading()
+            await server.board.settle(10)
+            await server.idle()
+            assert "session call_end hangup" in server.journals.story()
+            call.socket.transport.abort()
 
     run(main())
 
@@ -316,10 +335,10 @@ def test_a_queue_is_left(result: str) -> None:
 
 def test_who_has_not_left_a_queue_was_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """No carrier tells when somebody takes the call, only when it is over or the wait is."""
-    monkeypatch.setattr(call_module, "ANSWERED_AFTER", 0.1)
+    limits = Limits(answered=0.1)
 
     async def main() -> None:
-        async with line(QUEUES % "200ms") as server:
+        async with line(QUEUES % "200ms", limits=limits) as server:
             call = await greeted(server)
             await call.say("human")
             await call.until_doing("queued")
@@ -350,10 +369,10 @@ def test_a_caller_who_hangs_up_in_a_transfer() -> None:
 
 def test_a_caller_who_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a bounded time the outcome is told and the call ends."""
-    monkeypatch.setattr(call_module, "RESUME_LIMIT", 0.2)
+    limits = Limits(resume=0.2)
 
     async def main() -> None:
-        async with line(TRANSFERS % "") as server:
+        async with line(TRANSFERS % "", limits=limits) as server:
             call = await greeted(server)
             await call.say("human")
             await call.until_doing("dialling")
@@ -369,11 +388,10 @@ def test_a_caller_who_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_carrier_that_never_calls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """After `end`, and after `<Dial>`: no call waits for ever."""
-    monkeypatch.setattr(call_module, "CALLBACK_LIMIT", 0.2)
-    monkeypatch.setattr(call_module, "OUTCOME_LIMIT", -19.8)
+    limits = Limits(callback=0.2, outcome=-19.8)
 
     async def main() -> None:
-        async with line(TRANSFERS % "") as server:
+        async with line(TRANSFERS % "", limits=limits) as server:
             deaf = await greeted(server, "CA1")
             deaf.answers_end = False
             await deaf.say("human")

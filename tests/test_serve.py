@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
 
 from orchestrator.action import Delivery
 from orchestrator.outboxes.sqlite import SqliteStore
-from tests.cli import run_process
+from tests.cli import ROOT, run_process
 from tests.relay_peer import TOKEN, Telnyx
 from tests.serve_process import Serve
-from tests.servers import Server
+from tests.servers import Reply, Server
 
 GREETS = """
 version: 1
@@ -159,6 +163,92 @@ def test_reload_under_traffic_good_and_broken(tmp_path: Path) -> None:
                 await call.hang_up()
             serve.signal()
             assert await serve.ends() == 0
+
+    run(main())
+
+
+def test_a_change_of_an_included_file_reloads(tmp_path: Path) -> None:
+    """Not only the main file is watched; one that is away is a mistake like others."""
+
+    async def main() -> None:
+        part = tmp_path / "part.yaml"
+        part.write_text(GREETS)
+        async with Serve(tmp_path, "version: 1\ninclude: [part.yaml]\n") as serve:
+            part.write_text(GREETS.replace("hello", "welcome"))
+            await serve.until_logged("the config was reloaded")
+            part.unlink()
+            await serve.until_logged("was not reloaded")
+            call = await serve.network.ring()
+            await call.until_heard("welcome")
+
+    run(main())
+
+
+def test_without_the_extra_it_says_how_to_install_it(tmp_path: Path) -> None:
+    """One sentence, exit code 3."""
+    (tmp_path / "line.yaml").write_text(GREETS)
+    for package in ("starlette", "uvicorn"):
+        code = (
+            f"import sys; sys.modules['{package}'] = None; from orchestrator.cli import main; "
+            "main(['serve', 'line.yaml', '--insecure-no-signatures', '--port', '0'])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
+                              text=True, check=False, timeout=60,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+        assert done.returncode == 3, done.stderr
+        assert "pip install 'hook-orchestrator[serve]'" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+CARRIER = """
+version: 1
+name: carrier
+connections:
+  phone:
+    kind: twilio
+    account_sid: AC1
+    auth_token: "${TWILIO_AUTH_TOKEN}"
+    base_url: %s
+    voice_url: https://calls.example.com/phone/voice
+    caller_id: "+15550199"
+session:
+  call_start: [{say: "hello {{ data.who | default('you') }}"}]
+  user_turn:
+    - when: event.text == 'card'
+      do: [{recording: {pause: card, max: 60s}}, {recording: resume}]
+    - when: event.text == 'call me'
+      do: [{place_call: {number: "+442079460123", connection: phone, data: {who: Ada}}}]
+"""
+
+
+def test_recordings_and_outbound_calls_through_the_carriers_api(tmp_path: Path) -> None:
+    """A recording is paused and resumed; a call that is placed starts with its data."""
+
+    async def main() -> None:
+        api_reply = Reply(201, body={"sid": "CA2", "status": "queued"})
+        async with Server(api_reply) as api, Serve(tmp_path, CARRIER % api.url) as serve:
+            call = await serve.network.ring()
+            await call.until_heard("hello you")
+            await call.say("card")
+            await call.until_heard("You said: card")
+            await call.say("call me")
+            await call.until_heard("You said: call me")
+            changes = [parse_qs(seen.body.decode()) for seen in api.seen]
+            assert [change.get("Status") for change in changes[:2]] == [
+                ["paused"],
+                ["in-progress"],
+            ]
+            assert "/Calls/CA1/Recordings/" in api.seen[0].target
+            url = changes[2]["Url"][0]
+            query = url.removeprefix("https://calls.example.com/phone/voice")
+            placed = await serve.network.ring("CA2", query, Direction="outbound-api")
+            await placed.until_heard("hello Ada")
+            serve.signal()
+            await serve.until_logged("draining")
+            await call.hang_up()
+            await placed.hang_up()
+            assert await serve.ends() == 0
+            assert TOKEN not in "".join(serve.log) + serve.journal()
 
     run(main())
 

@@ -10,9 +10,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 
-from orchestrator.relay.call import Recorder, RelayCall, Socket, Surroundings
+from orchestrator.relay.call import RelayCall
 from orchestrator.relay.dialects import RELAY_CAPABILITIES
 from orchestrator.relay.frames import Frame, offer_of
+from orchestrator.relay.parts import Limits, Recorder, Socket, Surroundings
 from orchestrator.relay.twiml import Directions
 
 __all__ = ["Switchboard"]
@@ -30,6 +31,7 @@ class Switchboard:
         directions: makes the documents for the carrier.
         recorder: the carrier's API, if the config that serves now has a connection to it.
         max_calls: how many calls at a time; more are told that the line is busy.
+        limits: what bounds each of them.
 
     Attributes:
         is_open: whether calls are taken.
@@ -42,12 +44,14 @@ class Switchboard:
         *,
         recorder: Callable[[], Recorder | None] = lambda: None,
         max_calls: int = 1000,
+        limits: Limits | None = None,
     ) -> None:
         self.directions = directions
         self.is_open = True
         self.ended = 0
         self._recorder = recorder
         self._most = max_calls
+        self._limits = limits or Limits()
         self._calls: dict[str, RelayCall] = {}
         self._announced: OrderedDict[str, float] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -105,7 +109,9 @@ class Switchboard:
         elif not self.is_open or len(self._calls) >= self._most:
             return "no more calls are taken"
         else:
-            around = Surroundings(self.directions, self._can(), self._recorder, self._forget)
+            around = Surroundings(
+                self.directions, self._can(), self._recorder, self._forget, self._limits
+            )
             call = RelayCall(offer, around)
             self._calls[offer.call_id] = call
             self._announced.pop(offer.call_id, None)
@@ -118,10 +124,10 @@ class Switchboard:
         has_api = self._recorder() is not None
         return RELAY_CAPABILITIES | ({"recording"} if has_api else frozenset())
 
-    def _forget(self, call: RelayCall) -> None:
-        if self._calls.pop(call.offer.call_id, None) is not None:
+    def _forget(self, call_id: str) -> None:
+        if self._calls.pop(call_id, None) is not None:
             self.ended += 1
-            self._ended[call.offer.call_id] = None
+            self._ended[call_id] = None
             if len(self._ended) > MOST_ENDED:
                 self._ended.popitem(last=False)
         if not self._calls:
