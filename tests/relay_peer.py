@@ -111,6 +111,7 @@ class PhoneCall:
         frames: what came over all sockets, each with the number of its socket.
         said: what the carrier's own voice spoke (`<Say>`).
         doing: what the line does: `talking`, `dialling`, `queued`, `over`.
+        is_quick: whether speech takes no time, and is reported so.
     """
 
     def __init__(self, network: Network, call_id: str) -> None:
@@ -124,6 +125,7 @@ class PhoneCall:
         self.socket: ClientConnection | None = None
         self.sockets = 0
         self.answers_end = True
+        self.is_quick = False
         self.dialled: dict[str, str] = {}
         self.action = self.after = self.hold_url = ""
         self.parameters: dict[str, str] = {}
@@ -185,6 +187,8 @@ class PhoneCall:
                 frame = json.loads(raw)
                 self.frames.append((number, frame))
                 await self.note()
+                if self.is_quick and frame["type"] == "text" and frame["last"]:
+                    await self.speak()
                 if frame["type"] == "end" and self.answers_end:
                     await self.session_ends("ended", HandoffData=frame.get("handoffData", ""))
                     return
@@ -235,6 +239,12 @@ class PhoneCall:
         """Ask one of the URLs that the document named."""
         leg = {"CallSid": "CAleg", "ParentCallSid": self.id, "CallStatus": "in-progress"}
         return (await self.network.post(self.dialled[name], leg)).text
+
+    async def speak(self) -> None:
+        """Report that the agent's audio began and ended."""
+        with contextlib.suppress(ConnectionClosed):
+            for value in ("on", "off"):
+                await self.send("info", name="agentSpeaking", value=value)
 
     # --- what the caller does
 

@@ -41,9 +41,12 @@ def run(work: Any) -> None:
     asyncio.run(asyncio.wait_for(work, 50))
 
 
-async def greeted(server: Line, call_id: str = "CA1", **given: str) -> Any:
-    call = await server.ring(call_id, **given)
+async def greeted(server: Line, call_id: str = "CA1", *, is_quick: bool = True) -> Any:
+    call = await server.ring(call_id)
     await call.until_heard("hello")
+    call.is_quick = is_quick
+    if is_quick:
+        await call.speak()
     return call
 
 
@@ -79,7 +82,7 @@ def test_what_the_carrier_reports() -> None:
 
     async def main() -> None:
         async with line(HELLO) as server:
-            call = await greeted(server)
+            call = await greeted(server, is_quick=False)
             await call.send("info", name="agentSpeaking", value="on", ts=1)
             await call.send("info", name="agentSpeaking", value="off")
             await call.send("info", name="clientSpeaking", value="on")

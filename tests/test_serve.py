@@ -303,6 +303,8 @@ def test_telnyx_calls_too(tmp_path: Path) -> None:
     [
         ([], {}, 2, "--public-url"),
         (["--public-url", "http://example.com"], {}, 2, "https://HOST"),
+        (["--public-url", "https://example.com:port"], {}, 2, "https://HOST"),
+        (["--public-url", "https://user:pw@example.com"], {}, 2, "https://HOST"),
         (["--public-url", "https://example.com"], {}, 3, "TWILIO_AUTH_TOKEN is not set"),
         (["--insecure-no-signatures", "--host", "192.0.2.1"], {}, 2, "for this machine only"),
         (["--insecure-no-signatures", "--relay", "url=x"], {}, 2, "--relay"),

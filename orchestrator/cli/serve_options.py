@@ -26,6 +26,9 @@ __all__ = ["SEAL", "Asked"]
 SEAL = "ORCHESTRATOR_SERVE_SECRET"
 
 
+_URL_FORM = "--public-url has the form https://HOST[:PORT][/PREFIX]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """The options of the command, as its help describes them.
@@ -99,13 +102,15 @@ class Asked:
 
 
 def _public_url(text: str) -> str:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        is_whole = bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a port that is none, or half an IPv6 address
+        raise click.UsageError(_URL_FORM) from None
     is_plain = not (parts.query or parts.fragment or parts.username)
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-    if not (parts.hostname and is_plain and is_safe):
-        raise click.UsageError(
-            f"--public-url: {text!r} is not of the form https://HOST[:PORT][/PREFIX]"
-        )
+    if not (is_whole and is_plain and is_safe):
+        raise click.UsageError(_URL_FORM)
     return text.rstrip("/")
 
 
