@@ -338,7 +338,7 @@ def test_a_queue_is_left(result: str) -> None:
 
 def test_who_has_not_left_a_queue_was_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """No carrier tells when somebody takes the call, only when it is over or the wait is."""
-    limits = Limits(answered=0.1)
+    limits = Limits(queued=0.1)
 
     async def main() -> None:
         async with line(QUEUES % "200ms", limits=limits) as server:
@@ -391,7 +391,7 @@ def test_a_caller_who_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_carrier_that_never_calls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """After `end`, and after `<Dial>`: no call waits for ever."""
-    limits = Limits(callback=0.2, outcome=-19.8)
+    limits = Limits(callback=0.2, dialled=-19.8)
 
     async def main() -> None:
         async with line(TRANSFERS % "", limits=limits) as server:
@@ -402,10 +402,11 @@ def test_a_carrier_that_never_calls_back(monkeypatch: pytest.MonkeyPatch) -> Non
             await dialling.say("human")
             await dialling.until_doing("dialling")
             await server.idle()
-            for name in ("CA1", "CA2"):
-                story = server.journals.story(name)
-                assert "event transfer failed" in story, name
-                assert "session call_end hangup" in story, name
+            first, second = server.journals.story("CA1"), server.journals.story("CA2")
+            assert "event transfer failed" in first
+            assert "session call_end hangup" in first
+            assert "event transfer answered" in second, "else it would have asked again"
+            assert "session call_end transferred" in second
 
     run(main())
 

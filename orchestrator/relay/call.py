@@ -68,9 +68,9 @@ class RelayCall(RelayLine):
         self.phase = Phase.AWAY
         self._drop_socket()
         is_queue = transfer.kind == "queue"
-        late = self._limits.answered if is_queue else self._limits.outcome
-        judge = self._answered if is_queue else self._nobody_called_back
-        self._within(transfer.answer_within + late, judge)
+        late = self._limits.queued if is_queue else self._limits.dialled
+        # The carrier asks again as soon as nobody answers: silence by then means that somebody did.
+        self._within(transfer.answer_within + late, self._answered)
         if is_queue and transfer.announcement:
             self._remark("a queue of this carrier hears no announcement")
         return self._around.directions.transfer(self.offer.call_id, transfer)

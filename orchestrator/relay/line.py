@@ -39,7 +39,7 @@ class RelayLine:
         self.offer = offer
         self.capabilities = around.capabilities
         self.phase = Phase.LIVE
-        self.outcome_slack = around.limits.outcome + around.limits.resume
+        self.outcome_slack = around.limits.dialled + around.limits.resume
         self._around, self._limits = around, around.limits
         self._loop = asyncio.get_running_loop()
         self._heard = Heard(self._loop.time)

@@ -63,8 +63,8 @@ class Limits:
         goodbye: for what was said to be heard before the line is given back.
         shutdown: the same, when the process ends.
         send: for one frame to leave.
-        outcome: for the outcome of a transfer, beside its own `answer_within`.
-        answered: after it, whoever has not left a queue has been answered.
+        dialled: beside a transfer's own `answer_within`, for a carrier to say that nobody answered.
+        queued: likewise, for one to say that the caller left the queue.
     """
 
     callback: float = 5.0
@@ -73,8 +73,8 @@ class Limits:
     goodbye: float = 60.0
     shutdown: float = 3.0
     send: float = 5.0
-    outcome: float = 12.0
-    answered: float = 3.0
+    dialled: float = 12.0
+    queued: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
