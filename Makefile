@@ -22,7 +22,7 @@ setup: $(READY) ## make .venv with everything that tests and the demo need
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[nats,openai,postgres]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[nats,openai,postgres,serve]" --group dev
 	@touch $@
 
 test: check unit ## format, lint, types, layers, schema and all tests
@@ -39,13 +39,14 @@ test-runtimes: $(RUNTIMES)/.ready ## the tests with the vendors' own packages, c
 	$(RUNTIMES)/bin/python -m pytest tests/runtimes
 
 conformance: $(RUNTIMES)/.ready ## the table of the conformance suite, a column for each runtime
-	$(RUNTIMES)/bin/python -m orchestrator.testing.conformance tests.runtimes.carriers:CARRIERS
+	$(RUNTIMES)/bin/python -m orchestrator.testing.conformance tests.runtimes.carriers:CARRIERS \
+	  tests.relay_carriers:CARRIERS
 
 # unpod declares Python 3.12 and websockets 13; it works with 3.11 and needs websockets 14.
 $(RUNTIMES)/.ready: pyproject.toml
 	test -x $(RUNTIMES)/bin/python || $(PYTHON) -m venv $(RUNTIMES)
 	$(RUNTIMES)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(RUNTIMES)/bin/python -m pip install --quiet --editable ".[unpod]" --group dev
+	$(RUNTIMES)/bin/python -m pip install --quiet --editable ".[serve,unpod]" --group dev
 	$(RUNTIMES)/bin/python -m pip install --quiet --ignore-requires-python unpod==0.5.0 "websockets>=14"
 	@touch $@
 

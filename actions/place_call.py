@@ -26,9 +26,11 @@ __all__ = ["PlaceCall"]
 
 
 class PlaceCall(Action):
-    """Start an outbound call through the backend of your telephony.
+    """Start an outbound call, through a carrier or the backend of your telephony.
 
-    The backend gets `{number, from, agent_id, data, answer_within}` as JSON, and answers with the
+    With a connection of the kind `twilio` or `telnyx` a real call is placed; `orchestrator serve`
+    answers it, and `data` is what it starts with. Any other backend gets
+    `{number, from, agent_id, data, answer_within}` as JSON, and answers with the
     new call's `id` (or `call_id`) and `status`, which are the output. A number that holds text of
     the caller or of another system is dialled only if `allow` (here or at the top of the file)
     lists it. Tried again, the request carries the same `Idempotency-Key`.
@@ -44,8 +46,10 @@ class PlaceCall(Action):
     """
 
     number: Annotated[Destination, "whom to call, E.164"]
-    connection: Annotated[ConnectionName, "the http connection of the telephony backend"]
-    path: Annotated[Path, "where calls are started"] = Path("/calls")
+    connection: Annotated[
+        ConnectionName, "a carrier (twilio, telnyx), or the http connection of a backend"
+    ]
+    path: Annotated[Path, "where a backend starts calls"] = Path("/calls")
     from_: Annotated[str | None, "the number that is shown"] = None
     agent_id: Annotated[str | None, "which agent speaks", Filled, Trusted] = None
     data: Annotated[dict[str, Any], "what the new call starts with"] = {}
@@ -55,7 +59,7 @@ class PlaceCall(Action):
     output: ClassVar[Shape] = record({"id": maybe(TEXT), "status": maybe(TEXT)})
     taint: ClassVar[str] = "remote"
     limited: ClassVar[Limit | None] = Limit("outbound_calls", per_call=3, all_calls=Rate(60, 3600))
-    connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
+    connection_kinds: ClassVar[tuple[str, ...]] = ("http", "telnyx", "twilio")
 
     async def run(self, ctx: ActionContext) -> dict[str, str | None]:
         """Ask the backend for the call."""
@@ -67,7 +71,12 @@ class PlaceCall(Action):
             "data": self.data,
             "answer_within": float(self.answer_within),
         }
-        answer = await ctx.connection(self.connection).request(
+        connection = ctx.connection(self.connection)
+        place_call = getattr(connection, "place_call", None)
+        if place_call is not None:
+            placed: dict[str, str | None] = await place_call(wanted, ctx.id)
+            return placed
+        answer = await connection.request(
             "POST",
             self.path,
             body=json_bytes({name: value for name, value in wanted.items() if value is not None}),

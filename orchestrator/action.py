@@ -486,6 +486,14 @@ class ActionContext(Protocol):
         """Send key tones."""
         ...
 
+    async def set_language(self, speech: str, transcription: str) -> None:
+        """Speak and listen in other languages; an empty one stays as it is."""
+        ...
+
+    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
+        """Play a sound from an https address, after what is queued."""
+        ...
+
     async def inject(self, note: str) -> None:
         """A note to the dialog machine."""
         ...

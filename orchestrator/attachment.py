@@ -75,7 +75,8 @@ class Attachment:
         """
         declared = getattr(self.runner, "capabilities", None)
         if declared is not None:
-            check_capabilities(plan, declared, self.runtime_name)
+            lent = plan.lent.get(self.runtime_name, frozenset())
+            check_capabilities(plan, declared | lent, self.runtime_name)
 
     # --- the runner's two events
 

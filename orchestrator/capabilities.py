@@ -22,6 +22,8 @@ CAPABILITIES: Mapping[str, str] = MappingProxyType(
         "recording": "pause and resume the recording",
         "filler": "speak a filler while the agent thinks",
         "digits": "send key tones",
+        "language": "change the language of the call",
+        "play": "play a sound",
         "inject": "pass a note to the dialog machine",
         "playback": "report when the agent's audio starts and stops",
         "state": "report who speaks",

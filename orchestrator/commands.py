@@ -12,9 +12,11 @@ from orchestrator.runtime import (
     Filler,
     Inject,
     Interrupt,
+    Play,
     Recording,
     Say,
     SendDigits,
+    SetLanguage,
     Transfer,
 )
 
@@ -47,6 +49,8 @@ _SEND: Mapping[type[Command], Callable[[Any, Any], Awaitable[None]]] = {
     ),
     Filler: lambda s, c: s.set_filler(c.text),
     SendDigits: lambda s, c: s.send_digits(c.digits),
+    SetLanguage: lambda s, c: s.set_language(c.speech, c.transcription),
+    Play: lambda s, c: s.play(c.source, loop=c.loop, interruptible=c.interruptible),
     Inject: lambda s, c: s.inject(c.note),
 }
 

@@ -36,7 +36,7 @@ from orchestrator.plan import (
 )
 from orchestrator.registry import ActionType
 from orchestrator.services import prepare_web
-from orchestrator.targets import EVENT_NEEDS
+from orchestrator.targets import EVENT_NEEDS, TARGETS, lent_to
 from orchestrator.templates import parse_condition
 from orchestrator.values import Constant, Environment, Value
 
@@ -80,6 +80,8 @@ class _Compiler:
             allow=config.allow,
             is_private=config.privacy == "redact",
             needs=_needs(config),
+            lent={target: lent_to(target, config) for target in TARGETS},
+            kinds={name: c.type.name for name, c in config.connections.items()},
             secrets=frozenset(self.env.secrets),
             names=_names(config),
             secret_names=dict(self.env.secret_names),

@@ -17,12 +17,15 @@ from orchestrator.destinations import check_destination
 from orchestrator.plain import plain
 from orchestrator.plan import ActionBody, Step
 from orchestrator.runtime import (
+    OUTCOME_SLACK,
     End,
     Filler,
     Inject,
     Interrupt,
+    Play,
     Say,
     SendDigits,
+    SetLanguage,
     Transfer,
 )
 
@@ -34,9 +37,6 @@ __all__ = ["StepContext"]
 _log = logging.getLogger("orchestrator.actions")
 _hooks_log = logging.getLogger("orchestrator.hooks")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-
-#: Seconds that an outcome may be late before a transfer counts as not answered.
-OUTCOME_SLACK = 1.0
 
 
 class StepContext:
@@ -183,7 +183,7 @@ class StepContext:
                 self._fail_later(f"transfer to {command.target}: no outcome was reported")
 
         live.watchers.append(on_event)
-        limit = command.answer_within + OUTCOME_SLACK
+        limit = command.answer_within + getattr(live.session, "outcome_slack", OUTCOME_SLACK)
         live.start_timer(timer, limit, frozenset(), on_silence)
 
     def _fail_later(self, message: str) -> None:
@@ -208,6 +208,14 @@ class StepContext:
     async def send_digits(self, digits: str) -> None:
         """Send key tones."""
         await self.live.command(SendDigits(digits), self._step.key)
+
+    async def set_language(self, speech: str, transcription: str) -> None:
+        """Speak and listen in other languages."""
+        await self.live.command(SetLanguage(speech, transcription), self._step.key)
+
+    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
+        """Play a sound."""
+        await self.live.command(Play(source, loop, interruptible), self._step.key)
 
     async def inject(self, note: str) -> None:
         """A note to the dialog machine."""

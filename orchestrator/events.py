@@ -64,7 +64,7 @@ _TABLE = (
           extras={"language": TEXT}, is_seed=True),
     Event("agent_turn", "session", {"text": TEXT}, "the agent's full reply was generated, after streaming",
           extras={"interrupted": BOOL}, is_seed=True),
-    Event("interruption", "session", {}, "the caller interrupted the agent mid-utterance", extras={"heard": TEXT}, is_seed=True),
+    Event("interruption", "session", {}, "the caller interrupted the agent mid-utterance", extras={"heard": TEXT, "ms": INT}, is_seed=True),
     Event("call_end", "session", {"state": one_of("hangup", "ended", "transferred", "error", "shutdown")},
           "the session loop exited: hang-up, `end`, a cold transfer, an error or a shutdown", is_seed=True),
     Event("state", "session", {"state": one_of(*STATES), "who": one_of("agent", "caller")}, "the agent or the caller changed state"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.config import Config, HookConfig, StepConfig
-from orchestrator.targets import TARGETS, needs_of
+from orchestrator.targets import TARGETS, lent_to, needs_of
 from orchestrator.validation.secrets import is_secret_name
 from orchestrator.validation.waits import Waits, worst_case
 
@@ -37,7 +37,7 @@ def outline(config: Config, target: str | None = None) -> dict[str, Any]:
     }
     if target is not None:
         document["target"] = target
-        document["missing"] = sorted(set(needs) - TARGETS[target])
+        document["missing"] = sorted(set(needs) - TARGETS[target] - lent_to(target, config))
     return document
 
 

@@ -41,8 +41,8 @@ _RESERVED = frozenset(
 
 _ACTION_NAMES = (
     "cancel_timer", "crm_lookup", "crm_write", "emit", "end_call", "escalate_transfer", "forget",
-    "http", "inject", "interrupt", "log", "place_call", "python", "recording", "remember",
-    "say", "send_dtmf", "set_filler", "silence_timer", "timer", "webhook",
+    "http", "inject", "interrupt", "log", "place_call", "play", "python", "recording", "remember",
+    "say", "send_dtmf", "set_filler", "set_language", "silence_timer", "timer", "webhook",
 )  # fmt: skip
 
 
@@ -57,6 +57,8 @@ BUILTIN_CONNECTIONS: Mapping[str, str] = MappingProxyType(
     {
         "http": "orchestrator.connections.http:HttpConnection",
         "sql": "orchestrator.connections.sql:SqlConnection",
+        "telnyx": "orchestrator.connections.carriers:TelnyxConnection",
+        "twilio": "orchestrator.connections.carriers:TwilioConnection",
     }
 )
 

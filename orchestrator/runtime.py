@@ -17,6 +17,7 @@ from orchestrator.capabilities import ALL_CAPABILITIES, CAPABILITIES
 __all__ = [
     "ALL_CAPABILITIES",
     "CAPABILITIES",
+    "OUTCOME_SLACK",
     "Bridge",
     "CallEvent",
     "CallOffer",
@@ -28,6 +29,7 @@ __all__ = [
     "Filler",
     "Inject",
     "Interrupt",
+    "Play",
     "Recording",
     "RecordingLike",
     "ReplyDelta",
@@ -36,10 +38,16 @@ __all__ = [
     "Say",
     "SendDigits",
     "SessionLike",
+    "SetLanguage",
     "Transfer",
 ]
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
+
+
+#: Seconds that an outcome may be late before a transfer counts as not answered, on a wire that does
+#: not say otherwise.
+OUTCOME_SLACK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,27 @@ class SendDigits(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class SetLanguage(Command):
+    """Speak, and listen, in another language from now on; an empty one stays as it is."""
+
+    speech: str = ""
+    transcription: str = ""
+    name: ClassVar[str] = "set_language"
+    needs: ClassVar[str] = "language"
+
+
+@dataclass(frozen=True, slots=True)
+class Play(Command):
+    """Play a sound from an https address, after what is queued, `loop` times."""
+
+    source: str
+    loop: int = 1
+    interruptible: bool = True
+    name: ClassVar[str] = "play"
+    needs: ClassVar[str] = "play"
+
+
+@dataclass(frozen=True, slots=True)
 class Inject(Command):
     """A note to the dialog machine, for its next reply."""
 
@@ -162,7 +191,7 @@ class CallEvent:
     """One event of a call, named as in `orchestrator.events`.
 
     A bridge also reports `hangup` (fields: `reason`), which ends the session loop; so does the end
-    of its event stream.
+    of its event stream. With the reason `transferred` the caller was handed over.
     """
 
     name: str
@@ -173,6 +202,8 @@ class Bridge(Protocol):
     """One call's connection: events in, commands out.
 
     `send` raises `LineGone` when the call is over, `CommandRefused` when the far side says no.
+    A bridge may also have `outcome_slack`, seconds that it needs beside a transfer's own time to
+    report its outcome, and `take_notes(note)`, to remark on its wire in the call's journal.
     It is never called with a command that needs a capability the bridge does not declare. It should
     hand over and return: the caller hears whatever time it takes.
     """

@@ -12,7 +12,7 @@ from orchestrator.capabilities import ALL_CAPABILITIES, CAPABILITIES
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.values import Place
 
-__all__ = ["EVENT_NEEDS", "TARGETS", "Need", "describe", "needs_of"]
+__all__ = ["EVENT_NEEDS", "TARGETS", "Need", "describe", "lent_to", "needs_of"]
 
 #: Events that only runtimes with a capability report.
 EVENT_NEEDS: Mapping[str, str] = MappingProxyType(
@@ -35,8 +35,8 @@ _UNPOD = frozenset(
      "transfer.warm", "inject", "state", "error", "metric"}
 )  # fmt: skip
 _CONVERSATION_RELAY = frozenset(
-    {"say", "say.protected", "interrupt", "end", "transfer.number", "transfer.queue",
-     "transfer.warm", "transfer.outcome", "digits", "inject", "playback", "state", "dtmf", "error"}
+    {"say", "say.protected", "end", "transfer.number", "transfer.queue", "transfer.warm",
+     "transfer.outcome", "digits", "language", "play", "inject", "state", "dtmf", "error"}
 )  # fmt: skip
 _LIVEKIT = frozenset(
     {"say", "say.protected", "interrupt", "end", "transfer.number", "transfer.agent",
@@ -95,6 +95,12 @@ def _event_place(hook: HookConfig) -> Place:
     if isinstance(events, dict) and hook.event in events:
         return Place(hook.place.document, events, hook.event)
     return hook.place
+
+
+def lent_to(target: str, config: Config) -> frozenset[str]:
+    """What a runtime can do beside its own with the connections of a config."""
+    lends = (c.type.cls.lends.get(target, frozenset()) for c in config.connections.values())
+    return frozenset().union(*lends)
 
 
 def describe(need: str) -> str:

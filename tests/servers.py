@@ -49,6 +49,7 @@ class Server:
     def __init__(self, *replies: Reply) -> None:
         self.replies = list(replies) or [Reply()]
         self.seen: list[Seen] = []
+        self.was_asked = asyncio.Event()
         self.connections = 0
         self.now = self.most = 0
         self._writers: set[asyncio.StreamWriter] = set()
@@ -89,6 +90,7 @@ class Server:
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.seen.append(Seen(method, target, headers, body))
+        self.was_asked.set()
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         self.now += 1
         self.most = max(self.most, self.now)

@@ -58,7 +58,7 @@ def test_json_has_one_row_a_test(tmp_path: Path) -> None:
 def test_junit_is_well_formed(tmp_path: Path) -> None:
     """Names are escaped, and the failure carries the report."""
     out = run_cli("test", write(tmp_path, TESTS), "--format", "junit").out
-    root = ElementTree.fromstring(out)  # noqa: S314 - our own text
+    root = ElementTree.fromstring(out)
     cases = root.findall("testsuite/testcase")
     assert [case.get("name") for case in cases] == ["a nudge", "no <nudge>"]
     assert "must never happen" in str(cases[1].find("failure").text)  # type: ignore[union-attr]

@@ -21,9 +21,11 @@ from orchestrator.runtime import (
     End,
     Filler,
     Inject,
+    Play,
     Recording,
     Say,
     SendDigits,
+    SetLanguage,
     Transfer,
 )
 from orchestrator.runtimes.console_bridge import COMMANDS, ConsoleBridge, read_lines
@@ -136,6 +138,8 @@ async def test_what_the_agent_says_is_shown() -> None:
         (Recording("pause", "card"), "recording: pause (card)"),
         (Recording("resume"), "recording: resume"),
         (SendDigits("12"), "key tones: 12"),
+        (SetLanguage("de-DE"), "language: de-DE, heard in -"),
+        (Play("https://e.com/a.mp3", 2), "plays https://e.com/a.mp3, 2 times"),
         (Inject("be brief"), "note to the dialog machine: be brief"),
         (Filler("hm"), "set_filler"),
         (End("bye"), "the agent ended the call (bye)"),

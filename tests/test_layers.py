@@ -20,7 +20,7 @@ RANKS = {
     "commands": 2, "facts": 3, "owned": 2, "summary": 3,
     "action": 3, "values": 3, "callscript": 3, "story": 3, "effects": 3, "comparison": 4,
     "options": 4, "journalfile": 4, "runtimes": 4, "outbox_store": 4, "secrecy": 4, "connections": 4,
-    "registry": 5, "outboxes": 5,
+    "registry": 5, "outboxes": 5, "relay": 5,
     "config": 6, "schema": 6, "outbox": 6,
     "plan": 7, "services": 7, "destinations": 7, "targets": 7,
     "validation": 8, "compiler": 8, "ladder": 8,
@@ -31,7 +31,7 @@ RANKS = {
     "dispatcher": 13,
     "attachment": 14,
     "replay": 15, "app": 15, "worker": 15,
-    "testing": 16,
+    "testing": 16, "serve": 16,
     "pytest_plugin": 17, "cli": 17,
     "__init__": 18, "__main__": 18,
 }  # fmt: skip

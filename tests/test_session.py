@@ -22,10 +22,12 @@ from orchestrator.runtime import (
     Filler,
     Inject,
     Interrupt,
+    Play,
     Recording,
     ReplyDelta,
     Say,
     SendDigits,
+    SetLanguage,
     Transfer,
 )
 from orchestrator.runtimes.session import Session
@@ -564,6 +566,8 @@ async def test_each_control_is_one_command() -> None:
     await session.recording.resume()
     await session.set_filler("one moment")
     await session.send_digits("12#")
+    await session.set_language("de-DE")
+    await session.play("https://example.com/a.mp3", loop=2)
     await session.inject("be brief")
     assert wire.commands == [
         Say("hello"),
@@ -576,6 +580,8 @@ async def test_each_control_is_one_command() -> None:
         Recording("resume"),
         Filler("one moment"),
         SendDigits("12#"),
+        SetLanguage("de-DE"),
+        Play("https://example.com/a.mp3", 2),
         Inject("be brief"),
     ]
 
@@ -594,6 +600,8 @@ async def test_each_control_is_one_command() -> None:
         ("recording", lambda s: s.recording.pause()),
         ("filler", lambda s: s.set_filler("x")),
         ("digits", lambda s: s.send_digits("1")),
+        ("language", lambda s: s.set_language("de-DE")),
+        ("play", lambda s: s.play("https://example.com/a.mp3")),
         ("inject", lambda s: s.inject("x")),
     ],
 )

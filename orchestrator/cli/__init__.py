@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain-code": ("explain_code", "what a finding's code means and how to mend it"),
     "run": ("run", "play call scripts or recorded calls through a config"),
     "console": ("console", "be the caller, at the keyboard"),
+    "serve": ("serve", "answer phone calls over ConversationRelay (Twilio, Telnyx)"),
     "test": ("test", "run call tests"),
     "replay": ("replay", "play recorded calls and say what changes"),
     "journal": ("journal", "read the record of a call"),

@@ -12,11 +12,8 @@ from typing import Any
 import click
 
 from orchestrator.app import Orchestrator
-from orchestrator.dialog import Echo, from_callable
-from orchestrator.dialog_http import HttpDialog, OpenAIDialog
-from orchestrator.errors import UserError
+from orchestrator.cli.dialogs import DIALOG_HELP, dialog_maker
 from orchestrator.journal import Redactor, encode
-from orchestrator.registry import import_name
 from orchestrator.runtime import CallOffer, DialogMachine
 from orchestrator.runtimes.console_bridge import COMMANDS, ConsoleBridge, read_lines
 from orchestrator.runtimes.native import AgentRunner, CallContext
@@ -32,12 +29,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("console")
 @click.argument("config", metavar="FILE", type=_PATH)
-@click.option("--dialog", metavar="MACHINE",
-              help="What writes the agent's replies: `echo` (default); MODULE:NAME of an object "
-              "with `stream(text)`, of a class of such, or of an async function; the URL of an "
-              "endpoint, text in, text out; or openai:MODEL, with OPENAI_BASE_URL and "
-              "OPENAI_API_KEY.",
-              )  # fmt: skip
+@click.option("--dialog", metavar="MACHINE", help=DIALOG_HELP)
 @click.option("--given", "given_file", metavar="FILE", type=_PATH,
               help="What outside systems answer, as `given` in call tests.")  # fmt: skip
 @click.option("--from", "number", metavar="NUMBER", default="+15550100", show_default=True,
@@ -58,31 +50,11 @@ def command(
     """
     loaded = load_config(config)
     given = Given(load_given(given_file, loaded)) if given_file is not None else None
-    machine = _machine(dialog)
+    machine = dialog_maker(dialog)()
     app = Orchestrator(loaded, journals=_Printer() if verbose else None, given=given)
     if sys.stdin.isatty():
         click.echo(f"{loaded.name}: you are the caller. {', '.join(COMMANDS)}")
     asyncio.run(_carry(app, machine, number))
-
-
-def _machine(name: str | None) -> DialogMachine:
-    """The dialog machine that `--dialog` names; see its help."""
-    if name is None or name == "echo":
-        return Echo()
-    if name.startswith(("http://", "https://")):
-        return HttpDialog(name)
-    if name.startswith("openai:"):
-        base_url = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        key = os.environ.get("OPENAI_API_KEY", "")
-        return OpenAIDialog(name.removeprefix("openai:"), base_url=base_url, api_key=key)
-    found = import_name(name)
-    if isinstance(found, type):
-        found = found()
-    if isinstance(found, DialogMachine):
-        return found
-    if callable(found):
-        return from_callable(found)
-    raise UserError(f"{name} is neither a dialog machine (`stream(text)`) nor an async function")
 
 
 async def _carry(app: Orchestrator, machine: DialogMachine, number: str) -> None:

@@ -12,7 +12,7 @@ A connection is opened when a call first uses it, and shared by all calls.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, Self
 
 from orchestrator.action import Fault
@@ -49,6 +49,8 @@ class Connection:
 
     kind: ClassVar[str] = ""
     name: ClassVar[str] = ""
+    #: What a runtime can do beside its own once a config has such a connection, by its name.
+    lends: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     def __init__(self, **options: Any) -> None:
         self.__dict__.update(options)

@@ -19,11 +19,13 @@ from orchestrator.runtime import (
     Command,
     End,
     Inject,
+    Play,
     Recording,
     ReplyDelta,
     ReplyEnd,
     Say,
     SendDigits,
+    SetLanguage,
     Transfer,
 )
 
@@ -180,6 +182,10 @@ def _shown(command: Command) -> tuple[str, str]:
             return "note", f"the agent ended the call ({reason})"
         case Recording(do, reason):
             return "note", f"recording: {do}{f' ({reason})' if reason else ''}"
+        case SetLanguage(speech, transcription):
+            return "note", f"language: {speech or '-'}, heard in {transcription or '-'}"
+        case Play(source, loop):
+            return "note", f"plays {source}{f', {loop} times' if loop > 1 else ''}"
         case SendDigits(digits):
             return "note", f"key tones: {digits}"
         case Inject(note):

@@ -13,9 +13,11 @@ from orchestrator.runtime import (
     Filler,
     Inject,
     Interrupt,
+    Play,
     Recording,
     Say,
     SendDigits,
+    SetLanguage,
     Transfer,
 )
 
@@ -140,6 +142,15 @@ class Controls:
     async def send_digits(self, digits: str) -> None:
         """Send key tones."""
         await self.command(SendDigits(digits))
+
+    async def set_language(self, speech: str = "", transcription: str = "") -> None:
+        """Speak and listen in other languages from now on; an empty one stays as it is."""
+        await self.command(SetLanguage(speech, transcription))
+
+    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
+        """Play a sound from an https address after what is queued."""
+        needs = () if interruptible else ("say.protected",)
+        await self.command(Play(source, loop, interruptible), *needs)
 
     async def inject(self, note: str) -> None:
         """Give a note to the dialog machine: ours, if it takes notes, else the runtime's."""

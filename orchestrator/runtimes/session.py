@@ -10,7 +10,16 @@ from typing import Any
 from orchestrator.deadline import Cut, bounded
 from orchestrator.errors import LineGone, OrchestratorError, UserError
 from orchestrator.events import check_event, find_event, is_custom
-from orchestrator.runtime import Bridge, CallEvent, Command, End, Handler, Interrupt, Transfer
+from orchestrator.runtime import (
+    OUTCOME_SLACK,
+    Bridge,
+    CallEvent,
+    Command,
+    End,
+    Handler,
+    Interrupt,
+    Transfer,
+)
 from orchestrator.runtimes.controls import Controls
 from orchestrator.runtimes.handlers import HandlerTable, Limits, run_handlers
 from orchestrator.runtimes.line import LOOK_UP, Line, Tap
@@ -73,6 +82,17 @@ class Session(Controls):
     def untap(self, callback: Tap) -> None:
         """Stop a tap; one that is not there is no mistake."""
         self._line.untap(callback)
+
+    def take_notes(self, note: Callable[..., None]) -> None:
+        """Have the bridge's remarks written down, if it makes any."""
+        take_notes = getattr(self._bridge, "take_notes", None)
+        if take_notes is not None:
+            take_notes(note)
+
+    @property
+    def outcome_slack(self) -> float:
+        """Seconds that the bridge needs, beside a transfer's own time, to report its outcome."""
+        return float(getattr(self._bridge, "outcome_slack", OUTCOME_SLACK))
 
     def fire(self, event: str, **fields: Any) -> None:
         """Queue an event of one's own, `custom.<name>`, behind what has arrived.
@@ -186,7 +206,11 @@ class Session(Controls):
     async def _on_hangup(self, event: CallEvent) -> None:
         # A runtime that reports no outcomes just lets go of a line that it handed over.
         is_silent = "transfer.outcome" not in self.capabilities
-        self._finish("transferred" if self._is_transferring and is_silent else "hangup")
+        was_handed_over = event.fields.get("reason") == "transferred"
+        if was_handed_over or (self._is_transferring and is_silent):
+            self._finish("transferred")
+        else:
+            self._finish("hangup")
 
     async def _look_up(self, event: CallEvent) -> None:
         """The loop is to see that the call ended."""

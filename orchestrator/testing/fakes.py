@@ -130,6 +130,14 @@ class FakeContext:
         """Write it down."""
         self._ask("send_dtmf", digits=digits)
 
+    async def set_language(self, speech: str, transcription: str) -> None:
+        """Write it down."""
+        self._ask("set_language", speech=speech, transcription=transcription)
+
+    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
+        """Write it down."""
+        self._ask("play", source=source, loop=loop, interruptible=interruptible)
+
     async def inject(self, note: str) -> None:
         """Write it down."""
         self._ask("inject", note=note)

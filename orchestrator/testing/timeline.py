@@ -13,9 +13,11 @@ from orchestrator.runtime import (
     Filler,
     Inject,
     Interrupt,
+    Play,
     Recording,
     Say,
     SendDigits,
+    SetLanguage,
     Transfer,
 )
 from orchestrator.story import shown
@@ -33,7 +35,18 @@ __all__ = [
 #: What we ask of a runtime, by its word.
 COMMANDS: Mapping[str, type[Command]] = {
     command.name: command
-    for command in (Say, Interrupt, Transfer, End, Recording, Filler, SendDigits, Inject)
+    for command in (
+        Say,
+        Interrupt,
+        Transfer,
+        End,
+        Recording,
+        Filler,
+        SendDigits,
+        SetLanguage,
+        Play,
+        Inject,
+    )
 }
 
 #: Other words for the same thing: the action's name for the command it sends.
@@ -43,6 +56,7 @@ ALIASES: Mapping[str, str] = {"escalate_transfer": "transfer"}
 MAIN_FIELDS: Mapping[str, str] = {
     "say": "text", "transfer": "target", "end_call": "reason", "recording": "change",
     "set_filler": "text", "send_dtmf": "digits", "inject": "note",
+    "set_language": "speech", "play": "source",
     "hook": "name", "skipped": "name", "timer": "name", "event": "event",
 }  # fmt: skip
 

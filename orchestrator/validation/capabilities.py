@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config import Config
-from orchestrator.targets import TARGETS, describe, needs_of
+from orchestrator.targets import TARGETS, describe, lent_to, needs_of
 from orchestrator.validation.findings import Findings
 
 __all__ = ["check_target"]
@@ -11,7 +11,7 @@ __all__ = ["check_target"]
 
 def check_target(config: Config, target: str, findings: Findings) -> None:
     """Report each step and event that needs what the target lacks."""
-    has = TARGETS[target]
+    has = TARGETS[target] | lent_to(target, config)
     for need, place in needs_of(config):
         if need not in has:
             able = ", ".join(name for name, found in TARGETS.items() if need in found)

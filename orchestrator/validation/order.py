@@ -12,9 +12,10 @@ from orchestrator.validation.findings import Findings, related
 __all__ = ["check_order", "ends_call"]
 
 _TIMERS = ("timer", "silence_timer")
-_SPEECH = frozenset({"say", "escalate_transfer", "set_filler", "send_dtmf", "interrupt", "inject"})
+_SPEECH = frozenset({"say", "escalate_transfer", "set_filler", "send_dtmf", "interrupt", "inject",
+                     "play", "set_language"})  # fmt: skip
 #: Commands that the caller hears twice when they are tried twice.
-_HEARD = frozenset({"say", "send_dtmf", "escalate_transfer", "inject", "end_call", "emit"})
+_HEARD = frozenset({"say", "play", "send_dtmf", "escalate_transfer", "inject", "end_call", "emit"})
 _IDLE_SETTINGS = ("retry", "save")
 
 

@@ -1,0 +1,141 @@
+"""What `orchestrator serve` was asked for, checked and made into settings."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from orchestrator.errors import EnvironmentFailure
+from orchestrator.relay.dialects import DIALECTS, Dialect
+from orchestrator.relay.signatures import TelnyxSignatures, TwilioSignatures, Unsigned, Verifier
+
+if TYPE_CHECKING:
+    from orchestrator.serve import ServeSettings
+
+__all__ = ["SEAL", "Asked"]
+
+#: What marks the URLs of a call, where the carrier's own secret is not one that we share with it.
+SEAL = "ORCHESTRATOR_SERVE_SECRET"
+
+
+_URL_FORM = "--public-url has the form https://HOST[:PORT][/PREFIX]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The options of the command, as its help describes them.
+
+    Raises:
+        UsageError: they do not go together, or one has not its form.
+    """
+
+    host: str
+    port: int
+    public_url: str | None
+    carrier: str
+    dialog: str | None
+    relay: tuple[str, ...]
+    language: tuple[str, ...]
+    max_calls: int
+    drain: float
+    journal_dir: Path | None
+    setting: str | None
+    is_insecure: bool
+
+    def __post_init__(self) -> None:
+        if self.is_insecure and not _is_loopback(self.host):
+            raise click.UsageError(
+                f"--insecure-no-signatures is for this machine only, not for --host {self.host}"
+            )
+        if self.public_url is not None:
+            _public_url(self.public_url)
+        elif not self.is_insecure:
+            raise click.UsageError("name the --public-url that the carrier reaches us at")
+        _attributes(self.relay)
+
+    def verifier(self, variables: Mapping[str, str]) -> Verifier:
+        """What tells the carrier's requests from others.
+
+        Raises:
+            EnvironmentFailure: the secret is not set, or a package is missing.
+            UserError: the secret is none.
+        """
+        if self.is_insecure:
+            return Unsigned()
+        dialect = DIALECTS[self.carrier]
+        given = variables.get(dialect.secret, "").strip()
+        if not given:
+            raise EnvironmentFailure(
+                f"{dialect.secret} is not set: {dialect.secret_is}, which requests are checked with"
+            )
+        if dialect.name == "telnyx":
+            return TelnyxSignatures(given, time.time)
+        return TwilioSignatures([token.strip() for token in given.split(",")])
+
+    def settings(
+        self, verifier: Verifier, variables: Mapping[str, str], port: int
+    ) -> ServeSettings:
+        """The settings of the service, which listens on `port`."""
+        from orchestrator.serve import ServeSettings  # its packages are an extra
+
+        dialect = DIALECTS[self.carrier]
+        here = f"http://{self.host}:{port}"
+        return ServeSettings(
+            dialect,
+            _public_url(self.public_url) if self.public_url is not None else here,
+            verifier,
+            _seal(dialect, variables),
+            _attributes(self.relay),
+            {code: {} for code in self.language},
+            self.max_calls,
+            self.drain,
+            owns_process=True,
+        )
+
+
+def _public_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        is_whole = bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a port that is none, or half an IPv6 address
+        raise click.UsageError(_URL_FORM) from None
+    is_plain = not (parts.query or parts.fragment or parts.username)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+    if not (is_whole and is_plain and is_safe):
+        raise click.UsageError(_URL_FORM)
+    return text.rstrip("/")
+
+
+def _seal(dialect: Dialect, variables: Mapping[str, str]) -> bytes:
+    """What marks our URLs: shared by all processes behind one address where that can be."""
+    own = variables.get(SEAL, "")
+    if not own and dialect.name == "twilio":
+        own = variables.get(dialect.secret, "").partition(",")[0].strip()
+    return own.encode() or secrets.token_bytes(32)
+
+
+def _attributes(pairs: Sequence[str]) -> Mapping[str, str]:
+    found = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name.isidentifier() or name in ("url", "action"):
+            raise click.UsageError(f"--relay: {pair!r} is no NAME=VALUE of <ConversationRelay>")
+        found[name] = value
+    return found
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

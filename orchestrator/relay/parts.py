@@ -1,0 +1,119 @@
+"""What a call over ConversationRelay is made of and bounded by."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from orchestrator.relay.twiml import Directions
+
+__all__ = ["Limits", "Phase", "Recorder", "Remarks", "Socket", "Surroundings"]
+
+
+class Phase(enum.Enum):
+    """Where a call is; see `orchestrator.relay.call`."""
+
+    LIVE = "live"
+    LOST = "lost"
+    LEAVING = "leaving"
+    AWAY = "away"
+    RESUMING = "resuming"
+    LAST_WORDS = "last words"
+    OVER = "over"
+
+
+class Socket(Protocol):
+    """The WebSocket of a call, as far as this module cares."""
+
+    async def receive(self) -> str | bytes | None:
+        """The next message; None once it is closed."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send a message. Raises `OSError` when it is closed."""
+        ...
+
+    async def close(self) -> None:
+        """Close it; never raises."""
+        ...
+
+
+class Recorder(Protocol):
+    """What pauses and resumes a recording, through the carrier's REST API."""
+
+    async def record(self, call_id: str, change: str) -> None:
+        """Change the recording of a call; `change` is pause or resume.
+
+        Raises:
+            ActionFailed: it did not work.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds that a call waits, at most.
+
+    Attributes:
+        callback: for the carrier's callback once a socket is gone.
+        resume: for a caller to come back after a transfer.
+        last_words: for hooks to say something once the session has failed.
+        goodbye: for what was said to be heard before the line is given back.
+        shutdown: the same, when the process ends.
+        send: for one frame to leave.
+        dialled: beside a transfer's own `answer_within`, for a carrier to say that nobody answered.
+        queued: likewise, for one to say that the caller left the queue.
+    """
+
+    callback: float = 5.0
+    resume: float = 10.0
+    last_words: float = 4.0
+    goodbye: float = 60.0
+    shutdown: float = 3.0
+    send: float = 5.0
+    dialled: float = 12.0
+    queued: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a call is given by its switchboard: `on_over` is called with its id, once."""
+
+    directions: Directions
+    capabilities: frozenset[str]
+    recorder: Callable[[], Recorder | None]
+    on_over: Callable[[str], None]
+    limits: Limits = field(default_factory=Limits)
+
+
+class Remarks:
+    """Lines on the wire's doings for a call's journal, kept until there is one; not too many."""
+
+    #: Remarks that one call's journal takes.
+    most = 20
+
+    def __init__(self) -> None:
+        self._note: Callable[..., None] | None = None
+        self._kept: list[tuple[str, dict[str, Any]]] = []
+        self._count = 0
+
+    def take_notes(self, note: Callable[..., None]) -> None:
+        """Have them written down from now on."""
+        self._note = note
+        for text, details in self._kept:
+            note(text, **details)
+        self._kept.clear()
+
+    def __call__(self, text: str, **details: Any) -> None:
+        """Remark on something."""
+        self._count += 1
+        if self._count > self.most:
+            return
+        if self._count == self.most:
+            text, details = f"{text}; no more of them are noted", {}
+        if self._note is not None:
+            self._note(text, **details)
+        else:
+            self._kept.append((text, details))

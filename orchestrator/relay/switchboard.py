@@ -1,0 +1,141 @@
+"""All calls of one process: announced by a webhook, connected by a socket, asked after by call id.
+
+It is the exchange of an `AgentRunner`. Who is over is remembered for a while, so that a late
+socket or callback does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+
+from orchestrator.relay.call import RelayCall
+from orchestrator.relay.dialects import RELAY_CAPABILITIES
+from orchestrator.relay.frames import Frame, offer_of
+from orchestrator.relay.parts import Limits, Recorder, Socket, Surroundings
+from orchestrator.relay.twiml import Directions
+
+__all__ = ["Switchboard"]
+
+#: Seconds in which a call that was announced must connect.
+ANNOUNCED_LIMIT = 30.0
+#: Calls remembered after their end.
+MOST_ENDED = 10_000
+
+
+class Switchboard:
+    """Connects calls with a runner; see `orchestrator.runtime.Exchange`.
+
+    Args:
+        directions: makes the documents for the carrier.
+        recorder: the carrier's API, if the config that serves now has a connection to it.
+        max_calls: how many calls at a time; more are told that the line is busy.
+        limits: what bounds each of them.
+
+    Attributes:
+        is_open: whether calls are taken.
+        ended: how many calls were on and are over.
+    """
+
+    def __init__(
+        self,
+        directions: Directions,
+        *,
+        recorder: Callable[[], Recorder | None] = lambda: None,
+        max_calls: int = 1000,
+        limits: Limits | None = None,
+    ) -> None:
+        self.directions = directions
+        self.is_open = True
+        self.ended = 0
+        self._recorder = recorder
+        self._most = max_calls
+        self._limits = limits or Limits()
+        self._calls: dict[str, RelayCall] = {}
+        self._announced: OrderedDict[str, float] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._new: asyncio.Queue[RelayCall | None] = asyncio.Queue()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    # --- what the runner asks
+
+    async def calls(self) -> AsyncIterator[RelayCall]:
+        """A bridge for each call whose socket came."""
+        while (call := await self._new.get()) is not None:
+            yield call
+
+    async def aclose(self) -> None:
+        """Take no more calls; those that are on go on."""
+        if self.is_open:
+            self.is_open = False
+            self._new.put_nowait(None)
+
+    # --- what the web asks
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def find(self, call_id: str) -> RelayCall | None:
+        """The call of this id, if it is on."""
+        return self._calls.get(call_id)
+
+    def announce(self, call_id: str) -> bool:
+        """Whether there is room for a call that a webhook announces."""
+        now = asyncio.get_running_loop().time()
+        while self._announced and next(iter(self._announced.values())) < now - ANNOUNCED_LIMIT:
+            self._announced.popitem(last=False)
+        if call_id in self._announced or call_id in self._calls:
+            return True
+        if not self.is_open or len(self._calls) + len(self._announced) >= self._most:
+            return False
+        self._announced[call_id] = now
+        return True
+
+    async def carry(self, setup: Frame, socket: Socket) -> str:
+        """Carry a socket to its end; why not, if it is nobody's.
+
+        Raises:
+            BadFrame: the frame is no `setup`.
+        """
+        offer = offer_of(setup)
+        call = self._calls.get(offer.call_id)
+        if call is not None:
+            if not call.is_resuming:
+                return "the call has a socket already"
+        elif offer.call_id in self._ended:
+            return "the call is over"
+        elif not self.is_open or len(self._calls) >= self._most:
+            return "no more calls are taken"
+        else:
+            around = Surroundings(
+                self.directions, self._can(), self._recorder, self._forget, self._limits
+            )
+            call = RelayCall(offer, around)
+            self._calls[offer.call_id] = call
+            self._announced.pop(offer.call_id, None)
+            self._empty.clear()
+            self._new.put_nowait(call)
+        await call.carry(socket, offer.session_id)
+        return ""
+
+    def _can(self) -> frozenset[str]:
+        has_api = self._recorder() is not None
+        return RELAY_CAPABILITIES | ({"recording"} if has_api else frozenset())
+
+    def _forget(self, call_id: str) -> None:
+        if self._calls.pop(call_id, None) is not None:
+            self.ended += 1
+            self._ended[call_id] = None
+            if len(self._ended) > MOST_ENDED:
+                self._ended.popitem(last=False)
+        if not self._calls:
+            self._empty.set()
+
+    async def settle(self, seconds: float) -> None:
+        """Let goodbyes be heard for so long, then let go of every call."""
+        try:
+            await asyncio.wait_for(self._empty.wait(), seconds)
+        except TimeoutError:
+            await asyncio.gather(*(call.cut() for call in list(self._calls.values())))

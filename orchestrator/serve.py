@@ -1,0 +1,247 @@
+"""Phone calls on one config: the web server, the runner and the hooks, from start to drain.
+
+`RelayService` puts together what `orchestrator.relay` has with an `Orchestrator`; signals and
+exit codes are the command's (`cli/serve.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket as net
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.app import Orchestrator
+from orchestrator.errors import ConfigError, OrchestratorError
+from orchestrator.relay.collector import Collector
+from orchestrator.relay.dialects import RELAY_CAPABILITIES, Dialect
+from orchestrator.relay.listener import Listener
+from orchestrator.relay.parts import Recorder
+from orchestrator.relay.signatures import Seal, Verifier
+from orchestrator.relay.switchboard import Switchboard
+from orchestrator.relay.twiml import Directions
+from orchestrator.relay.web import RelayWeb
+from orchestrator.runtime import DialogMachine
+from orchestrator.runtimes.native import AgentRunner, CallContext, Entrypoint
+
+__all__ = ["RelayService", "ServeSettings"]
+
+logger = logging.getLogger("orchestrator.serve")
+
+#: Seconds between looks at the config's files.
+WATCH_EVERY = 1.0
+#: Seconds that goodbyes may still take once every session has ended.
+GOODBYES = 6.0
+#: Seconds for each part of the end when it is to end at once.
+AT_ONCE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """How calls are served.
+
+    Attributes:
+        public_url: where the carrier reaches us, `https://host/prefix`.
+        verifier: tells the carrier's requests from others.
+        seal_secret: marks the URLs of a call; the same for all processes behind one address.
+        attributes: of `<ConversationRelay>`, beside the carrier's own.
+        languages: more languages, each with its attributes.
+        max_calls: how many calls at a time.
+        drain: seconds that calls may go on once we are asked to end.
+        owns_process: whether garbage collections may be made when no call waits for them.
+    """
+
+    dialect: Dialect
+    public_url: str
+    verifier: Verifier
+    seal_secret: bytes = field(repr=False)
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    languages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    max_calls: int = 1000
+    drain: float = 30.0
+    owns_process: bool = False
+
+
+class RelayService:
+    """One config on one listening socket, until `stop`.
+
+    Args:
+        orchestrator: the hooks; closed in the end.
+        settings: see there.
+        make_dialog: makes the dialog machine of a call.
+        socket: where to listen.
+
+    Raises:
+        NotSupported: the config needs what calls over ConversationRelay cannot do.
+    """
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        settings: ServeSettings,
+        make_dialog: Callable[[], DialogMachine],
+        socket: net.socket,
+    ) -> None:
+        self._app = orchestrator
+        self._settings = settings
+        attributes = {**settings.dialect.attributes, **settings.attributes}
+        directions = Directions(
+            settings.public_url, Seal(settings.seal_secret), attributes, settings.languages
+        )
+        self.board = Switchboard(
+            directions, recorder=self._recorder, max_calls=settings.max_calls
+        )  # fmt: skip
+        self.runner = AgentRunner(
+            _entrypoint(make_dialog), agent_id=orchestrator.config.name, exchange=self.board,
+            capabilities=RELAY_CAPABILITIES, max_concurrent=settings.max_calls,
+        )  # fmt: skip
+        self.runner.runtime_name = "conversation_relay"
+        orchestrator.attach(self.runner)
+        self._listener = Listener(RelayWeb(self.board, settings.verifier).app, socket)
+        self._collector = Collector() if settings.owns_process else None
+        self._stamps = _stamps(orchestrator.config.files)
+        self._stop, self._now = asyncio.Event(), asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """Where we listen."""
+        return self._listener.url
+
+    def stop(self) -> None:
+        """Drain and end; asked again, end at once."""
+        (self._now if self._stop.is_set() else self._stop).set()
+
+    async def run(self, ready: Callable[[], object] = lambda: None) -> None:
+        """Take calls until `stop`, then drain; `ready` is called once we listen."""
+        self._begin_deliveries()
+        await self._listener.start()
+        running = asyncio.create_task(self.runner.run())
+        watching = asyncio.create_task(self._watch())
+        if self._collector is not None:
+            self._collector.start()
+        ready()
+        try:
+            await asyncio.wait(
+                {running, asyncio.ensure_future(self._stop.wait())},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            watching.cancel()
+            await self._drain()
+            if self._collector is not None:
+                self._collector.stop()
+            running.cancel()
+            await asyncio.gather(running, watching, return_exceptions=True)
+
+    def _begin_deliveries(self) -> None:
+        """What an earlier process left is sent also when no call of this one sends anything."""
+        try:
+            self._app.outbox().start()
+        except OrchestratorError as error:
+            logger.error("the outbox cannot be used", extra={"reason": str(error)})
+
+    def _recorder(self) -> Recorder | None:
+        """The connection of the config that serves now to this carrier's API."""
+        kinds = self._app.plan.kinds.items()
+        name = next((name for name, kind in kinds if kind == self._settings.dialect.name), None)
+        if name is None:
+            return None
+        recorder: Recorder = self._app.services().connection(name)
+        return recorder
+
+    # --- the end
+
+    async def _drain(self) -> None:
+        await self.board.aclose()  # from now on: not ready, and new calls are told busy
+        logger.info("draining", extra={"count": len(self.board)})
+        await self._unless_now(self.runner.shutdown(self._settings.drain))
+        if self.runner.stats().in_flight:
+            await _within(AT_ONCE, self.runner.shutdown(0))
+        await self._unless_now(self.board.settle(GOODBYES))
+        await _within(AT_ONCE, self.board.settle(0))
+        await self._unless_now(self._app.aclose())
+        await self._listener.aclose()
+
+    async def _unless_now(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Wait for work, but not beyond a second request to end."""
+        task = asyncio.ensure_future(work)
+        now = asyncio.ensure_future(self._now.wait())
+        await asyncio.wait({task, now}, return_when=asyncio.FIRST_COMPLETED)
+        now.cancel()
+        if not task.done():
+            await asyncio.wait({task}, timeout=AT_ONCE)
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    # --- reload
+
+    async def reload(self) -> bool:
+        """Read the config again; whether it was good. A bad one changes nothing."""
+        try:
+            await self._app.reload()
+        except ConfigError as error:
+            for problem in error.problems:
+                if problem.is_error:
+                    extra = {"place": str(problem.position), "reason": problem.message}
+                    logger.error("the config was not reloaded", extra=extra)
+        except OrchestratorError as error:
+            logger.error("the config was not reloaded", extra={"reason": str(error)})
+        except Exception:
+            logger.exception("the config was not reloaded")
+        else:
+            logger.info("the config was reloaded", extra={"reason": self._app.plan.digest[:12]})
+            return True
+        return False
+
+    async def _watch(self) -> None:
+        """Reload when a file of the config changes, and collect garbage when it is time."""
+        seen = self._stamps
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            if self._collector is not None:
+                self._collector.look(self.board.ended, len(self.board))
+            found = await asyncio.to_thread(_stamps, self._app.config.files)
+            if found != seen:
+                await self.reload()
+                seen = await asyncio.to_thread(_stamps, self._app.config.files) | found
+
+
+def _stamps(files: tuple[str, ...]) -> dict[str, tuple[int, int]]:
+    """When each file was written and how large it is; of one that is away, nothing."""
+    stamps = {}
+    for file in files:
+        with contextlib.suppress(OSError):
+            found = os.stat(file)
+            stamps[file] = (found.st_mtime_ns, found.st_size)
+    return stamps
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(work, seconds)
+
+
+async def _close(machine: DialogMachine) -> None:
+    aclose = getattr(machine, "aclose", None)
+    if aclose is not None:
+        try:
+            await aclose()
+        except Exception:  # it is user code, and the call went well
+            logger.exception("a dialog machine could not be closed")
+
+
+def _entrypoint(make_dialog: Callable[[], DialogMachine]) -> Entrypoint:
+    async def entrypoint(ctx: CallContext) -> None:
+        machine = make_dialog()
+        ctx.session.dialog_machine = machine
+        try:
+            await ctx.session.run()
+        finally:
+            await _close(machine)
+
+    return entrypoint

@@ -1,0 +1,104 @@
+"""ConversationRelay in the conformance suite: calls through real webhooks and sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from orchestrator import AgentRunner, Orchestrator
+from orchestrator.callscript import event_from_mapping
+from orchestrator.relay.dialects import DIALECTS, RELAY_CAPABILITIES
+from orchestrator.relay.listener import Listener, open_socket
+from orchestrator.relay.signatures import Seal, TelnyxSignatures, TwilioSignatures
+from orchestrator.relay.switchboard import Switchboard
+from orchestrator.relay.twiml import Directions
+from orchestrator.relay.web import RelayWeb
+from orchestrator.testing.conformance_cases import Case, entrypoint
+from tests.relay_peer import PUBLIC, TOKEN, Network, PhoneCall, Telnyx, Twilio
+
+
+@contextlib.asynccontextmanager
+async def serving(carrier: Any, runner_of: Any, **options: Any) -> AsyncIterator[Any]:
+    """Our server in this loop: yields the network that reaches it, the runner and the board."""
+    dialect = DIALECTS[carrier.name]
+    directions = Directions(PUBLIC, Seal(b"secret"), dialect.attributes, {})
+    board = Switchboard(directions, **options)
+    verifier = (
+        TwilioSignatures([TOKEN])
+        if carrier.name == "twilio"
+        else TelnyxSignatures(carrier.public_key, time.time)
+    )
+    listener = Listener(RelayWeb(board, verifier).app, open_socket("127.0.0.1", 0))
+    runner = runner_of(board)
+    await listener.start()
+    running = asyncio.create_task(runner.run())
+    try:
+        yield Network(carrier, listener.url), runner, board
+    finally:
+        await board.aclose()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await board.settle(0.1)
+        await listener.aclose()
+
+
+class RelayCarrier:
+    """A call between our server and a carrier of ours."""
+
+    can = RELAY_CAPABILITIES
+
+    def __init__(self, name: str, carrier: Any) -> None:
+        self.name = name
+        self._carrier = carrier
+
+    def run(self, main: Coroutine[Any, Any, None]) -> None:
+        asyncio.run(main)
+
+    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
+        def runner_of(board: Any) -> AgentRunner:
+            runner = AgentRunner(entrypoint, exchange=board, capabilities=self.can)
+            orchestrator.attach(runner)
+            return runner
+
+        async with serving(self._carrier(), runner_of) as (network, runner, _):
+            call = await network.ring("call")
+            began = time.monotonic()
+            for event in map(event_from_mapping, case.script):
+                if await self._over_within(call, began + event.t - time.monotonic()):
+                    break
+                await self._do(call, event.event.name, event.event.fields)
+            await runner.shutdown(10)
+
+    async def _over_within(self, call: PhoneCall, seconds: float) -> bool:
+        try:
+            await call.until(lambda: call.doing == "over", max(seconds, 0.001))
+        except AssertionError:
+            return False
+        return True
+
+    async def _do(self, call: PhoneCall, name: str, fields: Any) -> None:
+        if name == "user_turn":
+            await call.say(fields["text"])
+        elif name == "interruption":
+            await call.send(
+                "interrupt", utteranceUntilInterrupt="x", durationUntilInterruptMs="9.5"
+            )
+        elif name == "state":
+            value = "on" if fields["state"] == "speaking" else "off"
+            await call.send("info", name="agentSpeaking", value=value)
+        elif name == "error":
+            await call.session_ends("failed", ErrorCode=fields["code"])
+        elif name == "transfer":
+            await call.until_doing("queued")
+            await call.queue_ends("bridged" if fields["outcome"] == "answered" else "queue-full")
+        elif name == "hangup":
+            await call.hang_up()
+
+
+CARRIERS = [
+    RelayCarrier("conversation relay", Twilio),
+    RelayCarrier("conversation relay, Telnyx", Telnyx),
+]
