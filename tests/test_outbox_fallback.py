@@ -89,7 +89,10 @@ def test_the_second_takes_over_and_sends() -> None:
         assert await store.put(delivery(1), 0.0)
         (entry,) = await store.claim(0.0, ROOM)
         await store.done(entry)
-        assert await store.count("waiting") == 0
+        with pytest.raises(StoreFailed):  # what the server holds, nobody knows
+            await store.count("waiting")
+        first.is_there = True
+        assert (await store.count("waiting"), await store.count("done")) == (0, 1)
 
     play(script)
 
@@ -198,6 +201,26 @@ def test_what_became_of_an_entry_is_said_to_the_store_that_gave_it() -> None:
         assert await first.count("done") == 1
 
     play(script)
+
+
+def test_an_entry_that_both_stores_hold_is_told_to_each() -> None:
+    """The answer to a put was lost: the server has it, and the file that took over has it too."""
+    second = Engine()
+
+    async def script(store: FallbackStore, first: Engine, clock: Clock) -> None:
+        await MemoryStore.put(first, delivery(1), 0.0)
+        first.is_there = False
+        await store.put(delivery(1), 0.0)
+        (nearby,) = await store.claim(0.0, ROOM)
+        first.is_there, clock.now = True, 6.0
+        (far,) = await store.claim(0.0, ROOM)
+        assert nearby.id == far.id
+        await store.done(nearby)
+        assert (await first.count("done"), await second.count("done")) == (0, 1)
+        await store.done(far)
+        assert (await first.count("done"), await second.count("done")) == (1, 1)
+
+    play(script, second)
 
 
 # --- which store

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from orchestrator.action import Delivery
@@ -21,6 +22,19 @@ __all__ = ["FallbackStore"]
 
 _log = logging.getLogger("orchestrator.outbox")
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Who holds an entry: both stores may have one of the same id, if an answer was lost."""
+
+    store: OutboxStore
+    claim: object
+
+
+def _marked(entries: Sequence[Entry], store: OutboxStore) -> Sequence[Entry]:
+    return [replace(entry, claim=_Mark(store, entry.claim)) for entry in entries]
+
 
 #: Seconds that the first store is left alone after a failure; entries handed on at a time.
 REST, HANDED = 5.0, 100
@@ -46,7 +60,6 @@ class FallbackStore:
         self._away_until: float | None = None
         self._may_hold = may_hold
         self._behind: dict[str, str] = {}  # ordered deliveries in the second: id -> order
-        self._held: dict[str, OutboxStore] = {}
         self.is_durable = first.is_durable
         self.lag = max(first.lag, second.lag)
         self.poll = min(first.poll, second.poll, rest)
@@ -105,14 +118,11 @@ class FallbackStore:
             except StoreFailed as error:
                 self._went_away(str(error))
             else:
-                self._held |= {entry.id: self._first for entry in claimed}
-                return claimed
+                return _marked(claimed, self._first)
         if not self._may_hold:
             return ()
         nearby = Room(room.limit, room.per_endpoint, room.taken, room.configs, is_ordered=False)
-        claimed = await self._second.claim(now, nearby)
-        self._held |= {entry.id: self._second for entry in claimed}
-        return claimed
+        return _marked(await self._second.claim(now, nearby), self._second)
 
     async def _hand_on(self, now: float, room: Room) -> None:
         """Put what is due in the second store into the first, in its order."""
@@ -149,28 +159,27 @@ class FallbackStore:
 
     # --- what concerns one entry is said to the store that gave it
 
-    def _store_of(self, entry: Entry) -> OutboxStore:
-        return self._held.pop(entry.id, self._first)
-
-    async def _tell(self, entry: Entry, tell: Callable[[OutboxStore], Awaitable[None]]) -> None:
-        store = self._store_of(entry)
-        try:
-            await tell(store)
-        except StoreFailed:
-            self._held[entry.id] = store  # it will be said again
-            raise
+    def _given(self, entry: Entry) -> tuple[OutboxStore, Entry]:
+        """The store that gave an entry, and the entry as it gave it."""
+        mark = entry.claim
+        if not isinstance(mark, _Mark):
+            return self._first, entry
+        return mark.store, replace(entry, claim=mark.claim)
 
     async def done(self, entry: Entry) -> None:
         """It was acknowledged."""
-        await self._tell(entry, lambda store: store.done(entry))
+        store, own = self._given(entry)
+        await store.done(own)
 
     async def later(self, entry: Entry, due: float, reason: str) -> None:
         """It failed and is due again."""
-        await self._tell(entry, lambda store: store.later(entry, due, reason))
+        store, own = self._given(entry)
+        await store.later(own, due, reason)
 
     async def dead(self, entry: Entry, reason: str) -> None:
         """It is given up."""
-        await self._tell(entry, lambda store: store.dead(entry, reason))
+        store, own = self._given(entry)
+        await store.dead(own, reason)
 
     async def close_address(self, address: str) -> None:
         """Nothing is to be sent there again; both are told, as far as they can be."""
@@ -216,9 +225,13 @@ class FallbackStore:
         return entries[:limit]
 
     async def count(self, state: State) -> int:
-        """How many entries are in a state, in both."""
+        """How many entries are in a state, in both.
+
+        Raises:
+            StoreFailed: the first store cannot be asked, so nobody knows.
+        """
         total = await self._second.count(state) if self._may_hold else 0
-        return total if self.is_away else total + await self._first.count(state)
+        return total + await self._first.count(state)
 
     def watch(self, wake: Callable[[], None]) -> None:
         """What to call when something may have come due."""

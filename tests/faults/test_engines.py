@@ -67,8 +67,14 @@ class Traffic:
     async def settle(self, seconds: float = 10.0) -> None:
         """Until everything that was put, safely or not, has come out."""
         end = time.monotonic() + seconds
-        while await self.store.count("waiting") and time.monotonic() < end:  # noqa: ASYNC110
+        while await self._waits() and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+    async def _waits(self) -> bool:
+        try:
+            return await self.store.count("waiting") > 0
+        except StoreFailed:  # a server that is just coming back
+            return True
 
     async def finish(self, fault: Fault) -> None:
         await self.settle()
