@@ -55,7 +55,7 @@ test-lowest: ## the tests with the lowest versions that pyproject.toml allows, i
 	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-lowest/bin/python tests/lowest.py > .venv-lowest/constraints.txt
 	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/constraints.txt \
-	  --editable ".[nats,openai,postgres,unpod]" --group dev
+	  --editable ".[nats,openai,postgres,serve,unpod]" --group dev
 	.venv-lowest/bin/python -m pytest -q --ignore tests/faults
 
 # What cannot be looked up is a failure: a package that nobody asked about is not clean.
@@ -64,7 +64,7 @@ audit: ## known holes in what an installation with all extras gets; asks a servi
 	test -x .venv-audit/app/bin/python || $(PYTHON) -m venv .venv-audit/app
 	.venv-audit/bin/python -m pip install --quiet pip-audit
 	.venv-audit/app/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-audit/app/bin/python -m pip install --quiet ".[nats,openai,postgres,unpod]"
+	.venv-audit/app/bin/python -m pip install --quiet ".[nats,openai,postgres,serve,unpod]"
 	.venv-audit/app/bin/python -m pip freeze --exclude hook-orchestrator > .venv-audit/found.txt
 	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement .venv-audit/found.txt
 

@@ -71,10 +71,10 @@ class Asked:
         if self.is_insecure:
             return Unsigned()
         dialect = DIALECTS[self.carrier]
-        given = variables.get(dialect.secret, "").strip()
+        given = variables.get(dialect.variable, "").strip()
         if not given:
             raise EnvironmentFailure(
-                f"{dialect.secret} is not set: {dialect.secret_is}, which requests are checked with"
+                f"{dialect.variable} is not set: {dialect.holds}, which requests are checked with"
             )
         if dialect.name == "telnyx":
             return TelnyxSignatures(given, time.time)
@@ -118,7 +118,7 @@ def _seal(dialect: Dialect, variables: Mapping[str, str]) -> bytes:
     """What marks our URLs: shared by all processes behind one address where that can be."""
     own = variables.get(SEAL, "")
     if not own and dialect.name == "twilio":
-        own = variables.get(dialect.secret, "").partition(",")[0].strip()
+        own = variables.get(dialect.variable, "").partition(",")[0].strip()
     return own.encode() or secrets.token_bytes(32)
 
 

