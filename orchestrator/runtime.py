@@ -161,8 +161,8 @@ class CallOffer:
 class CallEvent:
     """One event of a call, named as in `orchestrator.events`.
 
-    A bridge also reports `hangup` (fields: `reason`), which ends the session loop; so does the end
-    of its event stream.
+    A bridge also reports `hangup` (fields: `reason`, and `state` where it was not the caller who
+    left: `ended` or `shutdown`), which ends the session loop; so does the end of its event stream.
     """
 
     name: str
@@ -274,7 +274,9 @@ class ContextLike(Protocol):
 class RunnerLike(Protocol):
     """Anything that runs calls and lets handlers be registered.
 
-    It may also declare `capabilities: frozenset[str]` and `runtime_name: str`.
+    It may also declare `capabilities: frozenset[str]` and `runtime_name: str`, and have
+    `attached(host, detach)`: called once the hooks are registered, with the `Orchestrator` and
+    with what undoes the attachment of a runner whose calls are over.
     """
 
     def on(self, event: str) -> Callable[[Handler], Handler]:
