@@ -137,10 +137,15 @@ class LiveKitBridge(CallbackBridge):
             self._hold_replies()
         if item.type != "message":
             return
+        if item.role == "assistant" and item.interrupted:
+            self._see_interruption()
+        if any(item in handle.chat_items for handle in self._ours):
+            return  # what hooks said is no turn of the agent
         if item.role == "user":
             self._on_words(item)
-        elif item.role == "assistant":
-            self._on_reply(item)
+        elif item.role == "assistant" and item.text_content:
+            extra = {"interrupted": True} if item.interrupted else {}
+            self.put("agent_turn", text=item.text_content, **extra)
         for name, value in measurements(item):
             self.put("metric", name=name, value=value)
 
@@ -149,14 +154,6 @@ class LiveKitBridge(CallbackBridge):
         told, self._told = self._told, None
         if text and (told is None or item.id != told[0] and text != told[1]):
             self.report_words(text, **self._extras())
-
-    def _on_reply(self, item: Any) -> None:
-        if item.interrupted:
-            self._see_interruption()
-        is_ours = any(item in handle.chat_items for handle in self._ours)
-        if item.text_content and not is_ours:
-            extra = {"interrupted": True} if item.interrupted else {}
-            self.put("agent_turn", text=item.text_content, **extra)
 
     def _see_interruption(self) -> None:
         """The caller cut the speech that was on; once for each."""
