@@ -152,6 +152,11 @@ class CallbackBridge:
 
     # --- the caller's words and the reply
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether words were told whose hooks have not run."""
+        return bool(self._held)
+
     async def heard(self, text: str, **extras: Any) -> None:
         """Report the caller's words and wait for their hooks, `waits.hold` seconds at most."""
         if self.is_gone:

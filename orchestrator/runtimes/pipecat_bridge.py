@@ -1,0 +1,340 @@
+"""One call of Pipecat as a bridge: a `PipelineWorker`, and the transport that it speaks through."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from orchestrator.errors import CommandRefused, UserError
+from orchestrator.runtime import (
+    CallOffer,
+    Command,
+    End,
+    Inject,
+    Interrupt,
+    Recording,
+    Say,
+    SendDigits,
+    Transfer,
+)
+from orchestrator.runtimes.attached import CallbackBridge, Waits
+from orchestrator.runtimes.pipecat_events import error_fields, measurements, walk
+
+__all__ = ["PIPECAT_CAPABILITIES", "PipecatBridge"]
+
+logger = logging.getLogger(__name__)
+
+#: What calls on Pipecat can do, where the transport and the pipeline have what it takes.
+PIPECAT_CAPABILITIES = frozenset(
+    {"say", "say.protected", "interrupt", "end", "transfer.number", "transfer.agent", "recording",
+     "digits", "inject", "playback", "state", "dtmf", "error", "metric", "tools"}
+)  # fmt: skip
+
+
+class PipecatBridge(CallbackBridge):
+    """One call; its listeners are registered at once, so that nothing of it is missed.
+
+    Raises:
+        UserError: the pipeline has no pair of context aggregators.
+    """
+
+    def __init__(
+        self,
+        worker: Any,
+        transport: Any,
+        known: Mapping[str, Any],
+        *,
+        ends_when_unusable: bool,
+        waits: Waits,
+    ) -> None:
+        self._frames = importlib.import_module("pipecat.frames.frames")
+        self.worker = worker
+        self.transport = transport
+        parts = list(walk(worker.pipeline))
+        self._listener, self._speaker = _aggregators(parts)
+        self._recorder = _first(parts, "AudioBufferProcessor")
+        offer = CallOffer(**{"call_id": uuid4().hex, **known})
+        super().__init__(offer, self._abilities(), waits)
+        self._ends_when_unusable = ends_when_unusable
+        self._model = self._listener.next
+        self._model_process = self._model.process_frame
+        self._is_speaking = self._is_heard = self._is_cut = self._was_recording = False
+        self._last_words: Any = None
+        self._said: list[dict[str, str]] = []
+        self._client: Any = None
+        self._drain: asyncio.TimerHandle | None = None
+        self._seers = self._make_seers()
+        self._listen(parts)
+
+    def _abilities(self) -> frozenset[str]:
+        lacking = set()
+        if not hasattr(self.transport, "sip_call_transfer"):  # Daily's
+            lacking.add("transfer.number")
+        if not getattr(self.worker, "bridged", False):
+            lacking.add("transfer.agent")
+        if self._recorder is None:
+            lacking.add("recording")
+        return PIPECAT_CAPABILITIES - lacking
+
+    def _listen(self, parts: list[Any]) -> None:
+        worker, listener, speaker = self.worker, self._listener, self._speaker
+        worker.add_event_handler("on_pipeline_started", self.guarded(self._on_started))
+        worker.add_event_handler("on_pipeline_finished", self.guarded(self._on_finished))
+        worker.add_event_handler("on_pipeline_timeout", self.guarded(self._on_no_start))
+        worker.add_event_handler("on_setup_timeout", self.guarded(self._on_no_start))
+        worker.add_event_handler("on_pipeline_error", self.guarded(self._on_error))
+        # Run inline, hence in order.
+        listener.add_event_handler("on_before_push_frame", self.guarded(self._on_words))
+        listener.add_event_handler("on_before_process_frame", self.guarded(self._on_key))
+        speaker.add_event_handler("on_before_process_frame", self.guarded(self._on_frame))
+        speaker.add_event_handler("on_assistant_turn_stopped", self.guarded(self._on_reply))
+        entry = next(part for part in parts if not part.processors and part.previous is not None)
+        entry.add_event_handler("on_before_process_frame", self.guarded(self._on_end_begins))
+        self._model.process_frame = self._process_held
+        if self.transport is not None:
+            add = self.transport.add_event_handler
+            add("on_client_connected", self.guarded(self._on_connected))
+            add("on_client_disconnected", self.guarded(self._on_disconnected))
+
+    def _make_seers(self) -> dict[type, Callable[[Any], None]]:
+        frames = self._frames
+        return {
+            frames.BotStartedSpeakingFrame: self._on_agent_starts,
+            frames.BotStoppedSpeakingFrame: self._on_agent_stops,
+            frames.UserStartedSpeakingFrame: self._on_caller_starts,
+            frames.UserStoppedSpeakingFrame: self._on_caller_stops,
+            frames.InterruptionFrame: self._on_interruption,
+            frames.FunctionCallInProgressFrame: self._on_tool_call,
+            frames.FunctionCallResultFrame: self._on_tool_result,
+            frames.MetricsFrame: self._on_metrics,
+        }
+
+    # --- what the worker and the transport report
+
+    def _on_started(self, _: Any, frame: Any) -> None:
+        self.ready()
+
+    def _on_no_start(self, _: Any, frame: Any = None) -> None:
+        """A setup or a start that took too long; no other event comes."""
+        if not isinstance(frame, self._frames.CancelFrame):
+            self._break_down("NeverStarted", "the pipeline did not start in time")
+
+    def _on_finished(self, _: Any, frame: Any) -> None:
+        self._stop_drain()
+        is_cancelled = isinstance(frame, self._frames.CancelFrame)
+        reason = str(getattr(frame, "reason", None) or "")
+        state = "shutdown" if is_cancelled and not reason else "ended"
+        self.hang_up(reason or type(frame).__name__, state)
+
+    def _on_error(self, _: Any, frame: Any) -> None:
+        fields = error_fields(frame)
+        if frame.fatal or self._is_policy_to_end(frame.processor):
+            self.fail(fields)  # Pipecat is stopping already
+        elif self._ends_when_unusable and _is_unusable(frame.processor):
+            self.put("error", **{**fields, "severity": "fatal"})
+        else:
+            self.put("error", **fields)
+
+    def _is_policy_to_end(self, processor: Any) -> bool:
+        policy = getattr(self.worker, "_processor_unusable_policy", None)
+        return _is_unusable(processor) and getattr(policy, "name", "CONTINUE") != "CONTINUE"
+
+    def _on_connected(self, _: Any, client: Any) -> None:
+        if self._client is None:
+            self._client = client
+
+    def _on_disconnected(self, _: Any, client: Any) -> None:
+        if self._client is None or _identity(client) == _identity(self._client):
+            self.hang_up("the caller left")
+        else:
+            self.note("another participant left")
+
+    def _on_end_begins(self, _: Any, frame: Any) -> None:
+        """An end enters the pipeline, ours or the bot's: it may not get out."""
+        ends = (self._frames.EndFrame, self._frames.CancelFrame)
+        if isinstance(frame, ends) and self._drain is None:
+            loop = asyncio.get_running_loop()
+            self._drain = loop.call_later(self.waits.drain, self._is_stuck)
+
+    def _is_stuck(self) -> None:
+        self.note("the pipeline did not drain", after=self.waits.drain)
+        self._break_down("Stuck", "the pipeline did not drain")
+
+    def _break_down(self, code: str, message: str) -> None:
+        self.fail({"code": code, "message": message, "source": "pipeline"})
+
+    def _stop_drain(self) -> None:
+        if self._drain is not None:
+            self._drain.cancel()
+
+    # --- what passes in the pipeline
+
+    def _on_words(self, _: Any, frame: Any) -> None:
+        if not isinstance(frame, self._frames.LLMContextUserTurnFrame):
+            return
+        is_copy = frame.broadcast_sibling_id is not None and (
+            frame.broadcast_sibling_id == self._last_words
+        )
+        self._last_words = frame.id
+        if frame.text and not is_copy:
+            self.report_words(frame.text)
+
+    def _on_key(self, _: Any, frame: Any) -> None:
+        if isinstance(frame, self._frames.InputDTMFFrame):
+            self.put("dtmf", digit=str(frame.button.value))
+
+    def _on_frame(self, _: Any, frame: Any) -> None:
+        see = self._seers.get(type(frame))
+        if see is not None:
+            see(frame)
+
+    def _on_agent_starts(self, _: Any) -> None:
+        self._is_speaking, self._is_cut = True, False
+        self.put("state", state="speaking", who="agent")
+
+    def _on_agent_stops(self, _: Any) -> None:
+        self._is_speaking = False
+        self.put("state", state="listening", who="agent")
+
+    def _on_caller_starts(self, _: Any) -> None:
+        self._is_heard = True
+        self.put("state", state="speaking", who="caller")
+
+    def _on_caller_stops(self, _: Any) -> None:
+        self._is_heard = False
+        self.put("state", state="listening", who="caller")
+
+    def _on_interruption(self, _: Any) -> None:
+        """It comes with every turn of the caller, and twice: only a cut of speech is one."""
+        if self._is_speaking and self._is_heard and not self._is_cut and not self.is_ending:
+            self._is_cut = True
+            self.put("interruption")
+
+    def _on_tool_call(self, frame: Any) -> None:
+        self.put("tool_call", name=frame.function_name, args=frame.arguments)
+
+    def _on_tool_result(self, frame: Any) -> None:
+        self.put("tool_result", name=frame.function_name, result=frame.result, ok=True)
+
+    def _on_metrics(self, frame: Any) -> None:
+        for name, value in measurements(frame):
+            self.put("metric", name=name, value=value)
+
+    def _on_reply(self, _: Any, message: Any) -> None:
+        if message.content:  # empty: cut before a word was said
+            extra = {"interrupted": True} if message.interrupted else {}
+            self.put("agent_turn", text=message.content, **extra)
+
+    # --- the reply waits for the hooks of the caller's words
+
+    async def _process_held(self, frame: Any, direction: Any) -> None:
+        """In front of the model's own `process_frame`; an interruption cancels the wait."""
+        is_question = isinstance(frame, self._frames.LLMContextFrame)
+        if not is_question or direction.name != "DOWNSTREAM":
+            await self._model_process(frame, direction)
+            return
+        await self.hold()
+        if self.is_ending:
+            return
+        try:
+            await self._model_process(frame, direction)
+        finally:
+            said, self._said = self._said, []
+            self._listener.add_messages(said)
+
+    # --- commands
+
+    async def act(self, command: Command) -> None:
+        """Do what a command says."""
+        await _ACTS[type(command)](self, command)
+
+    async def _say(self, command: Say) -> None:
+        # Told to the model by us: put into the context by Pipecat it would be a turn of the agent.
+        frame = self._frames.TTSSpeakFrame(command.text, append_to_context=False)
+        frame.interruptible = command.interruptible
+        message = {"role": "assistant", "content": command.text}
+        if self.is_holding:  # a context that ends with the assistant asks some models to go on
+            self._said.append(message)
+        else:
+            self._listener.add_messages([message])
+        await self.worker.queue_frame(frame)
+
+    async def _interrupt(self, command: Interrupt) -> None:
+        frame = self._frames.InterruptionWorkerFrame()
+        await self.worker.queue_frame(frame)
+
+    async def _inject(self, command: Inject) -> None:
+        self._listener.add_messages([{"role": "developer", "content": command.note}])
+
+    async def _send_digits(self, command: SendDigits) -> None:
+        keys = command.digits.lower().replace("w", "")
+        await self.worker.queue_frame(self._frames.OutputDTMFFrame.from_string(keys))
+
+    async def _record(self, command: Recording) -> None:
+        if command.change == "pause":
+            self._was_recording = bool(getattr(self._recorder, "_recording", True))
+            await self._recorder.stop_recording()
+        elif self._was_recording:
+            await self._recorder.start_recording()
+
+    async def _end(self, command: End) -> None:
+        self.was_ended = self.is_ending = True
+        await self.worker.queue_frame(self._frames.EndFrame(reason=command.reason))
+
+    async def _transfer(self, command: Transfer) -> None:
+        if command.kind == "agent":
+            self.tasks.start(self.worker.activate_worker(command.target, deactivate_self=True))
+            return
+        module = sys.modules[type(self.transport).__module__]
+        frame = getattr(module, "DailySIPTransferFrame", None)
+        if frame is None:
+            raise CommandRefused("this transport cannot transfer after queued speech")
+        await self.worker.queue_frame(frame(settings={"toEndPoint": command.target}))
+
+    async def aclose(self) -> None:
+        """Let go of the worker; one that Pipecat left running without its caller is cancelled."""
+        self.is_ending = True
+        await super().aclose()
+        if self._model.process_frame == self._process_held:
+            del self._model.process_frame
+        if not self.was_ended and not self.worker.has_finished():
+            await self.worker.cancel(reason="the call is over")
+
+
+def _aggregators(parts: list[Any]) -> tuple[Any, Any]:
+    listener, speaker = _first(parts, "LLMUserAggregator"), _first(parts, "LLMAssistantAggregator")
+    if listener is None or speaker is None:
+        raise UserError(
+            "the pipeline has no LLMContextAggregatorPair, so there are no turns to hook into"
+        )
+    return listener, speaker
+
+
+def _first(parts: list[Any], name: str) -> Any:
+    """The first processor of a class, or of one derived from it, by name."""
+    return next((p for p in parts if any(c.__name__ == name for c in type(p).__mro__)), None)
+
+
+def _is_unusable(processor: Any) -> bool:
+    return processor is not None and not getattr(processor, "is_usable", True)
+
+
+def _identity(client: Any) -> Any:
+    """Who a client is: Daily gives a mapping anew each time, others the same object."""
+    return client.get("id") if isinstance(client, Mapping) else client
+
+
+_ACTS: Mapping[type[Command], Callable[[PipecatBridge, Any], Awaitable[None]]] = {
+    Say: PipecatBridge._say,
+    Interrupt: PipecatBridge._interrupt,
+    Inject: PipecatBridge._inject,
+    SendDigits: PipecatBridge._send_digits,
+    Recording: PipecatBridge._record,
+    End: PipecatBridge._end,
+    Transfer: PipecatBridge._transfer,
+}
