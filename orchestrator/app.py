@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import os
 from collections.abc import Coroutine, Mapping
@@ -101,10 +100,11 @@ class Orchestrator:
             prepare()
         adapted = adapt(runner)
         attachment = Attachment(self, adapted)
-        self._attachments.append(attachment)
+        if not getattr(adapted, "is_one_call", False):  # which keeps the plan it has
+            self._attachments.append(attachment)
         attached = getattr(adapted, "attached", None)
         if attached is not None:
-            attached(self, functools.partial(self._attachments.remove, attachment))
+            attached(self)
         return attachment
 
     def has_hooks(self, event: str) -> bool:

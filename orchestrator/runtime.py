@@ -275,8 +275,8 @@ class RunnerLike(Protocol):
     """Anything that runs calls and lets handlers be registered.
 
     It may also declare `capabilities: frozenset[str]` and `runtime_name: str`, and have
-    `attached(host, detach)`: called once the hooks are registered, with the `Orchestrator` and
-    with what undoes the attachment of a runner whose calls are over.
+    `attached(host)`, which is called with the `Orchestrator` once the hooks are registered. With
+    `is_one_call` it is there for one call only, which the attaching begins.
     """
 
     def on(self, event: str) -> Callable[[Handler], Handler]:

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from orchestrator.runtimes.attached import AttachedCall, HostLike, Waits
+from orchestrator.runtimes.attached import AttachedCall
+from orchestrator.runtimes.callbacks import HostLike, Waits
 from orchestrator.runtimes.livekit_bridge import LIVEKIT_CAPABILITIES, LiveKitBridge
+from orchestrator.runtimes.livekit_controls import Agents
 
 __all__ = ["LIVEKIT_CAPABILITIES", "LiveKit", "wrap_on_session_end"]
 
@@ -41,6 +43,8 @@ class LiveKit(AttachedCall):
             keys, and the hooks of the end are not protected when the process ends.
         agents: who can be handed over to, by the name that `agent_id` has in the config: what
             makes the agent, its class for example.
+        closes: the process ends with the job, so that the `Orchestrator` is closed with it; by
+            default what the job's executor says.
         waits: how long what is waited for.
         known: fields of the call that you know better: `call_id`, `session_id`, `agent_id`,
             `direction`, `user_number`, `data`. The rest comes from the job and from the caller's
@@ -54,19 +58,19 @@ class LiveKit(AttachedCall):
         session: Any,
         job: Any = None,
         *,
-        agents: Mapping[str, Callable[[], Any]] | None = None,
+        agents: Agents | None = None,
+        closes: bool | None = None,
         waits: Waits | None = None,
         **known: Any,
     ) -> None:
-        self._line = LiveKitBridge(
-            session, job, known, agents=agents or {}, waits=waits or Waits()
-        )
+        self._line = LiveKitBridge(session, job, known, agents=agents or {}, waits=waits or Waits())
         super().__init__(self._line)
         self._job = job
+        self._closes = _owns_process(job) if closes is None else closes
 
-    def attached(self, host: HostLike, detach: Callable[[], object]) -> None:
+    def attached(self, host: HostLike) -> None:
         """Begin, and see to it that the end is told when the job ends."""
-        super().attached(host, detach)
+        super().attached(host)
         if self._job is None:
             return
         _calls.setdefault(self._job, []).append(self)
@@ -79,7 +83,7 @@ class LiveKit(AttachedCall):
     async def session_ended(self) -> None:
         """The session is closed: end the call, and let its last hooks take their time."""
         self._line.hang_up("the session was closed", "shutdown")
-        await self.finished(self._line.waits.session_end)
+        await self.finish(self._line.waits.session_end)
 
     async def _shut_down(self, reason: str) -> None:
         """The job's last word; LiveKit gives it about 10 s, and drops all others if it raises."""
@@ -88,22 +92,24 @@ class LiveKit(AttachedCall):
                 self._line.crashed("crash")
             self._line.hang_up(reason, "shutdown")
             deleting = asyncio.ensure_future(self._delete_room())
-            await self.finish(self._line.waits.finish, closes=self._owns_process())
+            is_last = all(call.is_over for call in _calls[self._job] if call is not self)
+            await self.finish(self._line.waits.finish, closes=self._closes and is_last)
             await asyncio.wait({deleting}, timeout=_DELETE)
         except Exception:
             logger.exception("the end of a call failed")
 
     async def _delete_room(self) -> None:
-        if self._line.deletes_room:
+        if self._line.controls.deletes_room:
             try:
                 await self._job.delete_room()
             except Exception:  # also when the server is gone
                 logger.exception("the room was not deleted")
 
-    def _owns_process(self) -> bool:
-        """Whether the process ends with this job."""
-        kind = getattr(getattr(self._job, "proc", None), "executor_type", None)
-        return getattr(kind, "name", "") == "PROCESS"
+
+def _owns_process(job: Any) -> bool:
+    """Whether the process ends with this job."""
+    kind = getattr(getattr(job, "proc", None), "executor_type", None)
+    return getattr(kind, "name", "") == "PROCESS"
 
 
 def wrap_on_session_end(

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from orchestrator.errors import CommandRefused
-from orchestrator.runtimes.attached import CallbackBridge
+from orchestrator.runtimes.callbacks import CallbackBridge
 from orchestrator.runtimes.livekit_events import metadata_of, sip_facts
 
 __all__ = ["Caller"]

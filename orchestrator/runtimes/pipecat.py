@@ -13,11 +13,12 @@ Extra `pipecat`; nothing of Pipecat is imported before a call needs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from orchestrator.runtimes.attached import AttachedCall, HostLike, Waits
-from orchestrator.runtimes.pipecat_bridge import PIPECAT_CAPABILITIES, PipecatBridge
+from orchestrator.runtimes.attached import AttachedCall
+from orchestrator.runtimes.callbacks import HostLike, Waits
+from orchestrator.runtimes.pipecat_bridge import PipecatBridge
+from orchestrator.runtimes.pipecat_controls import PIPECAT_CAPABILITIES
 from orchestrator.runtimes.pipecat_events import call_facts
 
 __all__ = ["PIPECAT_CAPABILITIES", "Pipecat"]
@@ -62,9 +63,9 @@ class Pipecat(AttachedCall):
         )
         super().__init__(self._line)
 
-    def attached(self, host: HostLike, detach: Callable[[], object]) -> None:
+    def attached(self, host: HostLike) -> None:
         """Begin; the worker's own end waits for the hooks of the end, which are bounded."""
-        super().attached(host, detach)
+        super().attached(host)
 
         async def hooks_of_the_end(*_: Any) -> None:
             await self.finish(self._line.waits.finish)

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
-import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from orchestrator.errors import CommandRefused, UserError
-from orchestrator.runtime import (
-    CallOffer,
-    Command,
-    End,
-    Inject,
-    Interrupt,
-    Recording,
-    Say,
-    SendDigits,
-    Transfer,
-)
-from orchestrator.runtimes.attached import CallbackBridge, Waits
+from orchestrator.errors import UserError
+from orchestrator.runtime import CallOffer, Command
+from orchestrator.runtimes.callbacks import CallbackBridge, Waits
+from orchestrator.runtimes.pipecat_controls import PipecatControls
 from orchestrator.runtimes.pipecat_events import error_fields, measurements, walk
 
-__all__ = ["PIPECAT_CAPABILITIES", "PipecatBridge"]
-
-logger = logging.getLogger(__name__)
-
-#: What calls on Pipecat can do, where the transport and the pipeline have what it takes.
-PIPECAT_CAPABILITIES = frozenset(
-    {"say", "say.protected", "interrupt", "end", "transfer.number", "transfer.agent", "recording",
-     "digits", "inject", "playback", "state", "dtmf", "error", "metric", "tools"}
-)  # fmt: skip
+__all__ = ["PipecatBridge"]
 
 
 class PipecatBridge(CallbackBridge):
@@ -53,33 +34,24 @@ class PipecatBridge(CallbackBridge):
         waits: Waits,
     ) -> None:
         self._frames = importlib.import_module("pipecat.frames.frames")
-        self.worker = worker
-        self.transport = transport
         parts = list(walk(worker.pipeline))
         self._listener, self._speaker = _aggregators(parts)
-        self._recorder = _first(parts, "AudioBufferProcessor")
+        recorder = _first(parts, "AudioBufferProcessor")
+        self.controls = PipecatControls(worker, transport, self._listener, recorder)
         offer = CallOffer(**{"call_id": uuid4().hex, **known})
-        super().__init__(offer, self._abilities(), waits)
+        super().__init__(offer, self.controls.capabilities, waits)
+        self.worker = worker
+        self.transport = transport
         self._ends_when_unusable = ends_when_unusable
         self._model = self._listener.next
         self._model_process = self._model.process_frame
-        self._is_speaking = self._is_heard = self._is_cut = self._was_recording = False
+        self._is_speaking = self._is_heard = self._is_cut = False
         self._last_words: Any = None
-        self._said: list[dict[str, str]] = []
         self._client: Any = None
         self._drain: asyncio.TimerHandle | None = None
         self._seers = self._make_seers()
         self._listen(parts)
-
-    def _abilities(self) -> frozenset[str]:
-        lacking = set()
-        if not hasattr(self.transport, "sip_call_transfer"):  # Daily's
-            lacking.add("transfer.number")
-        if not getattr(self.worker, "bridged", False):
-            lacking.add("transfer.agent")
-        if self._recorder is None:
-            lacking.add("recording")
-        return PIPECAT_CAPABILITIES - lacking
+        self.controls.begin(self)
 
     def _listen(self, parts: list[Any]) -> None:
         worker, listener, speaker = self.worker, self._listener, self._speaker
@@ -111,6 +83,7 @@ class PipecatBridge(CallbackBridge):
             frames.InterruptionFrame: self._on_interruption,
             frames.FunctionCallInProgressFrame: self._on_tool_call,
             frames.FunctionCallResultFrame: self._on_tool_result,
+            frames.FunctionCallCancelFrame: self._on_tool_cancelled,
             frames.MetricsFrame: self._on_metrics,
         }
 
@@ -221,6 +194,9 @@ class PipecatBridge(CallbackBridge):
     def _on_tool_result(self, frame: Any) -> None:
         self.put("tool_result", name=frame.function_name, result=frame.result, ok=True)
 
+    def _on_tool_cancelled(self, frame: Any) -> None:
+        self.put("tool_result", name=frame.function_name, result=None, ok=False)
+
     def _on_metrics(self, frame: Any) -> None:
         for name, value in measurements(frame):
             self.put("metric", name=name, value=value)
@@ -244,57 +220,11 @@ class PipecatBridge(CallbackBridge):
         try:
             await self._model_process(frame, direction)
         finally:
-            said, self._said = self._said, []
-            self._listener.add_messages(said)
-
-    # --- commands
+            self.controls.tell_said()
 
     async def act(self, command: Command) -> None:
         """Do what a command says."""
-        await _ACTS[type(command)](self, command)
-
-    async def _say(self, command: Say) -> None:
-        # Told to the model by us: put into the context by Pipecat it would be a turn of the agent.
-        frame = self._frames.TTSSpeakFrame(command.text, append_to_context=False)
-        frame.interruptible = command.interruptible
-        message = {"role": "assistant", "content": command.text}
-        if self.is_holding:  # a context that ends with the assistant asks some models to go on
-            self._said.append(message)
-        else:
-            self._listener.add_messages([message])
-        await self.worker.queue_frame(frame)
-
-    async def _interrupt(self, command: Interrupt) -> None:
-        frame = self._frames.InterruptionWorkerFrame()
-        await self.worker.queue_frame(frame)
-
-    async def _inject(self, command: Inject) -> None:
-        self._listener.add_messages([{"role": "developer", "content": command.note}])
-
-    async def _send_digits(self, command: SendDigits) -> None:
-        keys = command.digits.lower().replace("w", "")
-        await self.worker.queue_frame(self._frames.OutputDTMFFrame.from_string(keys))
-
-    async def _record(self, command: Recording) -> None:
-        if command.change == "pause":
-            self._was_recording = bool(getattr(self._recorder, "_recording", True))
-            await self._recorder.stop_recording()
-        elif self._was_recording:
-            await self._recorder.start_recording()
-
-    async def _end(self, command: End) -> None:
-        self.was_ended = self.is_ending = True
-        await self.worker.queue_frame(self._frames.EndFrame(reason=command.reason))
-
-    async def _transfer(self, command: Transfer) -> None:
-        if command.kind == "agent":
-            self.tasks.start(self.worker.activate_worker(command.target, deactivate_self=True))
-            return
-        module = sys.modules[type(self.transport).__module__]
-        frame = getattr(module, "DailySIPTransferFrame", None)
-        if frame is None:
-            raise CommandRefused("this transport cannot transfer after queued speech")
-        await self.worker.queue_frame(frame(settings={"toEndPoint": command.target}))
+        await self.controls.act(command)
 
     async def aclose(self) -> None:
         """Let go of the worker; one that Pipecat left running without its caller is cancelled."""
@@ -327,14 +257,3 @@ def _is_unusable(processor: Any) -> bool:
 def _identity(client: Any) -> Any:
     """Who a client is: Daily gives a mapping anew each time, others the same object."""
     return client.get("id") if isinstance(client, Mapping) else client
-
-
-_ACTS: Mapping[type[Command], Callable[[PipecatBridge, Any], Awaitable[None]]] = {
-    Say: PipecatBridge._say,
-    Interrupt: PipecatBridge._interrupt,
-    Inject: PipecatBridge._inject,
-    SendDigits: PipecatBridge._send_digits,
-    Recording: PipecatBridge._record,
-    End: PipecatBridge._end,
-    Transfer: PipecatBridge._transfer,
-}

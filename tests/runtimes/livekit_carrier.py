@@ -11,7 +11,7 @@ from livekit.api.twirp_client import SipCallError
 
 from orchestrator import Orchestrator
 from orchestrator.callscript import event_from_mapping
-from orchestrator.runtimes.attached import Waits
+from orchestrator.runtimes.callbacks import Waits
 from orchestrator.runtimes.livekit import LIVEKIT_CAPABILITIES, LiveKit
 from orchestrator.testing.conformance_cases import REDIAL, Case
 from tests.runtimes.livekit_peer import E1, Stage

@@ -27,7 +27,7 @@ SLOW = "one two three four five six seven eight nine ten"
 ASIDE = "aside"
 
 
-class E1(Exception):  # noqa: N818 - a code, as the far side calls it
+class E1(Exception):
     """A failure of a speech service."""
 
 
@@ -290,9 +290,7 @@ def make_job(
         ),
         url="", token="", worker_id="w", fake_job=is_fake,
     )  # fmt: skip
-    process = JobProcess(
-        executor_type=JobExecutorType.THREAD, user_arguments=None, http_proxy=None
-    )
+    process = JobProcess(executor_type=JobExecutorType.THREAD, user_arguments=None, http_proxy=None)
     job = JobContext(proc=process, info=info, room=room, on_connect=lambda: None,
                      on_shutdown=on_shutdown, inference_executor=None)  # type: ignore[arg-type]  # fmt: skip
     job._connected = True
@@ -317,7 +315,11 @@ class Stage:
         turns = {
             "turn_detection": None,
             "endpointing": {"min_delay": 0.03, "max_delay": 0.1},
-            "interruption": {"mode": "vad", "min_duration": 0.02, "resume_false_interruption": False},
+            "interruption": {
+                "mode": "vad",
+                "min_duration": 0.02,
+                "resume_false_interruption": False,
+            },
         }
         self.session: AgentSession[Any] = AgentSession(
             llm=self.model, stt=self.stt, tts=SilentTTS(), vad=self.vad,
@@ -374,5 +376,3 @@ class Stage:
         await self.session.aclose()
         for callback in self.job._shutdown_callbacks:
             await callback("test is over")
-
-

@@ -12,7 +12,7 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from orchestrator import Orchestrator
 from orchestrator.callscript import event_from_mapping
-from orchestrator.runtimes.attached import Waits
+from orchestrator.runtimes.callbacks import Waits
 from orchestrator.runtimes.pipecat import PIPECAT_CAPABILITIES, Pipecat
 from orchestrator.testing.conformance_cases import Case
 from tests.runtimes.pipecat_peer import E1, Line, Stage

@@ -56,7 +56,7 @@ SLOW = "One two. Three four five six seven eight nine ten."
 ASIDE = "aside"
 
 
-class E1(Exception):  # noqa: N818 - a code, as the far side calls it
+class E1(Exception):
     """A failure of a speech service."""
 
 
