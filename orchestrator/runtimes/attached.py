@@ -74,7 +74,7 @@ class AttachedCall:
 
         if await self.bridge.until_ready():
             await ctx.session.run()
-        else:
+        elif self.bridge.has_failed:
             ctx.error = NeverStarted("the session ended before it began")
 
     @property

@@ -68,6 +68,8 @@ class CallbackBridge:
         over: set once the line is gone, or the far side is closing.
         was_ended: we asked for the end.
         is_ending: no reply is wanted any more.
+        was_ready: the session ran.
+        has_failed: the far side broke down.
     """
 
     def __init__(self, offer: CallOffer, capabilities: frozenset[str], waits: Waits) -> None:
@@ -80,7 +82,8 @@ class CallbackBridge:
         self.tasks = TaskOwner()
         self._queue: asyncio.Queue[CallEvent] = asyncio.Queue()
         self._held: deque[asyncio.Future[None]] = deque()
-        self._is_ready = asyncio.Event()
+        self._is_settled = asyncio.Event()
+        self.was_ready = self.has_failed = False
         self._early: list[tuple[str, dict[str, Any]]] = []
         self._note: Callable[..., None] | None = None
 
@@ -108,12 +111,13 @@ class CallbackBridge:
         if self.is_gone:
             return
         self.put("error", **{**error, "severity": "fatal"})
+        self.has_failed = True
         self.let_go()
 
     def let_go(self) -> None:
         """Nothing more comes or goes on this line; whoever waits goes on."""
         self.over.set()
-        self._is_ready.set()
+        self._is_settled.set()
         while self._held:
             _release(self._held.popleft())
 
@@ -179,12 +183,13 @@ class CallbackBridge:
 
     def ready(self) -> None:
         """The session runs: it can speak, and hears."""
-        self._is_ready.set()
+        self.was_ready = True
+        self._is_settled.set()
 
     async def until_ready(self) -> bool:
         """Wait until the session runs; False when it ended before."""
-        await self._is_ready.wait()
-        return not self.is_gone
+        await self._is_settled.wait()
+        return self.was_ready
 
     # --- remarks
 

@@ -26,8 +26,8 @@ class Turns(Protocol):
         """The caller said this; returns when its hooks have run, or took too long."""
         ...
 
-    async def hold(self) -> None:
-        """Wait for the hooks of words that were told already."""
+    async def asked(self, chat_ctx: Any) -> None:
+        """The model is asked with this context; returns as `heard_turn` does."""
         ...
 
     def take_injected(self) -> list[str]:
@@ -63,7 +63,7 @@ class HeldAgent:
         await self._told(turn_ctx, new_message=new_message)
 
     async def _run_llm(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
-        await self._turns.hold()
+        await self._turns.asked(chat_ctx)
         if self._turns.is_ending:
             return None
         self._add_notes(chat_ctx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -29,6 +30,10 @@ LIVEKIT_CAPABILITIES = frozenset(
 )  # fmt: skip
 #: Of these, what needs a room.
 _OF_A_ROOM = frozenset({"transfer.number", "digits", "dtmf"})
+
+
+#: The caller's messages that are remembered, to tell each once.
+_MAX_TOLD = 50
 
 
 def capabilities_of(*, has_room: bool, agents: Agents) -> frozenset[str]:
@@ -58,7 +63,9 @@ class LiveKitBridge(CallbackBridge):
         self._entry = asyncio.current_task()  # LiveKit runs the entrypoint in a task of its own
         self._speaking: Any = None
         self._cut: Any = None
-        self._told: tuple[str, str] | None = None
+        self._told: deque[str] = deque(maxlen=_MAX_TOLD)
+        self._told_text = ""
+        self._typed = 0
         self._language = ""
         self._tools: dict[str, str] = {}
         self._failures: dict[str, int] = {}
@@ -66,6 +73,7 @@ class LiveKitBridge(CallbackBridge):
             ("agent_state_changed", self._on_agent_state),
             ("user_state_changed", self._on_user_state),
             ("user_input_transcribed", self._on_transcript),
+            ("speech_created", self._on_speech),
             ("conversation_item_added", self._on_item),
             ("tool_execution_updated", self._on_tool),
             ("error", self._on_error),
@@ -121,10 +129,15 @@ class LiveKitBridge(CallbackBridge):
             self.put("metric", name=name, value=value)
 
     def _on_words(self, item: Any) -> None:
-        text = item.text_content or ""
-        told, self._told = self._told, None
-        if text and (told is None or (item.id != told[0] and text != told[1])):
+        """Words that were not told before: of models that hear by themselves, and on closing."""
+        text, told = item.text_content or "", self._told_text
+        self._told_text = ""
+        if text and item.id not in self._told and text != told:
             self.report_words(text, **self._extras())
+
+    def _on_speech(self, event: Any) -> None:
+        is_typed = event.speech_handle.input_details.modality == "text"
+        self._typed += is_typed and event.source == "generate_reply"
 
     def _see_interruption(self) -> None:
         """The caller cut the speech that was on; once for each."""
@@ -193,8 +206,19 @@ class LiveKitBridge(CallbackBridge):
         """The caller said this; LiveKit adds it to the conversation after this returns."""
         text = message.text_content or ""
         if text:
-            self._told = (message.id, text)
+            self._told.append(message.id)
+            self._told_text = text
             await self.heard(text, **self._extras())
+
+    async def asked(self, chat_ctx: Any) -> None:
+        """The model is asked. Typed words are in the question, and nowhere else yet."""
+        last: Any = chat_ctx.items[-1] if chat_ctx.items else None
+        is_new = getattr(last, "role", "") == "user" and last.id not in self._told
+        if self._typed and is_new:
+            self._typed -= 1
+            await self.heard_turn(last)
+        else:
+            await self.hold()
 
     def _extras(self) -> dict[str, str]:
         return {"language": self._language} if self._language else {}

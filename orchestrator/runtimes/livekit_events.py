@@ -113,13 +113,15 @@ def tone_code(key: str) -> int:
     return _TONES.index(key)
 
 
-def sip_facts(attributes: Mapping[str, str]) -> dict[str, str]:
+def sip_facts(attributes: Any) -> dict[str, str]:
     """What a SIP participant's attributes say of the call; nothing for a web participant."""
+    if not isinstance(attributes, Mapping):  # a console's stand-in for a caller
+        return {}
     found = {
-        "call_id": attributes.get("sip.callID", ""),
-        "user_number": attributes.get("sip.phoneNumber", ""),
-        "called_number": attributes.get("sip.trunkPhoneNumber", ""),
+        "call_id": attributes.get("sip.callID"),
+        "user_number": attributes.get("sip.phoneNumber"),
+        "called_number": attributes.get("sip.trunkPhoneNumber"),
     }
-    if found["call_id"]:  # LiveKit dials out itself, without a rule
+    if found["call_id"]:  # what LiveKit dialled itself has no rule
         found["direction"] = "inbound" if attributes.get("sip.ruleID") else "outbound"
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in found.items() if value and isinstance(value, str)}

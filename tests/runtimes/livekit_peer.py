@@ -294,6 +294,7 @@ def make_job(
     job = JobContext(proc=process, info=info, room=room, on_connect=lambda: None,
                      on_shutdown=on_shutdown, inference_executor=None)  # type: ignore[arg-type]  # fmt: skip
     job._connected = True
+    job._tempdir.cleanup()
     return job
 
 
