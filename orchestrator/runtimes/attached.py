@@ -96,10 +96,12 @@ class AttachedCall:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        host = self.bridge.host
-        if not await self.finished(max(seconds - _FLUSH, seconds / 2)):
+        if self._task is not None and not await self.finished(max(seconds - _FLUSH, seconds / 2)):
             logger.warning("the end of a call took too long", extra={"seconds": seconds})
             self.bridge.note("the runtime ended before the hooks of the end", after=seconds)
+            self._task.cancel()  # the journal is written all the same
+            await self.finished(_FLUSH / 4)
+        host = self.bridge.host
         if host is not None:
             await _within(until - loop.time(), host.aclose() if closes else host.settle())
 

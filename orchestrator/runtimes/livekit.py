@@ -82,15 +82,13 @@ class LiveKit(AttachedCall):
 
     async def session_ended(self) -> None:
         """The session is closed: end the call, and let its last hooks take their time."""
-        self._line.hang_up("the session was closed", "shutdown")
+        self._line.job_ends("the session was closed")
         await self.finish(self._line.waits.session_end)
 
     async def _shut_down(self, reason: str) -> None:
         """The job's last word; LiveKit gives it about 10 s, and drops all others if it raises."""
         try:
-            if reason == "job crashed":
-                self._line.crashed("crash")
-            self._line.hang_up(reason, "shutdown")
+            self._line.job_ends(reason)
             deleting = asyncio.ensure_future(self._delete_room())
             is_last = all(call.is_over for call in _calls[self._job] if call is not self)
             await self.finish(self._line.waits.finish, closes=self._closes and is_last)

@@ -174,22 +174,28 @@ class LiveKitBridge(CallbackBridge):
     def _on_close(self, event: Any) -> None:
         self.controls.session_closed()
         reason = str(getattr(event.reason, "value", event.reason))
-        crash = self._crash()
         if reason == "error":
             self.fail(error_fields(event))
-        elif crash is not None:
-            self.crashed(type(crash).__name__)
-        else:
-            gone = reason == "participant_disconnected"
-            self.hang_up(reason, "hangup" if gone else "ended")
+        self._check_entry()
+        gone = reason == "participant_disconnected"
+        self.hang_up(reason, "hangup" if gone else "ended")
 
-    def _crash(self) -> BaseException | None:
+    def job_ends(self, reason: str) -> None:
+        """The job ends, with or without its session."""
+        self._check_entry()
+        if reason == "job crashed":  # its entrypoint is not the task that attached us
+            self._crashed("crash")
+        self.hang_up(reason, "shutdown")
+
+    def _check_entry(self) -> None:
+        """A call whose entrypoint raised has failed; LiveKit closes its session as any other."""
         entry = self._entry
-        is_bad = entry is not None and entry.done() and not entry.cancelled()
-        return entry.exception() if entry is not None and is_bad else None
+        if entry is not None and entry.done() and not entry.cancelled():
+            crash = entry.exception()
+            if crash is not None:
+                self._crashed(type(crash).__name__)
 
-    def crashed(self, code: str) -> None:
-        """The entrypoint raised: the call failed."""
+    def _crashed(self, code: str) -> None:
         self.fail({"code": code, "message": "the entrypoint raised", "source": "entrypoint"})
 
     # --- the caller's words and the reply

@@ -497,10 +497,10 @@ def test_another_agent_takes_over_and_the_hooks_stay(tmp_path: Path) -> None:
             - say: heard
         """
         async with call_on(config, tmp_path, Stage(), make) as on:
-            ears = on.stage.stt.last
+            ears = on.stage.vad.last
             await on.stage.say("bill")
             await on.stage.until(lambda: isinstance(on.stage.session.current_agent, Billing))
-            await on.stage.until(lambda: on.stage.stt.last is not ears)
+            await on.stage.until(lambda: on.stage.vad.last is not ears)
             (told,) = on.lines.of(event="transfer")
             assert (told["outcome"], told["stays"]) == ("answered", True)
             await on.stage.say("again")
