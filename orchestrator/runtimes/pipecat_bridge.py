@@ -97,6 +97,14 @@ class PipecatBridge(CallbackBridge):
         if not isinstance(frame, self._frames.CancelFrame):
             self._break_down("NeverStarted", "the pipeline did not start in time")
 
+    async def prepare(self) -> None:
+        """Watch the worker too: one that is cancelled while it starts reports nothing."""
+        self.tasks.start(self._watch())
+
+    async def _watch(self) -> None:
+        await self.worker.wait()
+        self.hang_up("the worker finished", "shutdown")
+
     def _on_finished(self, _: Any, frame: Any) -> None:
         self._stop_drain()
         is_cancelled = isinstance(frame, self._frames.CancelFrame)

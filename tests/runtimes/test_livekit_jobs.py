@@ -33,9 +33,7 @@ def attach(stage: Stage) -> LiveKit:
     return LiveKit(stage.session, stage.job, waits=SHORT)
 
 
-def with_server(
-    monkeypatch: pytest.MonkeyPatch, main: Callable[[Server], Awaitable[None]]
-) -> None:
+def with_server(monkeypatch: pytest.MonkeyPatch, main: Callable[[Server], Awaitable[None]]) -> None:
     async def run() -> None:
         async with Server() as server:
             for name, value in server.env.items():
