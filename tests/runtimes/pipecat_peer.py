@@ -195,6 +195,7 @@ class Stage:
     """One call: what the far side can do, and what a test looks at."""
 
     def __init__(self, *, transport: Any = None, model: ScriptedLLM | None = None,
+                 before: list[FrameProcessor] | None = None,
                  after: list[FrameProcessor] | None = None, **options: Any) -> None:  # fmt: skip
         self.transport = transport or Line()
         self.model = model or ScriptedLLM()
@@ -207,7 +208,7 @@ class Stage:
         )
         pair = LLMContextAggregatorPair(self.context, user_params=params)
         self.user, self.agent = pair.user(), pair.assistant()
-        parts = [self.transport.input(), self.gate, self.user, self.model, SilentTTS(),
+        parts = [self.transport.input(), self.gate, self.user, *(before or []), self.model, SilentTTS(),
                  self.transport.output(), *(after or []), self.agent]  # fmt: skip
         self.worker = PipelineWorker(
             Pipeline(parts),
