@@ -78,10 +78,10 @@ async def livekit_answers(hook: Hook, words: list[str], within: float) -> tuple[
         except TimeoutError:
             continue
     took = time.monotonic() - began
-    answers = [*answers]
+    given = [*answers]
     let_go()
     await stage.close()
-    return answers, took
+    return given, took
 
 
 def test_livekit_a_hook_that_raises_costs_the_turn() -> None:
@@ -180,10 +180,10 @@ async def pipecat_answers(
     assert stage.running is not None
     await stage.worker.queue_frame(EndFrame())
     done, _ = await asyncio.wait({stage.running}, timeout=1.5)
-    answers = [*answers]
+    given = [*answers]
     let_go()
     await asyncio.wait({stage.running}, timeout=5)
-    return answers, took, bool(done)
+    return given, took, bool(done)
 
 
 def test_pipecat_a_hook_that_raises_costs_the_turn() -> None:
