@@ -16,8 +16,8 @@ __all__ = [
     "metadata_of",
     "outcome_of",
     "sip_facts",
-    "tool_event",
     "tone_code",
+    "tool_event",
 ]
 
 _STATES = frozenset({"idle", "listening", "thinking", "speaking"})
