@@ -119,10 +119,17 @@ def wrap_on_session_end(
     end get their time here even while a deployment shuts the worker down.
     """
 
-    async def on_session_end(job: Any) -> None:
+    return _SessionEnd(then)
+
+
+class _SessionEnd:
+    """An object, not a closure: LiveKit pickles it for the job's process."""
+
+    def __init__(self, then: Callable[[Any], Awaitable[None]] | None) -> None:
+        self._then = then
+
+    async def __call__(self, job: Any) -> None:
         for call in _calls.get(job, ()):
             await call.session_ended()
-        if then is not None:
-            await then(job)
-
-    return on_session_end
+        if self._then is not None:
+            await self._then(job)

@@ -13,6 +13,7 @@ from livekit.agents import Agent, AgentServer, AgentSession, JobContext, JobExec
 
 from orchestrator.runtimes.callbacks import Waits
 from orchestrator.runtimes.livekit import LiveKit, wrap_on_session_end
+from tests.runtimes import livekit_entry
 from tests.runtimes.foreign import On, call_on
 from tests.runtimes.livekit_peer import Participant, QuietRoom, ScriptedLLM, Stage, make_job
 from tests.runtimes.livekit_server import Server
@@ -229,11 +230,13 @@ def test_a_host_that_cannot_close_does_not_reach_the_shutdown(tmp_path: Path) ->
 Entry = Callable[[JobContext], Awaitable[None]]
 
 
-def run_job(entry: Entry, until: Callable[[], bool]) -> None:
-    """One job in a thread, as `AgentServer` runs it."""
+def run_job(
+    entry: Entry, until: Callable[[], object], kind: JobExecutorType = JobExecutorType.THREAD
+) -> None:
+    """One job, as `AgentServer` runs it."""
 
     async def main() -> None:
-        server = AgentServer(job_executor_type=JobExecutorType.THREAD, num_idle_processes=0,
+        server = AgentServer(job_executor_type=kind, num_idle_processes=0,
                              host="127.0.0.1", port=0, load_fnc=lambda: 0.0,
                              ws_url="ws://127.0.0.1:9", api_key="k", api_secret="s" * 32)  # fmt: skip
         server.rtc_session(entry, on_session_end=wrap_on_session_end())
@@ -289,3 +292,26 @@ def test_a_whole_job_ends_its_call_once(crash: str, tmp_path: Path) -> None:
     else:
         assert [line["text"] for line in lines.of(event="user_turn")] == ["hello"]
         assert len(lines.of(session="call_end")) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_process_that_ends_with_its_job_leaves_a_whole_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The `Orchestrator` is closed in the job's shutdown, within its budget."""
+    config, journals = tmp_path / "hooks.yaml", tmp_path / "journals"
+    config.write_text(
+        "version: 1\nrunner: {call_end: [{background: true, do: [{wait: 500ms}, {log: late}]}]}"
+    )
+    monkeypatch.setenv(livekit_entry.CONFIG, str(config))
+    monkeypatch.setenv(livekit_entry.JOURNALS, str(journals))
+
+    def written() -> list[str]:
+        return [text for path in journals.glob("*.jsonl")
+                if '"end"' in (text := path.read_text())]  # fmt: skip
+
+    run_job(livekit_entry.entry, written, JobExecutorType.PROCESS)
+    (journal,) = written()
+    assert '"text": "hello"' in journal.replace('":"', '": "')
+    assert "late" in journal
+    assert "cut off" not in journal
