@@ -13,6 +13,7 @@ Extra `pipecat`; nothing of Pipecat is imported before a call needs it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.runtimes.attached import AttachedCall
@@ -31,6 +32,8 @@ class Pipecat(AttachedCall):
         worker: the `PipelineWorker`; its pipeline has an `LLMContextAggregatorPair`.
         transport: where the caller is; without it a hang-up is seen only when the bot ends.
         arguments: the bot's `RunnerArguments`, for who calls.
+        agents: names of workers on the worker's bus that `agent_id` in the config may hand over to;
+            the one named is activated, the others are deactivated, and the call goes on.
         ends_when_unusable: a service that can do its job no more ends the call as failed, after the
             hooks of `error`; leave `processor_unusable_policy` as it is then.
         waits: how long what is waited for.
@@ -49,6 +52,7 @@ class Pipecat(AttachedCall):
         transport: Any = None,
         arguments: Any = None,
         *,
+        agents: Sequence[str] = (),
         ends_when_unusable: bool = False,
         waits: Waits | None = None,
         **known: Any,
@@ -58,6 +62,7 @@ class Pipecat(AttachedCall):
             worker,
             transport,
             facts,
+            agents=agents,
             ends_when_unusable=ends_when_unusable,
             waits=waits or Waits(),
         )

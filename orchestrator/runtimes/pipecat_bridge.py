@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +30,7 @@ class PipecatBridge(CallbackBridge):
         transport: Any,
         known: Mapping[str, Any],
         *,
+        agents: Sequence[str],
         ends_when_unusable: bool,
         waits: Waits,
     ) -> None:
@@ -37,7 +38,7 @@ class PipecatBridge(CallbackBridge):
         parts = list(walk(worker.pipeline))
         self._listener, self._speaker = _aggregators(parts)
         recorder = _first(parts, "AudioBufferProcessor")
-        self.controls = PipecatControls(worker, transport, self._listener, recorder)
+        self.controls = PipecatControls(worker, transport, self._listener, recorder, agents)
         offer = CallOffer(**{"call_id": uuid4().hex, **known})
         super().__init__(offer, self.controls.capabilities, waits)
         self.worker = worker

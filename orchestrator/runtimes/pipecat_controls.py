@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import CommandRefused
@@ -39,14 +39,18 @@ class PipecatControls:
         line: the bridge, `begin` tells it which call.
         listener: the aggregator of the caller's words, which has the model's context.
         recorder: the `AudioBufferProcessor`, if the pipeline has one.
+        agents: names of workers on the bus of which one answers at a time.
     """
 
-    def __init__(self, worker: Any, transport: Any, listener: Any, recorder: Any) -> None:
+    def __init__(
+        self, worker: Any, transport: Any, listener: Any, recorder: Any, agents: Sequence[str]
+    ) -> None:
         self._frames = importlib.import_module("pipecat.frames.frames")
         self._worker = worker
         self._transport = transport
         self._listener = listener
         self._recorder = recorder
+        self._agents = tuple(agents)
         self._said: list[dict[str, str]] = []
         self._is_recording = self._was_recording = False
         self._line: CallbackBridge
@@ -57,7 +61,7 @@ class PipecatControls:
         lacking = set()
         if not hasattr(self._transport, "sip_call_transfer"):  # Daily's
             lacking.add("transfer.number")
-        if not getattr(self._worker, "bridged", False):
+        if not self._agents:
             lacking.add("transfer.agent")
         if self._recorder is None:
             lacking.add("recording")
@@ -126,10 +130,18 @@ class PipecatControls:
         self._line.was_ended = self._line.is_ending = True
         await self._worker.queue_frame(self._frames.EndFrame(reason=command.reason))
 
+    async def _hand_over(self, name: str) -> None:
+        if name not in self._agents:
+            raise CommandRefused(f"there is no agent {name!r}; known: {', '.join(self._agents)}")
+        for other in self._agents:
+            if other != name:
+                await self._worker.deactivate_worker(other)
+        await self._worker.activate_worker(name)
+        self._line.put("transfer", outcome="answered", target=name, stays=True)
+
     async def _transfer(self, command: Transfer) -> None:
         if command.kind == "agent":
-            work = self._worker.activate_worker(command.target, deactivate_self=True)
-            self._line.tasks.start(work)
+            await self._hand_over(command.target)
             return
         module = sys.modules[type(self._transport).__module__]
         frame = getattr(module, "DailySIPTransferFrame", None)

@@ -19,6 +19,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineWorker, ProcessorUnusablePolicy
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.runner.types import CallData, RunnerArguments
+from pipecat.workers.base_worker import BaseWorker
 
 from orchestrator.errors import NotSupported, UserError
 from orchestrator.runtimes.callbacks import Waits
@@ -517,5 +518,52 @@ def test_daily_transfers_after_the_speech_and_any_line_s_end_is_the_outcome(tmp_
             await line.disconnect()
             await on.over()
             assert on.end() == ("transferred", "ended")
+
+    played(main())
+
+
+class Colleague(BaseWorker):
+    """Another worker on the bus."""
+
+    def __init__(self, name: str, *, active: bool) -> None:
+        super().__init__(name, active=active)
+        self.changes: list[str] = []
+
+    async def on_activated(self, args: dict[str, Any] | None) -> None:
+        await super().on_activated(args)
+        self.changes.append("on")
+
+    async def on_deactivated(self) -> None:
+        await super().on_deactivated()
+        self.changes.append("off")
+
+
+def test_another_worker_takes_over_and_the_hooks_stay(tmp_path: Path) -> None:
+    """The call goes on; a hang-up later is one."""
+
+    def make(stage: Stage) -> Pipecat:
+        return Pipecat(stage.worker, stage.transport, agents=["sales", "billing"], waits=SHORT)
+
+    async def main() -> None:
+        config = """
+        session:
+          dtmf:
+            - {when: event.digit == '1', do: [{escalate_transfer: {agent_id: billing}}]}
+            - {when: event.digit == '2', do: [{escalate_transfer: {agent_id: nobody}}]}
+        """
+        async with call_on(config, tmp_path, Stage(), make) as on:
+            sales, billing = Colleague("sales", active=True), Colleague("billing", active=False)
+            await on.stage.runner.add_workers(sales, billing)
+            await on.stage.press("1")
+            await on.stage.until(lambda: "on" in billing.changes)
+            await on.stage.until(lambda: "off" in sales.changes)
+            await on.stage.press("2")
+            await on.stage.until(lambda: on.lines.of(step="escalate_transfer", status="failed"))
+            await on.stage.say("hello")
+            await on.stage.until(on.turns)
+            await on.stage.transport.disconnect()
+            await on.over()
+            assert on.end() == ("hangup", "ended")
+            await on.stage.runner.cancel()
 
     played(main())
