@@ -312,6 +312,7 @@ class Stage:
         self.model = model or ScriptedLLM()
         self.vad, self.stt = PuppetVAD(), PuppetSTT()
         self.closed = asyncio.Event()
+        self.last_words = ""
         self.caller: Participant | None = None
         turns = {
             "turn_detection": None,
@@ -337,6 +338,7 @@ class Stage:
 
     async def say(self, text: str) -> None:
         """The caller speaks."""
+        self.last_words = text
         kind = vad.VADEventType
         self.vad.tell(kind.START_OF_SPEECH, 0.05)
         await asyncio.sleep(0.02)
@@ -346,8 +348,13 @@ class Stage:
         self.vad.tell(kind.END_OF_SPEECH, 0.1, 0.05)
 
     async def barge_in(self) -> None:
-        """The caller makes a sound while the agent speaks; it speaks an aside if it is silent."""
+        """The caller makes a sound while the agent speaks; it speaks an aside if it is silent.
+
+        A short answer is heard first, however long the machine takes over it.
+        """
         kind = vad.VADEventType
+        if self.last_words not in ("", "slow"):
+            await self.until(lambda: self._answered() and self.session.agent_state == "listening")
         if self.session.agent_state != "speaking":
             self.aside(1.0)
             await self.until(lambda: self.session.agent_state == "speaking")
@@ -356,6 +363,10 @@ class Stage:
         self.vad.tell(kind.INFERENCE_DONE, 0.2)
         await self.until(lambda: self.session.agent_state != "speaking")
         self.vad.tell(kind.END_OF_SPEECH, 0.2, 0.05)
+
+    def _answered(self) -> bool:
+        last: Any = self.session.history.items[-1]
+        return bool(getattr(last, "role", "") == "assistant")
 
     def aside(self, seconds: float) -> Any:
         """The agent speaks without taking a turn."""

@@ -202,6 +202,7 @@ class Stage:
         self.gate = Passing()
         self.context = LLMContext()
         self.started = asyncio.Event()
+        self.last_words = ""
         stop = SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=0.05)
         params = LLMUserAggregatorParams(
             user_turn_stop_timeout=1.0, user_turn_strategies=UserTurnStrategies(stop=[stop])
@@ -229,6 +230,7 @@ class Stage:
 
     async def say(self, text: str) -> None:
         """The caller speaks."""
+        self.last_words = text
         await self._push(VADUserStartedSpeakingFrame(start_secs=0.0))
         await asyncio.sleep(0.02)
         await self._push(TranscriptionFrame(text, "caller", "now", finalized=True))
@@ -240,11 +242,20 @@ class Stage:
         await self._push(VADUserStoppedSpeakingFrame(stop_secs=0.0))
 
     async def barge_in(self) -> None:
-        """The caller makes a sound while the agent speaks; it speaks an aside if it is silent."""
+        """The caller makes a sound while the agent speaks; it speaks an aside if it is silent.
+
+        A short answer is heard first, however long the machine takes over it.
+        """
+        if self.last_words not in ("", "slow"):
+            await self.until(lambda: self._answered() and not self.agent._bot_speaking)
         if not self.agent._bot_speaking:
             await self.aside(1.0)
             await self.until(lambda: self.agent._bot_speaking)
         await self.noise()
+
+    def _answered(self) -> bool:
+        messages: list[Any] = list(self.context.get_messages())
+        return bool(messages) and messages[-1]["role"] == "assistant"
 
     async def aside(self, seconds: float) -> None:
         """The agent speaks without taking a turn."""
