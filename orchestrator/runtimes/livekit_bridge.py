@@ -65,7 +65,7 @@ class LiveKitBridge(CallbackBridge):
         self._cut: Any = None
         self._told: deque[str] = deque(maxlen=_MAX_TOLD)
         self._told_text = ""
-        self._typed = 0
+        self._typed: list[Any] = []
         self._language = ""
         self._tools: dict[str, str] = {}
         self._failures: dict[str, int] = {}
@@ -131,13 +131,17 @@ class LiveKitBridge(CallbackBridge):
     def _on_words(self, item: Any) -> None:
         """Words that were not told before: of models that hear by themselves, and on closing."""
         text, told = item.text_content or "", self._told_text
+        is_known = item.id in self._told or text == told
         self._told_text = ""
-        if text and item.id not in self._told and text != told:
+        self._told.append(item.id)
+        if text and not is_known:
             self.report_words(text, **self._extras())
 
     def _on_speech(self, event: Any) -> None:
-        is_typed = event.speech_handle.input_details.modality == "text"
-        self._typed += is_typed and event.source == "generate_reply"
+        """A reply that code asked for, to typed words or to none."""
+        speech = event.speech_handle
+        if event.source == "generate_reply" and speech.input_details.modality == "text":
+            self._typed.append(speech)
 
     def _see_interruption(self) -> None:
         """The caller cut the speech that was on; once for each."""
@@ -220,8 +224,9 @@ class LiveKitBridge(CallbackBridge):
         """The model is asked. Typed words are in the question, and nowhere else yet."""
         last: Any = chat_ctx.items[-1] if chat_ctx.items else None
         is_new = getattr(last, "role", "") == "user" and last.id not in self._told
-        if self._typed and is_new:
-            self._typed -= 1
+        is_typed = any(not speech.done() for speech in self._typed)
+        self._typed.clear()
+        if is_typed and is_new:
             await self.heard_turn(last)
         else:
             await self.hold()

@@ -36,7 +36,6 @@ class PipecatControls:
     """Commands to one `PipelineWorker`: frames, mostly, so that they keep their order.
 
     Args:
-        line: the bridge, `begin` tells it which call.
         listener: the aggregator of the caller's words, which has the model's context.
         recorder: the `AudioBufferProcessor`, if the pipeline has one.
         agents: names of workers on the bus of which one answers at a time.

@@ -53,7 +53,7 @@ class _Answer(llm.LLMStream):
         spoken = [i for i in self.chat_ctx.items if getattr(i, "role", "") != "system"]
         model.contexts.append([str(getattr(i, "text_content", "")) for i in self.chat_ctx.items])
         last: Any = spoken[-1]
-        said = last.output if last.type == "function_call_output" else last.text_content
+        said = getattr(last, "output", "") or getattr(last, "text_content", "")
         answer = model.replies.get(said, f"you said {said}")
         if isinstance(answer, Exception):
             raise answer

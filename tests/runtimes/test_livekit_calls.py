@@ -163,6 +163,24 @@ def test_typed_words_wait_for_their_hooks_too(tmp_path: Path) -> None:
     played(main())
 
 
+def test_words_are_told_once_whoever_asks_the_model_and_when(tmp_path: Path) -> None:
+    """A greeting that code asked for, words answered ahead of the turn's end, typed words."""
+
+    async def main() -> None:
+        async with call("session: {user_turn: [{log: x}]}", tmp_path, Stage()) as on:
+            await on.stage.session.generate_reply(instructions="greet")
+            await on.stage.say("hello")
+            await on.stage.until(lambda: "you said hello" in on.turns())
+            await on.stage.session.generate_reply(instructions="go on")
+            await on.stage.session.run(user_input="typed")
+            await on.stage.say("bye")
+            await on.stage.until(lambda: "you said bye" in on.turns())
+            told = [line["text"] for line in on.lines.of(event="user_turn")]
+            assert told == ["hello", "typed", "bye"]
+
+    played(main())
+
+
 BAD = """
 session:
   user_turn:
