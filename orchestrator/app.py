@@ -28,7 +28,7 @@ from orchestrator.outbox_store import OutboxStore
 from orchestrator.outboxes.choice import Choice
 from orchestrator.plan import Plan
 from orchestrator.runtime import RunnerLike
-from orchestrator.runtimes.unpod import UnpodRunner, adapt, guard
+from orchestrator.runtimes.unpod import adapt, guard
 from orchestrator.services import GivenLike, Services
 from orchestrator.validation import load_config
 
@@ -99,11 +99,17 @@ class Orchestrator:
         for prepare in self.plan.prepare:
             prepare()
         adapted = adapt(runner)
-        if isinstance(adapted, UnpodRunner):
-            adapted.on_shutdown = self.aclose
         attachment = Attachment(self, adapted)
-        self._attachments.append(attachment)
+        if not getattr(adapted, "is_one_call", False):  # which keeps the plan it has
+            self._attachments.append(attachment)
+        attached = getattr(adapted, "attached", None)
+        if attached is not None:
+            attached(self)
         return attachment
+
+    def has_hooks(self, event: str) -> bool:
+        """Whether the plan has hooks for a session event."""
+        return bool(self.plan.handlers.get(("session", event)))
 
     #: Wraps an entrypoint of the Unpod SDK, so that a hang-up during a reply is no failure.
     guard = staticmethod(guard)

@@ -71,7 +71,7 @@ _TABLE = (
     Event("dtmf", "session", {"digit": one_of(*"0123456789*#ABCD").tainted("caller")}, "the caller pressed a key"),
     Event("error", "session", {"code": TEXT, "message": TEXT.tainted("remote"), "severity": one_of("warn", "error", "fatal"),
           "source": TEXT}, "the runtime reported an error"),
-    Event("transfer", "session", {"outcome": one_of(*TRANSFER_OUTCOMES), "target": TEXT}, "a transfer was answered, refused or failed"),
+    Event("transfer", "session", {"outcome": one_of(*TRANSFER_OUTCOMES), "target": TEXT}, "a transfer was answered, refused or failed", extras={"stays": BOOL}),
     Event("voicemail", "session", {"stage": one_of("detected", "beep")}, "an answering machine took the call"),
     Event("metric", "session", {"name": TEXT, "value": NUMBER}, "the runtime measured something"),
     Event("tool_call", "session", {"name": TEXT, "args": ANY.tainted("caller")}, "the agent started a tool"),

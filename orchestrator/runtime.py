@@ -190,8 +190,9 @@ class CallOffer:
 class CallEvent:
     """One event of a call, named as in `orchestrator.events`.
 
-    A bridge also reports `hangup` (fields: `reason`), which ends the session loop; so does the end
-    of its event stream. With the reason `transferred` the caller was handed over.
+    A bridge also reports `hangup` (fields: `reason`, and `state` where it was not the caller who
+    left: `ended`, `shutdown`, `transferred`), which ends the session loop; so does the end of its
+    event stream.
     """
 
     name: str
@@ -305,7 +306,9 @@ class ContextLike(Protocol):
 class RunnerLike(Protocol):
     """Anything that runs calls and lets handlers be registered.
 
-    It may also declare `capabilities: frozenset[str]` and `runtime_name: str`.
+    It may also declare `capabilities: frozenset[str]` and `runtime_name: str`, and have
+    `attached(host)`, which is called with the `Orchestrator` once the hooks are registered. With
+    `is_one_call` it is there for one call only, which the attaching begins.
     """
 
     def on(self, event: str) -> Callable[[Handler], Handler]:

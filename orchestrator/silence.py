@@ -130,7 +130,7 @@ class Floor:
 
     def _on_transfer(self, fields: Mapping[str, Any]) -> None:
         self.is_transferring = False
-        if fields.get("outcome") == "answered":
+        if fields.get("outcome") == "answered" and not fields.get("stays"):
             self.close("the caller was transferred")
         self._restart()
 

@@ -45,7 +45,7 @@ _LIVEKIT = frozenset(
 )  # fmt: skip
 _PIPECAT = frozenset(
     {"say", "say.protected", "interrupt", "end", "transfer.number", "transfer.agent", "recording",
-     "inject", "playback", "state", "error", "metric", "tools"}
+     "digits", "inject", "playback", "state", "dtmf", "error", "metric", "tools"}
 )  # fmt: skip
 
 #: What each runtime can do, by its name.

@@ -200,7 +200,8 @@ class RelayLine:
         if self.phase is Phase.OVER:
             return
         if reason:
-            self._events.put_nowait(CallEvent("hangup", {"reason": reason}))
+            state = {"state": reason} if reason == "transferred" else {}
+            self._events.put_nowait(CallEvent("hangup", {"reason": reason, **state}))
         self._finish()
 
     def _finish(self) -> None:

@@ -84,10 +84,10 @@ class Session(Controls):
         self._line.untap(callback)
 
     def take_notes(self, note: Callable[..., None]) -> None:
-        """Have the bridge's remarks written down, if it makes any."""
-        take_notes = getattr(self._bridge, "take_notes", None)
-        if take_notes is not None:
-            take_notes(note)
+        """Have remarks of the bridge written down, where it makes any: `note(text, **details)`."""
+        take = getattr(self._bridge, "take_notes", None)
+        if take is not None:
+            take(note)
 
     @property
     def outcome_slack(self) -> float:
@@ -199,18 +199,18 @@ class Session(Controls):
     async def _on_transfer(self, event: CallEvent) -> None:
         await self._fire(event)
         was_cold, self._is_transferring = self._is_transferring, False
-        if was_cold and event.fields.get("outcome") == "answered":
+        is_away = event.fields.get("outcome") == "answered" and not event.fields.get("stays")
+        if was_cold and is_away:
             self._line.is_gone = True
             self._finish("transferred")
 
     async def _on_hangup(self, event: CallEvent) -> None:
         # A runtime that reports no outcomes just lets go of a line that it handed over.
         is_silent = "transfer.outcome" not in self.capabilities
-        was_handed_over = event.fields.get("reason") == "transferred"
-        if was_handed_over or (self._is_transferring and is_silent):
+        if self._is_transferring and is_silent:
             self._finish("transferred")
         else:
-            self._finish("hangup")
+            self._finish(str(event.fields.get("state", "hangup")))
 
     async def _look_up(self, event: CallEvent) -> None:
         """The loop is to see that the call ended."""

@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orchestrator.runtime import Handler, RunnerLike
+from orchestrator.runtimes.callbacks import HostLike
 from orchestrator.runtimes.handlers import HandlerTable
 from orchestrator.runtimes.tasks import TaskOwner
 from orchestrator.runtimes.unpod_call import UnpodCall, key_of
@@ -105,6 +106,10 @@ class UnpodRunner:
     def on(self, event: str) -> Callable[[Handler], Handler]:
         """Register an async handler for a runner event; see `HandlerTable.on`."""
         return self._table.on(event)
+
+    def attached(self, host: HostLike) -> None:
+        """The host is closed when the process goes down."""
+        self.on_shutdown = host.aclose
 
     def live_calls(self) -> list[UnpodCall]:
         """The logical calls that have not ended."""

@@ -92,6 +92,52 @@ def _called(*lines: str, state: str = "hangup", final: str = "ended") -> tuple[s
     return (*_BEGIN, *lines, *gone, f"session call_end {state}", f"runner call_end {final}")
 
 
+def _transfers(kind: str, to: str) -> tuple[Case, ...]:
+    """Transfers to one kind of target: answered, refused, and with an outcome that nobody tells."""
+    step = f"escalate_transfer: {{{kind}: '{to}'}}"
+    can = frozenset({f"transfer.{kind}"})
+    told = can | {"transfer.outcome"}
+    return (
+        Case(
+            f"a transfer to a {kind} is accepted and answered",
+            f"session: {{user_turn: [{{{step}}}]}}",
+            ({"t": 0.2, "user_turn": "human"},
+             {"t": 0.8, "transfer": {"outcome": "answered", "target": to}},
+             {"t": 9, "hangup": "x"}),
+            _called("event user_turn human", f"do transfer {to}", "event agent_turn *",
+                    "event transfer answered", state="transferred"),
+            needs=told,
+        ),
+        Case(
+            f"a transfer to a {kind} is refused, and the call goes on",
+            f"""
+            session:
+              user_turn:
+                - when: event.text == 'human'
+                  do:
+                    - {step}
+                      on_error: [{{say: nobody is free}}]
+            """,
+            ({"t": 0.2, "user_turn": "human"},
+             {"t": 0.8, "transfer": {"outcome": "refused", "target": to}},
+             {"t": 1.2, "user_turn": "well"}, {"t": 1.8, "hangup": "x"}),
+            _called("event user_turn human", f"do transfer {to}", "event agent_turn *",
+                    "event transfer refused", "do say nobody is free", "event user_turn well",
+                    "event agent_turn you said well"),
+            needs=told,
+        ),
+        Case(
+            f"a transfer to a {kind} whose outcome nobody tells: the line's end is its outcome",
+            f"session: {{user_turn: [{{{step}}}]}}",
+            ({"t": 0.2, "user_turn": "human"}, {"t": 0.8, "hangup": "x"}),
+            _called("event user_turn human", f"do transfer {to}", "event agent_turn *",
+                    "event hangup", state="transferred"),
+            needs=can,
+            without=frozenset({"transfer.outcome"}),
+        ),
+    )  # fmt: skip
+
+
 _HERE = f"{__name__}:"
 
 CASES: tuple[Case, ...] = (
@@ -187,43 +233,8 @@ CASES: tuple[Case, ...] = (
                 "do say cut: true", "event user_turn go on", "event agent_turn you said go on",
                 "do say cut: false"),
     ),
-    Case(
-        "a transfer is accepted and answered",
-        "session: {user_turn: [{escalate_transfer: {queue: people}}]}",
-        ({"t": 0.2, "user_turn": "human"},
-         {"t": 0.8, "transfer": {"outcome": "answered", "target": "people"}},
-         {"t": 9, "hangup": "x"}),
-        _called("event user_turn human", "do transfer people", "event agent_turn *",
-                "event transfer answered", state="transferred"),
-        needs=frozenset({"transfer.queue", "transfer.outcome"}),
-    ),
-    Case(
-        "a transfer is refused, and the call goes on",
-        """
-        session:
-          user_turn:
-            - when: event.text == 'human'
-              do:
-                - escalate_transfer: {queue: people}
-                  on_error: [{say: nobody is free}]
-        """,
-        ({"t": 0.2, "user_turn": "human"},
-         {"t": 0.8, "transfer": {"outcome": "refused", "target": "people"}},
-         {"t": 1.2, "user_turn": "well"}, {"t": 1.8, "hangup": "x"}),
-        _called("event user_turn human", "do transfer people", "event agent_turn *",
-                "event transfer refused", "do say nobody is free", "event user_turn well",
-                "event agent_turn you said well"),
-        needs=frozenset({"transfer.queue", "transfer.outcome"}),
-    ),
-    Case(
-        "a transfer whose outcome nobody tells: the line's end is its outcome",
-        "session: {user_turn: [{escalate_transfer: {queue: people}}]}",
-        ({"t": 0.2, "user_turn": "human"}, {"t": 0.8, "hangup": "x"}),
-        _called("event user_turn human", "do transfer people", "event agent_turn *",
-                "event hangup", state="transferred"),
-        needs=frozenset({"transfer.queue"}),
-        without=frozenset({"transfer.outcome"}),
-    ),
+    *_transfers("queue", "people"),
+    *_transfers("number", "+15550142"),
     Case(
         "end: once, and nothing after it",
         """

@@ -1,4 +1,4 @@
-"""The Unpod runtimes in the conformance suite: the SDK with our hooks attached, and our own."""
+"""The runtimes in the conformance suite; Unpod's here: the SDK with our hooks, and our own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from orchestrator.callscript import event_from_mapping
 from orchestrator.runtimes.unpod import UNPOD_CAPABILITIES
 from orchestrator.runtimes.unpod_native import UnpodExchange
 from orchestrator.testing.conformance_cases import REDIAL, Case, entrypoint
+from tests.runtimes import livekit_carrier, pipecat_carrier
 from tests.runtimes.unpod_peer import Call, Peer
 
 #: The frame that stands for an event.
@@ -93,4 +94,6 @@ CARRIERS = [
     UnpodCarrier("unpod attached", is_sdk=True),
     UnpodCarrier("unpod attached, guard", is_sdk=True, is_guarded=True),
     UnpodCarrier("unpod native", is_sdk=False),
+    *livekit_carrier.CARRIERS,
+    *pipecat_carrier.CARRIERS,
 ]

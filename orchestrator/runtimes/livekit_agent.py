@@ -1,0 +1,76 @@
+"""The reply of a LiveKit agent waits for the hooks of the caller's words.
+
+LiveKit asks the agent twice before it answers: `on_user_turn_completed` when words were spoken, and
+`llm_node` for every reply, typed words included. Both are public methods that agents override; here
+they are put in front of the agent's own, on the one object, and taken off when the call is over.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any, Protocol
+
+__all__ = ["HeldAgent", "Turns"]
+
+
+class Turns(Protocol):
+    """What the agent's reply waits for."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the call was ended, so that no reply is wanted."""
+        ...
+
+    async def heard_turn(self, message: Any) -> None:
+        """The caller said this; returns when its hooks have run, or took too long."""
+        ...
+
+    async def asked(self, chat_ctx: Any) -> None:
+        """The model is asked with this context; returns as `heard_turn` does."""
+        ...
+
+    def take_injected(self) -> list[str]:
+        """Notes for the reply that begins, once."""
+        ...
+
+
+class HeldAgent:
+    """One agent with its two methods wrapped, until `restore`."""
+
+    def __init__(self, agent: Any, turns: Turns) -> None:
+        self.agent = agent
+        self._turns = turns
+        self._told = agent.on_user_turn_completed
+        self._llm_node = agent.llm_node
+        agent.on_user_turn_completed = self._on_user_turn_completed
+        agent.llm_node = self._run_llm
+
+    def restore(self) -> None:
+        """Give the agent its own methods back, unless somebody has wrapped them since."""
+        for name, ours in (
+            ("on_user_turn_completed", self._on_user_turn_completed),
+            ("llm_node", self._run_llm),
+        ):
+            if vars(self.agent).get(name) == ours:
+                delattr(self.agent, name)
+
+    async def _on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
+        await self._turns.heard_turn(new_message)
+        if self._turns.is_ending:
+            raise importlib.import_module("livekit.agents").StopResponse
+        self._add_notes(turn_ctx)
+        await self._told(turn_ctx, new_message=new_message)
+
+    async def _run_llm(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
+        await self._turns.asked(chat_ctx)
+        if self._turns.is_ending:
+            return None
+        self._add_notes(chat_ctx)
+        node = self._llm_node(chat_ctx, tools, model_settings)
+        return await node if inspect.isawaitable(node) else node
+
+    def _add_notes(self, chat_ctx: Any) -> None:
+        """The context of this reply was copied before the hooks ran."""
+        for note in self._turns.take_injected():
+            chat_ctx.add_message(role="system", content=note)
