@@ -19,6 +19,10 @@ from orchestrator.relay.web import RelayWeb
 from orchestrator.testing.conformance_cases import Case, entrypoint
 from tests.relay_peer import PUBLIC, TOKEN, Network, PhoneCall, Telnyx, Twilio
 
+#: How a queue and a dial end, for the outcome of a case.
+QUEUE_ENDS = {"answered": "bridged", "refused": "queue-full"}
+DIAL_ENDS = {"answered": "completed", "busy": "busy"}
+
 
 @contextlib.asynccontextmanager
 async def serving(carrier: Any, runner_of: Any, **options: Any) -> AsyncIterator[Any]:
@@ -92,8 +96,11 @@ class RelayCarrier:
         elif name == "error":
             await call.session_ends("failed", ErrorCode=fields["code"])
         elif name == "transfer":
-            await call.until_doing("queued")
-            await call.queue_ends("bridged" if fields["outcome"] == "answered" else "queue-full")
+            await call.until(lambda: call.doing in ("queued", "dialling"))
+            if call.doing == "queued":
+                await call.queue_ends(QUEUE_ENDS[fields["outcome"]])
+            else:
+                await call.dial_ends(DIAL_ENDS[fields["outcome"]])
         elif name == "hangup":
             await call.hang_up()
 

@@ -20,6 +20,10 @@ from tests.runtimes.livekit_peer import E1, Stage
 BACK_AFTER = 0.6
 
 
+#: What the other side answers, for the outcome of a case.
+SIP_STATUS = {"busy": "486", "refused": "603"}
+
+
 class LiveKitCarrier:
     """A call in a room that is connected to nothing, with a scripted model and a puppet's voice."""
 
@@ -78,7 +82,7 @@ class LiveKitCarrier:
             self._transfers.set_result(None)
         else:
             error = SipCallError("unknown", "declined", status=500,
-                                 metadata={"sip_status_code": "603"})  # fmt: skip
+                                 metadata={"sip_status_code": SIP_STATUS[outcome]})  # fmt: skip
             self._transfers.set_exception(error)
 
 
