@@ -445,7 +445,7 @@ def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
         if step.action is None:
             continue
         written = {name: value.constant for name, value in step.options.items()}
-        for need in step.action.cls.needs_for(written):
+        for need in step.action.needs_for(written):
             needs.setdefault(need, []).append(_place(step))
     for hook in config.hooks:
         if hook.event in EVENT_NEEDS:

@@ -100,7 +100,7 @@ class StepConfig:
         if not self.action.chooses_lane:
             return self.action.cls.in_background
         written = {name: value.constant for name, value in self.options.items()}
-        return self.action.cls.is_background(written, saves=self.saves)
+        return self.action.is_background(written, saves=self.saves)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from orchestrator.action import (
     Written,
 )
 from orchestrator.durations import parse_duration
-from orchestrator.errors import ActionFailed, InternalError
+from orchestrator.errors import ActionFailed, UserError
 from orchestrator.plain import plain
 from orchestrator.shapes import ANY, BOOL, INT, NUMBER, TEXT, Shape, list_of, maybe, record
 
@@ -163,12 +163,12 @@ def options_of(cls: type) -> dict[str, Option]:
     """The options of a class with annotated fields, in the order written, base classes first.
 
     Raises:
-        InternalError: an annotation is of a type that cannot be written in YAML.
+        UserError: an annotation is of a type that cannot be written in YAML.
     """
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
     except Exception as error:
-        raise InternalError(f"the annotations of {cls.__name__} cannot be read: {error}") from error
+        raise UserError(f"the annotations of {cls.__name__} cannot be read: {error}") from error
     table = {}
     for name, hint in hints.items():
         if name.startswith("_") or get_origin(hint) is typing.ClassVar or hint is typing.ClassVar:
@@ -230,7 +230,7 @@ def _typed(hint: Any, shared: dict[str, Any], place: str) -> Option:
         return Option(kind="record", fields=options_of(hint), type=hint, **shared)
     if hint in _KINDS:
         return Option(kind=_KINDS[hint], **shared)
-    raise InternalError(
+    raise UserError(
         f"{place} is annotated {hint!r}, which YAML cannot hold; "
         "use str, int, float, bool, Any, Literal, list, dict, X | None or a type of "
         "orchestrator.action"

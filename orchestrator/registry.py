@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from orchestrator.action import Action, snake_case
+from orchestrator.action import Action, Fault, Limit, Shape, snake_case
+from orchestrator.capabilities import CAPABILITIES
 from orchestrator.errors import EnvironmentFailure, OrchestratorError, UserError
 from orchestrator.options import Option, options_of
 
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 ENTRY_POINTS = "orchestrator.actions"
+T = TypeVar("T")
 
 #: Keys of a step beside its action; no action may have such a name.
 STEP_KEYS = ("id", "when", "save", "timeout", "retry", "on_error", "background", "after")
@@ -102,6 +104,82 @@ class ActionType:
         """The user's manual: the class docstring."""
         return inspect.cleandoc(self.cls.__doc__ or "")
 
+    # --- what the class says of a step's written options; a plugin's may fail or say anything
+
+    def check(self, options: Mapping[str, Any]) -> Sequence[Fault]:
+        """Faults in the combination of options; see `Action.check`.
+
+        Raises:
+            UserError: the class is at fault; so for all that follow.
+        """
+        faults = self._ask("check", lambda: self.cls.check(options), (list, tuple))
+        for fault in faults:
+            self._must_be("check", fault, Fault)
+        return faults
+
+    def needs_for(self, options: Mapping[str, Any]) -> frozenset[str]:
+        """The capabilities that are needed; see `Action.needs_for`."""
+        needs = self._ask("needs_for", lambda: self.cls.needs_for(options), (frozenset, set))
+        unknown = sorted(str(need) for need in needs if need not in CAPABILITIES)
+        if unknown:
+            raise UserError(f"{self._whose}: {unknown[0]!r} is no capability")
+        return frozenset(needs)
+
+    def output_for(self, options: Mapping[str, Any]) -> Shape:
+        """The shape of the output; see `Action.output_for`."""
+        return self._ask("output_for", lambda: self.cls.output_for(options), Shape)
+
+    def is_background(self, options: Mapping[str, Any], *, saves: bool) -> bool:
+        """Whether a step runs in the background unasked; see `Action.is_background`."""
+        return self._ask(
+            "is_background", lambda: self.cls.is_background(options, saves=saves), bool
+        )
+
+    def try_out(self, options: Mapping[str, Any]) -> None:
+        """Ask everything once, so that a class at fault is found where it is used."""
+        self.check(options)
+        self.needs_for(options)
+        self.output_for(options)
+        self.is_background(options, saves=False)
+
+    @property
+    def _whose(self) -> str:
+        return f"action {self.name!r} of {self.origin}"
+
+    def _ask(self, what: str, ask: Callable[[], T], kind: type[Any] | tuple[type[Any], ...]) -> T:
+        try:
+            answer = ask()
+        except Exception as error:  # the code of a plugin
+            words = f"{type(error).__name__}: {error}"
+            raise UserError(f"{self._whose}: its `{what}` failed: {words}") from error
+        self._must_be(what, answer, kind)
+        return answer
+
+    def _must_be(self, what: str, answer: Any, kind: type[Any] | tuple[type[Any], ...]) -> None:
+        if not isinstance(answer, kind):
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            wanted = " or ".join(one.__name__ for one in kinds)
+            raise UserError(f"{self._whose}: its `{what}` is {answer!r}, where {wanted} is wanted")
+
+    def check_class(self) -> None:
+        """Whether the settings of the class are of the types that `Action` gives them.
+
+        Raises:
+            UserError: one is not, or an option has a type that cannot be written in YAML.
+        """
+        for what, kind in _SETTINGS.items():
+            self._must_be(what, getattr(self.cls, what), kind)
+        main, options = self.cls.main, self.options
+        if main and main not in options:
+            raise UserError(f"{self._whose}: its `main` is {main!r}, which is none of its options")
+
+
+#: The settings of an action class, with their types.
+_SETTINGS: Mapping[str, type[Any] | tuple[type[Any], ...]] = MappingProxyType(
+    {"main": str, "needs": (frozenset, set), "output": Shape, "waits": bool,
+     "in_background": bool, "taint": str, "limited": (Limit, type(None)), "in_journal": bool}
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class ConnectionType:
@@ -130,7 +208,7 @@ def import_name(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:  # a plugin's module may raise anything on import
+    except (Exception, SystemExit) as error:  # a plugin's module may raise anything on import
         raise EnvironmentFailure(
             f"cannot import {module_name!r}: {type(error).__name__}: {error}"
         ) from error
@@ -207,8 +285,11 @@ class Registry:
         known = self._actions.get(name)
         if known is not None and known.cls is not cls:
             raise UserError(f"action {name!r} comes from {known.origin} and again from {origin}")
-        self._actions[name] = ActionType(name, cls, origin)
-        return self._actions[name]
+        found = ActionType(name, cls, origin)
+        if name not in BUILTIN_ACTIONS:
+            found.check_class()
+        self._actions[name] = found
+        return found
 
     def at_hand(self) -> Iterator[ActionType]:
         """The built-in actions and those that are loaded; no installed package is looked for."""

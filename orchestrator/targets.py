@@ -75,7 +75,7 @@ def needs_of(config: Config) -> Iterator[Need]:
 def _step_needs(step: StepConfig) -> Iterator[Need]:
     assert step.action is not None  # noqa: S101 - asked by the caller
     written = {name: value.constant for name, value in step.options.items()}
-    for need in sorted(step.action.cls.needs_for(written)):
+    for need in sorted(step.action.needs_for(written)):
         yield need, _reason(step, need)
 
 

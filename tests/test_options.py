@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 
 from orchestrator.action import Action, ActionFailed, Condition, Duration, Options, Secret, Steps
-from orchestrator.errors import InternalError
+from orchestrator.errors import UserError
 from orchestrator.options import NO_DEFAULT, Schema, convert, json_schema, options_of, record_schema
 
 
@@ -136,7 +136,7 @@ def test_an_annotation_that_yaml_cannot_hold_is_refused_at_load() -> None:
 
         file: bytes
 
-    with pytest.raises(InternalError, match=r"Bad\.file"):
+    with pytest.raises(UserError, match=r"Bad\.file"):
         options_of(Bad)
 
 

@@ -71,9 +71,9 @@ def output_of(step: StepConfig) -> Shape:
     """The shape of a step's output."""
     if step.action is None:
         return ANY
-    cls = step.action.cls
-    shape = cls.output_for({name: value.raw for name, value in step.options.items()})
-    return shape.tainted(cls.taint) if cls.taint else shape
+    shape = step.action.output_for({name: value.raw for name, value in step.options.items()})
+    taint = step.action.cls.taint
+    return shape.tainted(taint) if taint else shape
 
 
 def step_shape(step: StepConfig, *, is_sure: bool = False) -> Shape:

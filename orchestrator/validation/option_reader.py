@@ -129,7 +129,7 @@ class OptionReader:
 
     def _check_combination(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> bool:
         """Report faults that the action sees in the combination of its options; whether any."""
-        faults = self.action.cls.check({**self.given, **self._given_in(written)})
+        faults = self.action.check({**self.given, **self._given_in(written)})
         for fault in faults:
             message, holder, key = f"`{word}`: {fault.message}", node, word
             if fault.option and isinstance(written, YamlMap) and fault.option in written:

@@ -166,4 +166,4 @@ def _is_instant(step: StepConfig) -> bool:
 
 
 def _output_kind(step: StepConfig) -> str:
-    return step.action.cls.output_for({}).kind if step.action is not None else "any"
+    return step.action.output_for({}).kind if step.action is not None else "any"

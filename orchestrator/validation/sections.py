@@ -1,4 +1,4 @@
-"""The sections of a config beside hooks: vars, allow, defaults, plugins, chains."""
+"""The sections of a config beside hooks: vars, allow, defaults, chains."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.config import Allow, ChainConfig, Defaults
 from orchestrator.document import YamlMap
-from orchestrator.errors import EnvironmentFailure, OrchestratorError
+from orchestrator.errors import OrchestratorError
 from orchestrator.events import near_miss
 from orchestrator.registry import Registry
 from orchestrator.validation.findings import related
@@ -19,7 +19,6 @@ from orchestrator.validation.steps import StepReader
 from orchestrator.values import Value, parse_value
 
 __all__ = [
-    "load_plugins",
     "named",
     "read_allow",
     "read_chains",
@@ -30,7 +29,6 @@ __all__ = [
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _VAR_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _GENERAL = ("timeout", "on_error", "retry")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "numbers": (re.compile(r"\+[1-9][0-9]{6,14}"), "'+15550100'"),
@@ -67,34 +65,6 @@ def refuse_templates(reader: Reader, value: Value, message: str) -> bool:
         on = text.place.inside(text.raw, start, 2)
         reader.findings.at(text.place, "HK118", message, on=on, help=hint)
     return value.is_template
-
-
-def load_plugins(
-    reader: Reader, root: YamlMap, registry: Registry, *, is_strict: bool
-) -> list[str]:
-    """Import the plugins; the names of those that are not installed here.
-
-    With `is_strict` a missing one is a finding.
-    """
-    names = reader.items(root, "plugins", "a list of modules") if "plugins" in root else None
-    missing: list[str] = []
-    for index, name in enumerate(names or ()):
-        if not isinstance(name, str) or not _MODULE.fullmatch(name):
-            reader.wrong_type(names, index, "the name of a module such as my_company.actions")
-            continue
-        if name.endswith(".py"):
-            hint = f"write `{name.removesuffix('.py')}`"
-            reader.at(names, index, "HK103", f"{name!r} is a file, not a module", help=hint)
-            continue
-        try:
-            registry.load_plugin(name)
-        except EnvironmentFailure as error:
-            missing.append(name)
-            if is_strict:
-                reader.at(names, index, "HK603", str(error))
-        except OrchestratorError as error:
-            reader.at(names, index, "HK603", str(error))
-    return missing
 
 
 def read_vars(reader: Reader, root: YamlMap, known: dict[str, Value]) -> None:

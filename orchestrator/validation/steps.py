@@ -10,10 +10,11 @@ from orchestrator.config import Condition, ErrorPolicy, StepConfig
 from orchestrator.document import YamlList, YamlMap, missing_space
 from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.events import near_miss
-from orchestrator.registry import CONTROL_WORDS, STEP_KEYS, ActionType, Registry
+from orchestrator.registry import BUILTIN_ACTIONS, CONTROL_WORDS, STEP_KEYS, ActionType, Registry
 from orchestrator.validation.controls import CONTROLS
 from orchestrator.validation.findings import word_fix
 from orchestrator.validation.option_reader import Blocks, OptionReader
+from orchestrator.validation.plugins import Plugins
 from orchestrator.validation.reader import Reader
 from orchestrator.validation.settings import read_condition, read_retry
 from orchestrator.validation.words import kind_of
@@ -28,6 +29,7 @@ _BRANCHES = ("then", "else")
 _SETTINGS = frozenset((*STEP_KEYS, *HOOK_KEYS, *_BRANCHES))
 _STARTERS = tuple(word for word in CONTROL_WORDS if word not in _BRANCHES)
 _EXAMPLE = "write `- action: options`"
+_MEND = "mend the class; `orchestrator.Action` says what each part gives"
 
 
 @dataclass(slots=True)
@@ -40,9 +42,8 @@ class StepReader:
     reader: Reader
     registry: Registry
     accepts_unknown: bool = False
-    is_strict: bool = False
     defaults: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
-    missing_plugins: list[str] = field(default_factory=list)
+    plugins: Plugins = field(default_factory=Plugins)
     skipped: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
 
@@ -127,7 +128,7 @@ class StepReader:
         """What may stand behind a word: nothing is needed where no option is."""
         action = self.find_action(word)
         is_free = action is not None and not any(o.is_required for o in action.options.values())
-        return "{}" if is_free and action is not None and not action.cls.check({}) else "..."
+        return "{}" if is_free and action is not None and not action.check({}) else "..."
 
     def _report_no_action(self, items: YamlList, index: int) -> None:
         node = items[index]
@@ -197,8 +198,8 @@ class StepReader:
         if self.accepts_unknown:
             self.skipped.add(word)
             return False
-        if self.is_strict and self.missing_plugins and not near_miss(word, self._names()):
-            self.lost.add(word)  # the plugin that is not there would have it, and is reported
+        if self.plugins.is_reported and not near_miss(word, self._names()):
+            self.lost.add(word)  # the plugin that is at fault would have it
             return False
         near = near_miss(word, self._names()) or near_miss(word, STEP_KEYS)
         hint = f"did you mean `{near}`?" if near else self._unknown_hint()
@@ -209,19 +210,25 @@ class StepReader:
         return False
 
     def _unknown_hint(self) -> str:
-        if self.missing_plugins:
-            plugins = ", ".join(self.missing_plugins)
+        if self.plugins.missing:
+            plugins = ", ".join(self.plugins.missing)
             return f"not installed here: {plugins}; `--allow-unknown-actions` lets it pass"
         return f"known: {', '.join(self._names())}"
 
     def _action(
         self, node: YamlMap, word: str, shared: dict[str, Any], blocks: Blocks
-    ) -> StepConfig:
+    ) -> StepConfig | None:
         action = self.registry.action(word)
         assert action is not None  # noqa: S101 - `_is_there` has asked
         given = {name: value.raw for name, value in self.defaults.get(word, {}).items()}
         options = OptionReader(self.reader, self.block, action, given)
-        read = options.read(node, word, shared["key"], blocks)
+        try:
+            read = options.read(node, word, shared["key"], blocks)
+            if action.name not in BUILTIN_ACTIONS:
+                action.try_out({name: value.constant for name, value in read.items()})
+        except UserError as error:
+            self.reader.at(node, word, "HK603", str(error), on="key", help=_MEND)
+            return None
         return StepConfig(kind="action", action=action, options=read, blocks=blocks, **shared)
 
     def _check_keys(self, node: YamlMap, word: str) -> None:

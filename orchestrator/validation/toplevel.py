@@ -27,9 +27,9 @@ from orchestrator.validation.connections import read_connections
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.hooks import read_hooks
 from orchestrator.validation.limits import read_limits
+from orchestrator.validation.plugins import Plugins, load_plugins
 from orchestrator.validation.reader import Reader
 from orchestrator.validation.sections import (
-    load_plugins,
     read_allow,
     read_chains,
     read_defaults,
@@ -70,7 +70,7 @@ class ConfigReader:
     allow: Allow = field(default_factory=Allow)
     limits: Mapping[str, LimitConfig] = field(default_factory=dict)
     privacy: Any = "open"
-    missing_plugins: list[str] = field(default_factory=list)
+    plugins: Plugins = field(default_factory=Plugins)
     skipped: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
     is_whole: bool = True
@@ -113,21 +113,20 @@ class ConfigReader:
         self._check_top(reader, root)
         self.privacy = reader.choice(root, "privacy", ("open", "redact"), self.privacy)
         strict = self.checks_environment
-        self.missing_plugins += load_plugins(reader, root, self.registry, is_strict=strict)
+        load_plugins(reader, root, self.registry, self.plugins, is_strict=strict)
         self._includes(reader, root, (*trail, _real(document.file)))
         read_vars(reader, root, self.vars)
         read_connections(reader, root, self.registry, self.connections, self.lost)
         self.allow = read_allow(reader, root, self.allow)
-        is_open = bool(self.missing_plugins) or self.accepts_unknown
+        is_open = bool(self.plugins.missing) or self.accepts_unknown
         self.limits = read_limits(reader, root, self.registry, self.limits, accepts_unknown=is_open)
         self.defaults = read_defaults(reader, root, self.registry, self.defaults)
         steps = StepReader(
             reader,
             self.registry,
             accepts_unknown=self.accepts_unknown,
-            is_strict=self.checks_environment,
             defaults=self.defaults.options,
-            missing_plugins=self.missing_plugins,
+            plugins=self.plugins,
             skipped=self.skipped,
             lost=self.lost,
         )
