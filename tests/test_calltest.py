@@ -35,9 +35,9 @@ def check(folder: Path, body: str, config: str = SUPPORT) -> str:
     return run(folder, one(body), config).report
 
 
-def mistakes(folder: Path, tests: str) -> list[str]:
+def mistakes(folder: Path, tests: str, config: str = SUPPORT) -> list[str]:
     """The mistakes of a file, without the folder's name."""
-    path = write(folder, tests)
+    path = write(folder, tests, config)
     with pytest.raises(ScriptError) as error:
         load_call_tests(path)
     return str(error.value).replace(f"{folder}/", "").split("\n")
@@ -154,6 +154,22 @@ def test_what_a_file_gives_holds_for_all_its_tests(tmp_path: Path) -> None:
     assert results[0].played.lines[0]["call"]["user_number"] == "+15550123"
 
 
+def test_an_answer_has_the_fields_that_the_action_gives(tmp_path: Path) -> None:
+    """What a declared table does not have, no hook would ever read."""
+    config = (
+        'version: 1\nname: crm\nconnections: {crm: {kind: sql, url: "sqlite:///x.db"}}\n'
+        "session:\n  call_start:\n    - crm_lookup: {connection: crm, table: people, "
+        'match: {phone: "{{ call.user_number }}"}, fields: [first_name]}\n      save: customer\n'
+    )
+    for given in ("{frist_name: Ada}", "{answer: {frist_name: Ada}}", "{each: [{frist_name: A}]}"):
+        (found,) = mistakes(
+            tmp_path, one(f"    given: {{crm_lookup: {given}}}\n    expect: []\n"), config
+        )
+        assert "answers of `crm_lookup` have no `frist_name`; did you mean `first_name`?" in found
+    good = one("    given: {crm: {first_name: Ada}}\n    data: {customer: {first_name: Ada}}\n")
+    assert run(tmp_path, good, config).report == ""
+
+
 def test_a_private_config_is_tested_in_clear(tmp_path: Path) -> None:
     """`privacy: redact` masks the journal, not the call test's view of it."""
     config = SUPPORT.replace("name: support", "name: support\nprivacy: redact")
@@ -202,6 +218,9 @@ def test_variables_that_are_not_set_have_stand_ins(tmp_path: Path) -> None:
         (one("    call: {without: [tarnsfer.warm]}\n"), "4:22: `without` cannot hold 'tarnsfer.warm'; did you mean `transfer.warm`?"),
         (one("    call: {direction: in}\n"), "4:23: `direction` cannot be text 'in'"),
         (one("    call: {transfer_outcome: answred}\n"), "`transfer_outcome` cannot be text 'answred'; did you mean `answered`?"),
+        (one("    call: {ends: 1}\n"), "3:5: the test 'one' expects nothing; write `expect`, if only `expect: []`"),
+        (one("    never: [{hook: humann}]\n"), "4:20: no hook is named 'humann'"),
+        (one("    expect: [{say: {text: {contining: x}}}]\n"), "4:20: no matcher is called `contining`; did you mean `containing`?"),
         (one("    state: eneded\n"), "4:12: `state` cannot be text 'eneded'; did you mean `ended`?"),
         (one("    script: nowhere.jsonl\n"), "4:13: cannot read"),
         ("tests:\n  - call: {}\n", "3:5: the test has no `name`; say what it shows"),

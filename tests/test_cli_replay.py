@@ -132,10 +132,22 @@ def test_markdown_is_fit_for_a_pull_request(folder: Path) -> None:
     assert "@team" not in out
 
 
+def test_rules_given_one_by_one_all_hold(folder: Path) -> None:
+    """None of them takes the place of another."""
+    new = folder / "new.yaml"
+    new.write_text(SUPPORT.replace("escalate_transfer: {queue: tier-2}", "end_call: busy"))
+    new.write_text(
+        new.read_text().replace('          on_error:\n            - say: "Nobody is free."\n', "")
+    )
+    args = ("replay", new, "--calls", folder / "journals")
+    broken = run_cli(*args, "--fail-on", "fewer-transfers", "--fail-on", "more-waits")
+    assert (broken.code, run_cli(*args, "--fail-on", "more-waits").code) == (1, 0)
+
+
 def test_a_rule_that_does_not_exist_is_refused(folder: Path) -> None:
     """Before any call is played."""
     ran = run_cli("replay", folder / "old.yaml", "--calls", folder, "--fail-on", "more-transfer")
-    assert ran.code == 1
+    assert ran.code == 2
     assert "did you mean 'more-transfers'" in ran.err
 
 

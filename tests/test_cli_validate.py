@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestrator.cli import group
+from tests.cli import run_cli
 
 GOOD = "version: 1\nsession:\n  call_start:\n    - say: hi\n"
 WARNS = "version: 1\nvars: {unused: 1}\nsession:\n  call_start:\n    - say: hi\n"
@@ -130,6 +132,28 @@ def test_fix_mends_the_name_of_an_action(folder: Path) -> None:
     (folder / "a.yaml").write_text("version: 1\nsession:\n  user_turn:\n    - sya: hi # keep\n")
     assert code_of(validate("a.yaml", "--fix")) == 0
     assert (folder / "a.yaml").read_text().endswith("    - say: hi # keep\n")
+
+
+def test_a_path_that_is_not_there_hides_nothing(folder: Path) -> None:
+    """What can be checked is reported in full, then the exit code says that something failed."""
+    (folder / "a.yaml").write_text(BAD)
+    ran = run_cli("validate", "a.yaml", "gone.yaml", "--format", "sarif")
+    assert ran.code == 3
+    assert len(json.loads(ran.out)["runs"][0]["results"]) == 1
+    assert ran.err == "error: no such file or folder: 'gone.yaml'\n"
+
+
+def test_a_folder_takes_misspelt_and_wide_files_for_configs(folder: Path) -> None:
+    """Two of our words misspelt are no coincidence; a file in UTF-16 is a config all the same."""
+    (folder / "a.yaml").write_text(GOOD)
+    (folder / "b.yaml").write_text(GOOD.replace("version", "vesion").replace("session", "sesion"))
+    (folder / "c.yaml").write_text(GOOD, encoding="utf-16")
+    (folder / "d.yaml").write_text("services: {web: {image: x}}\nversions: 3\n")
+    ran = run_cli("validate", ".")
+    assert ran.code == 1
+    assert "3 files checked" in ran.out
+    assert "3 errors; passed over: d.yaml" in ran.out
+    assert "\x00" not in ran.out
 
 
 def test_colour_is_for_terminals_only(folder: Path) -> None:

@@ -43,7 +43,7 @@ session:
 def turns(*texts: str, given: str = "{python: null}") -> str:
     """A file of one test with these turns."""
     events = ", ".join(f'{{t: {i}, user_turn: "{text}"}}' for i, text in enumerate(texts, 1))
-    return one(f"    given: {given}\n    events: [{events}]\n")
+    return one(f"    given: {given}\n    events: [{events}]\n    expect: []\n")
 
 
 def cover(folder: Path, *tests: str) -> CoverageReport:
@@ -66,7 +66,7 @@ def missing(report: CoverageReport) -> set[tuple[int, str]]:
 
 def test_nothing_is_covered_by_a_call_without_turns(tmp_path: Path) -> None:
     """Every hook, condition, step, branch and failure is listed."""
-    report = cover(tmp_path, one("    call: {ends: 1}\n"))
+    report = cover(tmp_path, one("    call: {ends: 1}\n    expect: []\n"))
     assert report.percent == 0
     assert {item.kind for item in report.items} == {
         "hook", "condition", "step", "branch", "failure",

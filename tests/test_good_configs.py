@@ -16,7 +16,7 @@ from orchestrator.validation import check_file
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = [folder for folder in (ROOT / "tests/data/good", ROOT / "configs") if folder.is_dir()]
-FILES = find_configs(map(str, FOLDERS))[0]
+FILES = find_configs(map(str, FOLDERS)).configs
 
 
 @pytest.fixture(scope="module")

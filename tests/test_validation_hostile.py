@@ -47,6 +47,8 @@ HOSTILE = {
     "4,301 digits": HEAD + "    - log: {message: hi, fields: {n: " + "9" * 4301 + "}}\n",
     "4,301 digits in a template": _log("{{ " + "9" * 4301 + " }}"),
     "a template of 17 KB": _log("{{ " + "call.id ~ " * 1700 + "'' }}"),
+    "900 KB of text before a template": _log("x" * 900_000 + " {{ event.text }}"),
+    "60,000 templates in one text": _log("{{ event.x }} " * 60_000),
     "a condition of 1,000 words": HEAD
     + "    - log: hi\n      when: "
     + " and ".join(["call.turns > 1"] * 1000)

@@ -146,6 +146,14 @@ def _mermaid(document: Mapping[str, Any]) -> Iterator[str]:
             edge = f'-- "{_escape(hook["when"])}" -->' if "when" in hook else "-->"
             yield f'  {name} {edge} {node}["{_escape(hook["name"])}"]'
             yield from _mermaid_steps(hook["steps"], node)
+            blocks = {key: hook[key] for key in ("on_error", "finally") if key in hook}
+            yield from _mermaid_blocks(blocks, node)
+
+
+def _mermaid_blocks(blocks: Mapping[str, list[Any]], node: str) -> Iterator[str]:
+    for name, block in blocks.items():
+        yield f'  {node} -. "{name}" .-> {node}{name}(( ))'
+        yield from _mermaid_steps(block, f"{node}{name}")
 
 
 def _mermaid_steps(steps: list[Any], parent: str) -> Iterator[str]:
@@ -154,9 +162,7 @@ def _mermaid_steps(steps: list[Any], parent: str) -> Iterator[str]:
         node = f"{parent}s{index}"
         edge = f'-- "{_escape(step["when"])}" -->' if "when" in step else "-->"
         yield f'  {before} {edge} {node}["{_escape(_step_words(step))}"]'
-        for name, block in step.get("blocks", {}).items():
-            yield f'  {node} -. "{name}" .-> {node}{name}(( ))'
-            yield from _mermaid_steps(block, f"{node}{name}")
+        yield from _mermaid_blocks(step.get("blocks", {}), node)
         before = node
 
 

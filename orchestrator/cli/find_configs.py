@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.events import near_miss
 
-__all__ = ["find_configs"]
+__all__ = ["Found", "find_configs"]
 
+_WORDS = ("version", "runner", "session", "chains", "connections")
 _ENDINGS = (".yaml", ".yml")
 _CALL_TEST = (".calltest.yaml", ".calltest.yml")
 #: A key that only our configs have at the top, or `version` with one of the sections beside it.
 _OURS = re.compile(r"^(runner|session|chains|connections)\s*:", re.MULTILINE)
 _VERSION = re.compile(r"^[\"']?version[\"']?\s*:", re.MULTILINE)
+_KEY = re.compile(r"^([A-Za-z_]+)[ \t]*:", re.MULTILINE)
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "venv"})
 
 
-def find_configs(paths: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The configs among files and folders, and the YAML files that were passed over.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The configs, the YAML files that were passed over, and the paths that do not exist."""
+
+    configs: list[str]
+    skipped: list[str]
+    missing: list[str]
+
+
+def find_configs(paths: Iterable[str]) -> Found:
+    """The configs among files and folders.
 
     A file that is named is a config, whatever it holds. In folders, call tests are passed over, and
-    files that have neither `version:` nor one of our sections at the top.
-
-    Raises:
-        EnvironmentFailure: a path does not exist.
+    files that have neither `version:` nor one of our sections at the top, nor two of them misspelt.
     """
     configs: list[str] = []
     skipped: list[str] = []
+    missing: list[str] = []
     for path in paths:
         if Path(path).is_dir():
             for file in _yaml_files(Path(path)):
@@ -36,8 +46,8 @@ def find_configs(paths: Iterable[str]) -> tuple[list[str], list[str]]:
         elif path == "-" or Path(path).exists():  # a pipe is as good as a file
             configs.append(path)
         else:
-            raise EnvironmentFailure(f"no such file or folder: {path!r}")
-    return list(dict.fromkeys(configs)), list(dict.fromkeys(skipped))
+            missing.append(path)
+    return Found(*(list(dict.fromkeys(names)) for names in (configs, skipped, missing)))
 
 
 def _yaml_files(folder: Path) -> Iterator[Path]:
@@ -53,7 +63,12 @@ def _is_config(path: Path) -> bool:
     if path.name.endswith(_CALL_TEST):
         return False
     try:
-        head = path.read_text(encoding="utf-8", errors="replace")[:1_000_000]
+        head = path.read_bytes()[:1_000_000]
     except OSError:
         return True  # the check says why it cannot be read
-    return bool(_OURS.search(head) or _VERSION.search(head))
+    is_wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = head.decode("utf-16" if is_wide else "utf-8", errors="replace")
+    if _OURS.search(text) or _VERSION.search(text):
+        return True
+    meant = {near_miss(key, _WORDS) for key in _KEY.findall(text)} - {None}
+    return len(meant) > 1

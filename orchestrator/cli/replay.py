@@ -40,15 +40,20 @@ _PATH = click.Path(path_type=Path)
 @click.option("--against", metavar="OLD", type=_PATH,
               help="Compare with this config; by default with what the journals recorded.",
               )  # fmt: skip
-@click.option("--fail-on", "rules", metavar="RULES", default="",
-              help=f"Exit 1 when a call breaks one of these rules: {', '.join(RULES)}.",
-              )  # fmt: skip
+@click.option("--fail-on", "rules", metavar="RULES", multiple=True,
+              help=f"Exit 1 when a call breaks one of these rules: {', '.join(RULES)}. Several "
+              "with commas between, or given again.")  # fmt: skip
 @click.option("--limit", metavar="N", type=click.IntRange(0), default=20, show_default=True,
               help="How many changed calls to tell, worst first.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(list(FORMS)), default="text",
               help="markdown is fit for a pull request.")  # fmt: skip
 def command(
-    config: Path, calls: tuple[Path, ...], against: Path | None, rules: str, limit: int, form: str
+    config: Path,
+    calls: tuple[Path, ...],
+    against: Path | None,
+    rules: tuple[str, ...],
+    limit: int,
+    form: str,
 ) -> int:
     """Play recorded calls through a changed config, and say what changes for callers.
 
@@ -65,7 +70,7 @@ def command(
     Exit codes: 0 no rule is broken, 1 one is, or a recording is malformed, 2 wrong usage, 3 a file
     cannot be read.
     """
-    names = check_rules(rules)
+    names = _names(rules)
     problems: list[str] = []
     files = find_files(calls, ("*.jsonl",))
     if not files:
@@ -80,6 +85,13 @@ def command(
     if changes or not problems or form == "json":
         click.echo(FORMS[form](comparison, f"{config}", baseline, limit, broken))
     return int(bool(broken or problems))
+
+
+def _names(rules: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return check_rules(",".join(rules))
+    except UserError as error:
+        raise click.UsageError(f"--fail-on: {error}") from None
 
 
 def _plan(path: Path) -> Plan:

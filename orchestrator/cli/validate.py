@@ -78,22 +78,31 @@ def command(
     """
     variables = os.environ if check_env else None
     settings = Settings(variables, allow_unknown_actions, target)
-    files, skipped = find_configs(paths)
-    if not files:
+    found = find_configs(paths)
+    lost = [f"no such file or folder: {path!r}" for path in found.missing]
+    if not found.configs and not lost:
         raise EnvironmentFailure(f"no config in {', '.join(paths)}")
     if is_fixing:
-        _fix_files(files, settings)
-    checked = [_check(file, settings) for file in files]
+        _fix_files(found.configs, settings)
+    checked = [one for file in found.configs if (one := _check(file, settings, lost)) is not None]
     problems = _problems(checked)
-    _report(form, problems, files, skipped)
+    if found.configs or form != "text":
+        _report(form, problems, found.configs, found.skipped)
+    if lost:  # what could be checked was reported before
+        raise EnvironmentFailure("\nerror: ".join(lost))
     is_bad = any(problem.is_error for problem in problems) or (deny_warnings and bool(problems))
     return 1 if is_bad else 0
 
 
-def _check(file: str, settings: Settings) -> Checked:
+def _check(file: str, settings: Settings, lost: list[str]) -> Checked | None:
+    """The findings of a file; None, and why in `lost`, when it cannot be read."""
     if file == "-":
         return check_text(sys.stdin.read(), "<stdin>", settings)
-    return check_file(file, settings)
+    try:
+        return check_file(file, settings)
+    except EnvironmentFailure as error:
+        lost.append(str(error))
+        return None
 
 
 def _problems(checked: Sequence[Checked]) -> list[Problem]:

@@ -39,6 +39,9 @@ __all__ = [
     "read_document",
 ]
 
+#: Characters of a value whose places are looked for one by one; a longer one is marked as a whole.
+MOST_PLACED = 100_000
+
 #: How many templates without quotes are reported in one go; each costs a pass over the file.
 _MAX_TEMPLATES = 20
 
@@ -89,7 +92,7 @@ class Document:
             offset: the first character of the part; the length of the value means its end.
             length: how many characters; the position ends with its first line.
         """
-        found = places(self.lines, span, value)
+        found = places(self.lines, span, value) if len(value) <= MOST_PLACED else None
         if found is None:
             return self.position(span)
         first = found[offset] if offset < len(found) else _end_place(span, found)
@@ -238,4 +241,6 @@ def read_document(path: str | os.PathLike[str]) -> Document:
         return parse_document(data.decode("utf-8"), file)
     except UnicodeDecodeError as error:
         finding = undecodable(data, error)
-        return _unreadable(file, data.decode("utf-8", "replace").removeprefix("\ufeff"), [finding])
+        is_wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        text = data.decode("utf-16" if is_wide else "utf-8", "replace").removeprefix("\ufeff")
+        return _unreadable(file, text, [finding])

@@ -48,6 +48,7 @@ _TEST_KEYS = (
     "name", "description", "call", "given", "events", "script", "memory",
     "expect", "never", "only", "data", "state", "journal",
 )  # fmt: skip
+_EXPECTING = ("expect", "never", "only", "data", "state", "journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,11 @@ def load_call_tests(path: str | Path) -> CallTestFile:
     config = _config(reader, root, Path(path))
     _refuse(reader.problems.sorted())
     plan = compile_config(config, StandIns({**os.environ, **_env(reader, root)}, config))
-    tests = _tests(_FileReader(reader, Words(config), root, Path(path).parent), root)
+    file = _FileReader(reader, Words(config), root, Path(path).parent)
+    tests = _tests(file, root)
     _refuse(reader.problems.sorted())
+    if file.empty:
+        raise ScriptError("\n".join(file.empty))
     return CallTestFile(str(path), config, plan, tests)
 
 
@@ -135,10 +139,13 @@ def _env(reader: Reader, root: YamlMap) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _FileReader:
+    """`empty` has the tests that expect nothing, which pass whatever happens."""
+
     reader: Reader
     words: Words
     root: YamlMap
     folder: Path
+    empty: list[str] = field(default_factory=list)
 
 
 def _tests(file: _FileReader, root: YamlMap) -> tuple[CallTest, ...]:
@@ -177,6 +184,9 @@ def _test(file: _FileReader, node: YamlMap) -> CallTest | None:
         **read_given(reader, node, file.words),
     }
     expected = read_expected(reader, node, file.words)
+    if not any(key in node for key in _EXPECTING):
+        words = "expects nothing; write `expect`, if only `expect: []`"
+        file.empty.append(f"{position}: the test {name!r} {words}")
     return CallTest(
         name=name,
         file=reader.document.file,

@@ -116,12 +116,21 @@ class _ExpectReader:
         complain = self._complain(self.reader.value_position(item, word))
         if raw is None or raw == "any" or raw == {}:
             return Anything()
+        if word in ("hook", "skipped") and isinstance(raw, str):
+            self._check_hook(item, word, raw)
         if isinstance(raw, YamlMap) and not is_operator(raw):
             self._check_fields(raw, word)
             return parse_matcher(raw, complain)
         if isinstance(raw, list):
             return Fields({main or "": OneOf(tuple(parse_matcher(v, complain) for v in raw))})
         return Fields({main or "": parse_matcher(raw, complain)})
+
+    def _check_hook(self, item: YamlMap, word: str, name: str) -> None:
+        if name not in self.words.hooks:
+            near = near_miss(name, self.words.hooks)
+            hint = f"did you mean `{near}`?" if near else f"hooks: {', '.join(self.words.hooks)}"
+            position = self.reader.value_position(item, word)
+            self.reader.report("HK105", f"no hook is named {name!r}", position, help=hint)
 
     def _check_fields(self, raw: YamlMap, word: str) -> None:
         known = self.words.fields(word)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,4 +61,32 @@ def _check(reader: Reader, answers: YamlMap, words: Words) -> Mapping[str, Any]:
                 help=f"did you mean `{near}`?" if near else f"the config has {known}",
             )
         parse_answer(raw, lambda text, at=position: reader.report("HK103", text, at))  # type: ignore[misc]
+        _check_fields(reader, key, raw, words.answer_fields(key))
     return dict(answers)
+
+
+def _check_fields(reader: Reader, key: str, raw: Any, known: tuple[str, ...]) -> None:
+    """Report fields of answers that the action never gives: no hook would ever read them."""
+    for answer in _outputs(raw) if known else ():
+        for name in answer:
+            if name not in known:
+                near = near_miss(name, known)
+                reader.report(
+                    "HK105",
+                    f"answers of `{key}` have no `{name}`",
+                    reader.key_position(answer, name),
+                    help=f"did you mean `{near}`?" if near else f"they have {', '.join(known)}",
+                )
+
+
+def _outputs(raw: Any) -> Iterator[YamlMap]:
+    """The outputs in an answer, in any of its forms."""
+    if not isinstance(raw, YamlMap):
+        return
+    if isinstance(raw.get("each"), list) and len(raw) == 1:
+        for one in raw["each"]:
+            yield from _outputs(one)
+    elif "answer" in raw:
+        yield from _outputs(raw["answer"])
+    elif not ({"error", "after"} & raw.keys()):
+        yield raw

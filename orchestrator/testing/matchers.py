@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from orchestrator.events import near_miss
 from orchestrator.story import shown
 from orchestrator.templates.patterns import BadPattern, compile_pattern
 
@@ -223,10 +224,19 @@ def parse_matcher(raw: Any, complain: Complain) -> Matcher:
         ((word, value),) = raw.items()
         return OPERATORS[word](value, complain)
     if isinstance(raw, Mapping):
+        _check_word(raw, complain)
         return Fields({key: parse_matcher(value, complain) for key, value in raw.items()})
     if isinstance(raw, list):
         return Items(tuple(parse_matcher(item, complain) for item in raw))
     return Exactly(raw)
+
+
+def _check_word(raw: Mapping[str, Any], complain: Complain) -> None:
+    """Report a lone key that is a long operator misspelt: as a field it would never be met."""
+    key = str(next(iter(raw))) if len(raw) == 1 else ""
+    near = near_miss(key, [word for word in OPERATORS if len(word) > 5]) if len(key) > 5 else None
+    if near is not None:
+        complain(f"no matcher is called `{key}`; did you mean `{near}`?")
 
 
 def _matching(value: Any, complain: Complain) -> Matcher:

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.journal import kind_of_line
 from orchestrator.journalfile import JournalFile, is_session_end
 from orchestrator.testing.recorded import LOCAL_ACTIONS, answers_of
-from orchestrator.testing.timeline import MAIN_FIELDS
+from orchestrator.testing.timeline import COMMANDS, MAIN_FIELDS
 
 __all__ = ["call_test_of"]
 
@@ -33,6 +33,7 @@ def call_test_of(journal: JournalFile, config: str) -> str:
         *_section("given", _given(journal)),
         *_items("events", _events(journal)),
         *_items("expect", _expected(journal)),
+        f"    only: {_flow(_only(journal))}",
         *_state(journal),
     ]
     return "\n".join(lines) + "\n"
@@ -88,6 +89,12 @@ def _expected(journal: JournalFile) -> Iterator[dict[str, Any]]:
             yield {"t": line["t"], line["do"]: _literal(line[main]) if main in line else "any"}
         elif kind == "act" and line["act"] not in LOCAL_ACTIONS:
             yield {"t": line["t"], line["act"]: _told(line.get("with") or {})}
+
+
+def _only(journal: JournalFile) -> list[str]:
+    """What may come as often as it was recorded and no more: commands, and what was asked."""
+    acts = {line["act"] for line in journal.lines if kind_of_line(line) == "act"}
+    return [*COMMANDS, *sorted(acts - LOCAL_ACTIONS)]
 
 
 def _literal(value: Any) -> Any:

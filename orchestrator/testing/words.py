@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-from orchestrator.config import Config
+from orchestrator.config import Config, StepConfig
 from orchestrator.registry import CONTROL_WORDS
 from orchestrator.testing.timeline import ALIASES, COMMANDS, MAIN_FIELDS, value_fields
+from orchestrator.validation.known import output_of
 
 __all__ = ["Words"]
 
@@ -52,6 +53,18 @@ class Words:
         return (*action.options, *_OUTCOME) if action is not None else ()
 
     @cached_property
+    def hooks(self) -> tuple[str, ...]:
+        """The names of the config's hooks."""
+        return tuple(hook.name for hook in self._config.hooks)
+
+    def answer_fields(self, key: str) -> tuple[str, ...]:
+        """The fields that answers of an answerer have; empty where they may have any."""
+        shapes = [output_of(step) for step in self._config.steps() if _answers(step, key)]
+        if not shapes or any(shape.kind != "record" or shape.is_open for shape in shapes):
+            return ()
+        return tuple(dict.fromkeys(name for shape in shapes for name in shape.fields))
+
+    @cached_property
     def answerers(self) -> tuple[str, ...]:
         """What `given` may name: ids, connections and actions of the config's steps."""
         return tuple(dict.fromkeys(self._answerers()))
@@ -61,3 +74,11 @@ class Words:
         yield from (step.id for step in steps if step.id)
         yield from self._config.connections
         yield from (step.word for step in steps)
+
+
+def _answers(step: StepConfig, key: str) -> bool:
+    """Whether a step asks what `key` names: its id, its action, or its connection."""
+    if step.action is None:
+        return False
+    connection = step.options.get("connection")
+    return key in (step.id, step.word) or (connection is not None and connection.raw == key)
