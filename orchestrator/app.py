@@ -14,13 +14,14 @@ import os
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from orchestrator.action import Delivery
 from orchestrator.attachment import Attachment
 from orchestrator.clock import Clock, VirtualLoop, real_clock, virtual_clock
 from orchestrator.compiler import compile_config
 from orchestrator.config import Config
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.journal import DirectorySink, MemorySink, Sink
 from orchestrator.memory import Memory
 from orchestrator.outbox import Outbox
@@ -76,6 +77,7 @@ class Orchestrator:
         self._services: Services | None = None
         self._retired: list[Services] = []
         self._attachments: list[Attachment] = []
+        self._attached_to: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._owned: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
 
@@ -95,11 +97,17 @@ class Orchestrator:
         Raises:
             NotSupported: the runtime cannot do what the config needs.
             EnvironmentFailure: a package that the config needs is not installed.
+            UserError: these hooks are on this runner already: every hook would run twice.
         """
+        target = getattr(runner, "target", runner)
+        before = self._attached_to.get(target)
+        if before is not None and not getattr(before, "is_over", False):
+            raise UserError("these hooks are attached already; attach them once")
         for prepare in self.plan.prepare:
             prepare()
         adapted = adapt(runner)
         attachment = Attachment(self, adapted)
+        self._attached_to[target] = runner
         if not getattr(adapted, "is_one_call", False):  # which keeps the plan it has
             self._attachments.append(attachment)
         attached = getattr(adapted, "attached", None)

@@ -44,7 +44,7 @@ class Host:
 
 def begun(far: Far) -> tuple[AttachedCall, list[Any]]:
     """A call with handlers that write down what they saw."""
-    call, seen = AttachedCall(far), []
+    call, seen = AttachedCall(far, far), []
 
     async def starts(ctx: Any) -> None:
         seen.append("start")
@@ -103,7 +103,7 @@ def test_words_are_waited_for_until_their_hooks_ran_or_the_hold_is_over() -> Non
 
     async def main() -> None:
         far = Far(hold=1.0)
-        call = AttachedCall(far)
+        call = AttachedCall(far, far)
 
         async def starts(ctx: Any) -> None:
             @ctx.session.on("user_turn")
@@ -189,7 +189,7 @@ def test_the_hooks_of_the_end_are_cut_in_time() -> None:
 
     async def main() -> None:
         far = Far()
-        call = AttachedCall(far)
+        call = AttachedCall(far, far)
 
         async def hangs(ctx: Any, final_state: str) -> None:
             await asyncio.Event().wait()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.runtime import Handler
@@ -32,14 +33,16 @@ class AttachedCall:
     """The runner of one call that a foreign runtime carries; `Orchestrator.attach` begins it.
 
     Attributes:
+        target: the runtime's object of this call, which takes the same hooks once.
         ctx: the call, once it is over.
     """
 
     runtime_name = ""
     is_one_call = True
 
-    def __init__(self, bridge: CallbackBridge) -> None:
+    def __init__(self, bridge: CallbackBridge, target: Any) -> None:
         self.bridge = bridge
+        self.target = target
         self.ctx: CallContext | None = None
         self._runner = AgentRunner(self._enter, capabilities=bridge.capabilities)
         self._task: asyncio.Task[None] | None = None

@@ -65,6 +65,10 @@ class HandlerTable:
 
         return register
 
+    def clear(self) -> None:
+        """Let go of all handlers, and so of what they hold."""
+        self._handlers.clear()
+
     def of(self, event: str) -> tuple[Registered, ...]:
         """The handlers of one event."""
         return self._handlers.get(event, ())

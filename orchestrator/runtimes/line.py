@@ -43,6 +43,11 @@ class Line:
         if callback in self._taps:
             self._taps.remove(callback)
 
+    def let_go(self) -> None:
+        """Forget who is shown events: nothing more will come."""
+        self._taps.clear()
+        self._on_arrival = _nobody
+
     async def read(self) -> None:
         """Take events from the bridge until its line is gone."""
         try:
@@ -81,6 +86,10 @@ class Line:
     def rest(self) -> list[CallEvent]:
         """What is still queued; it is taken out."""
         return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+
+
+def _nobody(event: CallEvent) -> None:
+    """Nobody is shown what arrives after the end."""
 
 
 def _failure(error: Exception) -> CallEvent:

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from orchestrator.errors import UserError
 from orchestrator.runtimes.attached import AttachedCall
 from orchestrator.runtimes.callbacks import HostLike, Waits
 from orchestrator.runtimes.livekit_bridge import LIVEKIT_CAPABILITIES, LiveKitBridge
@@ -49,6 +50,9 @@ class LiveKit(AttachedCall):
         known: fields of the call that you know better: `call_id`, `session_id`, `agent_id`,
             `direction`, `user_number`, `data`. The rest comes from the job and from the caller's
             SIP attributes.
+
+    Raises:
+        UserError: the session runs already: its start, and the caller's first words, are missed.
     """
 
     runtime_name = "livekit"
@@ -63,8 +67,10 @@ class LiveKit(AttachedCall):
         waits: Waits | None = None,
         **known: Any,
     ) -> None:
+        if getattr(session, "agent_state", "initializing") != "initializing":
+            raise UserError("this session runs already: attach the hooks before `session.start`")
         self._line = LiveKitBridge(session, job, known, agents=agents or {}, waits=waits or Waits())
-        super().__init__(self._line)
+        super().__init__(self._line, session)
         self._job = job
         self._closes = _owns_process(job) if closes is None else closes
 

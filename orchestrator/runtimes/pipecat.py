@@ -66,7 +66,7 @@ class Pipecat(AttachedCall):
             ends_when_unusable=ends_when_unusable,
             waits=waits or Waits(),
         )
-        super().__init__(self._line)
+        super().__init__(self._line, worker)
 
     def attached(self, host: HostLike) -> None:
         """Begin; the worker's own end waits for the hooks of the end, which are bounded."""

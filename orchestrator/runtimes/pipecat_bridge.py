@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from orchestrator.errors import UserError
+from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.runtime import CallOffer, Command
 from orchestrator.runtimes.callbacks import CallbackBridge, Waits
 from orchestrator.runtimes.pipecat_controls import PipecatControls
@@ -22,6 +22,7 @@ class PipecatBridge(CallbackBridge):
 
     Raises:
         UserError: the pipeline has no pair of context aggregators.
+        EnvironmentFailure: the package is not installed.
     """
 
     def __init__(
@@ -34,7 +35,12 @@ class PipecatBridge(CallbackBridge):
         ends_when_unusable: bool,
         waits: Waits,
     ) -> None:
-        self._frames = importlib.import_module("pipecat.frames.frames")
+        try:
+            self._frames = importlib.import_module("pipecat.frames.frames")
+        except ImportError as missing:
+            raise EnvironmentFailure(
+                f"Pipecat is not installed: pip install 'hook-orchestrator[pipecat]' ({missing})"
+            ) from missing
         parts = list(walk(worker.pipeline))
         self._listener, self._speaker = _aggregators(parts)
         recorder = _first(parts, "AudioBufferProcessor")

@@ -279,6 +279,10 @@ class Session(Controls):
         self._finish("shutdown")
         self._line.is_gone = True
         await self._tasks.aclose()
+        # Handlers hold the call, and the call holds us: as a ring it would wait for a full
+        # garbage collection, which stops every other call for as long as it takes.
+        self._table.clear()
+        self._line.let_go()
 
     async def _send_reply(self, command: Command) -> None:
         if self._line.is_gone:
