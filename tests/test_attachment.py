@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from orchestrator import AgentRunner, Orchestrator
 from orchestrator.clock import run_virtual
-from orchestrator.errors import ConfigError, NotSupported
+from orchestrator.errors import ConfigError, NotSupported, UserError
 from orchestrator.journal import encode
 from orchestrator.runtime import ALL_CAPABILITIES
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
@@ -292,3 +294,32 @@ def test_a_foreign_session_needs_only_on_and_the_controls(config: Path) -> None:
 
     run_virtual(main())
     assert session.said == ["you said hi", "hello?"]
+
+
+def test_the_same_hooks_are_attached_once(config: Path) -> None:
+    """Twice on one runner, every hook would run twice; another config's may join."""
+    orchestrator, runner = Orchestrator.from_file(config), AgentRunner()
+    orchestrator.attach(runner)
+    with pytest.raises(UserError, match="attached already"):
+        orchestrator.attach(runner)
+    Orchestrator.from_file(config).attach(runner)
+
+
+def test_a_call_that_is_over_is_freed_at_once(config: Path) -> None:
+    """No ring of references waits for a full garbage collection, which would stop other calls."""
+    orchestrator, runner = Orchestrator.from_file(config), AgentRunner()
+    orchestrator.attach(runner)
+    handlers: list[weakref.ref[Any]] = []
+
+    @runner.on("call_start")
+    async def watch(ctx: Any) -> None:
+        (entry,) = ctx.session._table.of("user_turn")
+        handlers.append(weakref.ref(entry.function))
+
+    gc.collect()
+    gc.disable()
+    try:
+        carry(orchestrator, runner, events=[{"t": 1, "user_turn": "hi"}])
+        assert [reference() for reference in handlers] == [None]
+    finally:
+        gc.enable()

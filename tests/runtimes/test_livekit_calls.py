@@ -12,7 +12,7 @@ from livekit import rtc
 from livekit.agents import Agent, function_tool, llm
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
-from orchestrator.errors import NotSupported
+from orchestrator.errors import NotSupported, UserError
 from orchestrator.runtimes.callbacks import Waits
 from orchestrator.runtimes.livekit import LIVEKIT_CAPABILITIES, LiveKit
 from orchestrator.targets import TARGETS
@@ -53,6 +53,26 @@ def test_what_livekit_cannot_do_is_refused_when_attaching(step: str, tmp_path: P
         orchestrator, _ = orchestrate(f"session: {{user_turn: [{{{step}}}]}}", tmp_path)
         with pytest.raises(NotSupported, match="livekit cannot do"):
             orchestrator.attach(attach(Stage()))
+
+    played(main())
+
+
+def test_hooks_are_attached_before_the_start_and_once(tmp_path: Path) -> None:
+    """Afterwards the start is missed, and twice they would run twice: both are refused."""
+
+    async def main() -> None:
+        orchestrator, _ = orchestrate("session: {user_turn: [{say: hm}]}", tmp_path)
+        stage = Stage()
+        first = attach(stage)
+        orchestrator.attach(first)
+        with pytest.raises(UserError, match="attached already"):
+            orchestrator.attach(attach(stage))
+        await stage.session.start(Agent(instructions="x"))
+        with pytest.raises(UserError, match=r"before `session\.start`"):
+            attach(stage)
+        await stage.session.aclose()
+        await first.finished(5)
+        await orchestrator.aclose()
 
     played(main())
 
