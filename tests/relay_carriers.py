@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -16,7 +18,7 @@ from orchestrator.relay.signatures import Seal, TelnyxSignatures, TwilioSignatur
 from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
 from orchestrator.relay.web import RelayWeb
-from orchestrator.testing.conformance_cases import Case, entrypoint
+from orchestrator.testing.conformance import Case, FarSide, entrypoint
 from tests.relay_peer import PUBLIC, TOKEN, Network, PhoneCall, Telnyx, Twilio
 
 #: How a queue and a dial end, for the outcome of a case.
@@ -61,7 +63,7 @@ class RelayCarrier:
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         asyncio.run(main)
 
-    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
+    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
         def runner_of(board: Any) -> AgentRunner:
             runner = AgentRunner(entrypoint, exchange=board, capabilities=self.can)
             orchestrator.attach(runner)
@@ -75,6 +77,9 @@ class RelayCarrier:
                     break
                 await self._do(call, event.event.name, event.event.fields)
             await runner.shutdown(10)
+            return FarSide(
+                [*call.heard, *_last_words(call)], [_asked(frame) for frame in call.sent("end")]
+            )
 
     async def _over_within(self, call: PhoneCall, seconds: float) -> bool:
         try:
@@ -103,6 +108,18 @@ class RelayCarrier:
                 await call.dial_ends(DIAL_ENDS[fields["outcome"]])
         elif name == "hangup":
             await call.hang_up()
+
+
+def _last_words(call: PhoneCall) -> list[str]:
+    """What a document has the carrier say itself, once no session can."""
+    documents = map(ET.fromstring, call.documents)
+    return [verb.text or "" for document in documents for verb in document.iter("Say")]
+
+
+def _asked(end: dict[str, Any]) -> str:
+    """An `end` frame in the suite's words: why the line is given back is in its handoff."""
+    target = json.loads(end["handoffData"]).get("transfer")
+    return f"transfer {target}" if target else "end"
 
 
 CARRIERS = [

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from orchestrator import Orchestrator
-from orchestrator.testing.conformance import Result, ScriptCarrier, run_case, run_conformance, table
+from orchestrator.runtime import Command, End, ReplyDelta, Say, Transfer
+from orchestrator.testing.conformance import (
+    FarSide,
+    Result,
+    ScriptCarrier,
+    run_case,
+    run_conformance,
+    table,
+)
 from orchestrator.testing.conformance_cases import CASES, Case
 
 SEEDS = CASES[0]
@@ -35,8 +43,47 @@ class Faulty(ScriptCarrier):
         super().__init__("faulty")
         self._change = change
 
-    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
-        await super().play(orchestrator, self._change(case))
+    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
+        return await super().play(orchestrator, self._change(case))
+
+
+class Mute(ScriptCarrier):
+    """A runtime that takes everything it is asked, and passes part of it on."""
+
+    def __init__(self, loses: type[Command]) -> None:
+        super().__init__("mute")
+        self._loses = loses
+
+    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
+        seen = await super().play(orchestrator, case)
+        if self._loses is End:
+            seen.asked = [asked for asked in seen.asked if asked != "end"]
+        elif self._loses is Transfer:
+            seen.asked = [asked for asked in seen.asked if not asked.startswith("transfer")]
+        else:
+            seen.said = []
+        return seen
+
+
+@pytest.mark.parametrize(
+    ("loses", "case", "why"),
+    [
+        (End, "end: once", "the far side was never told that the call ends"),
+        (
+            Transfer,
+            "a transfer to a number is accepted",
+            "was never asked for 'transfer +15550142'",
+        ),
+        (Say, "a transfer to a number is refused", "the far side never heard"),
+        (ReplyDelta, "the seven seed events", "the far side never heard ' hello'"),
+    ],
+)
+def test_a_runtime_that_passes_nothing_on_fails(loses: type[Command], case: str, why: str) -> None:
+    """Its journal is as expected: what counts is what reached the other end."""
+    (found,) = [one for one in CASES if one.name.startswith(case)]
+    result = run_case(found, Mute(loses))
+    assert result.status == "failed"
+    assert why in result.reason
 
 
 FAULTS: dict[str, Callable[[Case], Case]] = {

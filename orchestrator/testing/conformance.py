@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
 import sys
 import textwrap
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -24,15 +25,49 @@ from orchestrator.callscript import CallScript, event_from_mapping
 from orchestrator.clock import run_virtual
 from orchestrator.errors import ConfigError
 from orchestrator.journal import Redactor, encode, kind_of_line
-from orchestrator.runtime import ALL_CAPABILITIES
+from orchestrator.runtime import ALL_CAPABILITIES, Command, End, ReplyDelta, Say, Transfer
 from orchestrator.runtimes.native import AgentRunner
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
-from orchestrator.testing.conformance_cases import CASES, Case, entrypoint
+from orchestrator.testing.conformance_cases import CASES, REDIAL, Case, entrypoint
 from orchestrator.validation import check_text
 
-__all__ = ["Carrier", "Result", "ScriptCarrier", "run_case", "run_conformance", "story_of"]
+__all__ = [
+    "REDIAL",
+    "Carrier",
+    "Case",
+    "FarSide",
+    "Result",
+    "ScriptCarrier",
+    "entrypoint",
+    "event_from_mapping",
+    "run_case",
+    "run_conformance",
+    "story_of",
+]
 
 Line = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class FarSide:
+    """What the other end of a call heard and was asked: by its own account, not by a journal's.
+
+    Attributes:
+        said: what the caller was told, in order; replies may come in pieces.
+        asked: `"end"`, and `"transfer TARGET"`.
+    """
+
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def take(self, command: Command) -> None:
+        """Note a command that came through."""
+        if isinstance(command, (Say, ReplyDelta)):
+            self.said.append(command.text)
+        elif isinstance(command, Transfer):
+            self.asked.append(f"transfer {command.target}")
+        elif isinstance(command, End):
+            self.asked.append("end")
 
 
 class Carrier(Protocol):
@@ -50,10 +85,12 @@ class Carrier(Protocol):
         """Run a coroutine on a loop of its own."""
         ...
 
-    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
-        """Attach, carry one call with the suite's `entrypoint`, and return when it is over.
+    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
+        """Attach, carry one call with the suite's `entrypoint`; what the far side saw of it.
 
-        The far side does what `case.script` says, and breaks the connection at `case.drop`.
+        The far side does what `case.script` says (`event_from_mapping` reads an entry: `t` seconds
+        after the bridge is up, and the event), and breaks the connection at `case.drop`. After the
+        last entry the line stays open for 5 s, unless it was hung up: the agent may end the call.
         """
         ...
 
@@ -69,13 +106,18 @@ class ScriptCarrier:
         """Run in virtual time."""
         run_virtual(main)
 
-    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
+    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
         """Play the script; its bridge has no connection that could break."""
         runner = AgentRunner(entrypoint, capabilities=self.can)
         orchestrator.attach(runner)
         events = tuple(event_from_mapping(event) for event in case.script)
         script = CallScript({"id": "call"}, events, case.name)
-        await runner.handle(ScriptBridge(script, PlayOptions(capabilities=self.can, linger=5.0)))
+        bridge = ScriptBridge(script, PlayOptions(capabilities=self.can, linger=5.0))
+        await runner.handle(bridge)
+        far = FarSide()
+        for _, command in bridge.commands:
+            far.take(command)
+        return far
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +159,12 @@ def run_case(case: Case, carrier: Carrier) -> Result:
     sink = _Lines()
     orchestrator = Orchestrator(checked.config, variables={}, journals=sink)
 
+    seen = FarSide()
+
     async def main() -> None:
+        nonlocal seen
         async with asyncio.timeout(60):
-            await carrier.play(orchestrator, case)
+            seen = await carrier.play(orchestrator, case)
             await orchestrator.aclose()
 
     try:
@@ -127,7 +172,7 @@ def run_case(case: Case, carrier: Carrier) -> Result:
     except Exception as error:  # noqa: BLE001 - a carrier failing is the result of its case
         return Result(carrier.name, case.name, "failed", f"{type(error).__name__}: {error}")
     story = tuple(story_of(sink.lines))
-    why = _first_difference(case.expected, story)
+    why = _first_difference(case.expected, story) or _never_arrived(story, seen)
     return Result(carrier.name, case.name, "failed" if why else "passed", why, story)
 
 
@@ -194,6 +239,24 @@ def _first_difference(expected: Sequence[str], story: Sequence[str]) -> str:
     return f"line {at + 1}: {story[at]!r} was not expected" if at < len(story) else ""
 
 
+def _never_arrived(story: Sequence[str], seen: FarSide) -> str:
+    """What the journal claims and the far side knows nothing of; empty if there is nothing."""
+    heard = "".join("".join(seen.said).split())
+    for line in story:
+        said = next((line.removeprefix(word) for word in _SAID if line.startswith(word)), "")
+        if "".join(said.split()) not in heard:
+            return f"the far side never heard {said!r}"
+        asked = line.removeprefix("do ")
+        if line.startswith("do transfer ") and asked not in seen.asked:
+            return f"the far side was never asked for {asked!r}"
+        if line.startswith("do end_call") and "end" not in seen.asked:
+            return "the far side was never told that the call ends"
+    return ""
+
+
+#: Lines of a story that claim that words were spoken.
+_SAID = ("do say ", "event agent_turn you said")
+
 # --- the command
 
 
@@ -234,6 +297,7 @@ def main(names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    logging.disable(logging.CRITICAL)  # some cases fail on purpose
+    if "ORCHESTRATOR_LOG" not in os.environ:  # some cases fail on purpose
+        logging.disable(logging.CRITICAL)
     sys.path.insert(0, "")
     sys.exit(main(sys.argv[1:]))

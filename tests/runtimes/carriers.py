@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from orchestrator import AgentRunner, Orchestrator
 from orchestrator.callscript import event_from_mapping
 from orchestrator.runtimes.unpod import UNPOD_CAPABILITIES
 from orchestrator.runtimes.unpod_native import UnpodExchange
-from orchestrator.testing.conformance_cases import REDIAL, Case, entrypoint
+from orchestrator.testing.conformance import REDIAL, Case, FarSide, entrypoint
 from tests.runtimes import livekit_carrier, pipecat_carrier
 from tests.runtimes.unpod_peer import Call, Peer
 
@@ -36,7 +36,7 @@ class UnpodCarrier:
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         asyncio.run(main)
 
-    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
+    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
         async with Peer() as peer:
             runner = self._runner(peer)
             attachment = orchestrator.attach(runner)
@@ -50,6 +50,7 @@ class UnpodCarrier:
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
+        return FarSide([*call.said, *call.replies], list(_asked(call)))
 
     def _runner(self, peer: Peer) -> Any:
         if self._is_sdk:
@@ -88,6 +89,14 @@ class UnpodCarrier:
         else:
             frame, values = FRAMES[name](fields)
             await call.send(frame, **values)
+
+
+def _asked(call: Call) -> Iterator[str]:
+    for verb in call.verbs():
+        if verb["event"] == "agent.end_call":
+            yield "end"
+        elif verb["event"] == "agent.transfer":
+            yield f"transfer {verb['target']}"
 
 
 CARRIERS = [

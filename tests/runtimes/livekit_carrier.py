@@ -13,7 +13,7 @@ from orchestrator import Orchestrator
 from orchestrator.callscript import event_from_mapping
 from orchestrator.runtimes.callbacks import Waits
 from orchestrator.runtimes.livekit import LIVEKIT_CAPABILITIES, LiveKit
-from orchestrator.testing.conformance_cases import REDIAL, Case
+from orchestrator.testing.conformance import REDIAL, Case, FarSide
 from tests.runtimes.livekit_peer import E1, Stage
 
 #: Seconds after which a caller whose connection broke is back.
@@ -33,11 +33,17 @@ class LiveKitCarrier:
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         asyncio.run(main)
 
-    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
-        stage = Stage()
+    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
+        stage, far = Stage(), FarSide()
+        far.said = stage.voice.spoken
         call = LiveKit(stage.session, stage.job, waits=Waits(drain=2.0))
         self._transfers: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        stage.job.transfer_sip_participant = lambda *_: self._transfers  # type: ignore[method-assign,assignment]
+
+        def transfer(_: Any, to: str, *__: Any) -> asyncio.Future[Any]:
+            far.asked.append(f"transfer {to.removeprefix('tel:')}")
+            return self._transfers
+
+        stage.job.transfer_sip_participant = transfer  # type: ignore[method-assign,assignment]
         orchestrator.attach(call)
         await stage.start()
         try:
@@ -45,6 +51,8 @@ class LiveKitCarrier:
             await call.finished(10)
         finally:
             await stage.close()
+        far.asked += [] if stage.was_left else ["end"]
+        return far
 
     async def _act(self, stage: Stage, call: LiveKit, case: Case) -> None:
         """Do what the script says, as long as the call is on."""

@@ -133,8 +133,10 @@ class SilentTTS(tts.TTS):
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=False), sample_rate=RATE, num_channels=1
         )
+        self.spoken: list[str] = []
 
     def synthesize(self, text: str, *, conn_options: Any = DEFAULT_API_CONNECT_OPTIONS) -> Any:
+        self.spoken.append(text)
         return _Silence(tts=self, input_text=text, conn_options=conn_options)
 
 
@@ -310,8 +312,9 @@ class Stage:
         self.shutdowns: list[str] = []
         self.job = job or make_job(self.room, on_shutdown=self.shutdowns.append)
         self.model = model or ScriptedLLM()
-        self.vad, self.stt = PuppetVAD(), PuppetSTT()
+        self.vad, self.stt, self.voice = PuppetVAD(), PuppetSTT(), SilentTTS()
         self.closed = asyncio.Event()
+        self.was_left = False
         self.last_words = ""
         self.caller: Participant | None = None
         turns = {
@@ -324,7 +327,7 @@ class Stage:
             },
         }
         self.session: AgentSession[Any] = AgentSession(
-            llm=self.model, stt=self.stt, tts=SilentTTS(), vad=self.vad,
+            llm=self.model, stt=self.stt, tts=self.voice, vad=self.vad,
             **{"user_away_timeout": None, "aec_warmup_duration": None,
                "session_close_transcript_timeout": 0.05, "turn_handling": turns,
                "conn_options": SessionConnectOptions(max_unrecoverable_errors=0), **options},
@@ -374,6 +377,7 @@ class Stage:
 
     def hang_up(self, reason: int = rtc.DisconnectReason.CLIENT_INITIATED) -> None:
         assert self.caller is not None
+        self.was_left = True
         self.room.leave(self.caller, reason)
 
     def come_back(self) -> None:

@@ -14,7 +14,7 @@ from orchestrator import Orchestrator
 from orchestrator.callscript import event_from_mapping
 from orchestrator.runtimes.callbacks import Waits
 from orchestrator.runtimes.pipecat import PIPECAT_CAPABILITIES, Pipecat
-from orchestrator.testing.conformance_cases import Case
+from orchestrator.testing.conformance import Case, FarSide
 from tests.runtimes.pipecat_peer import E1, Line, Stage
 
 
@@ -54,26 +54,30 @@ class PipecatCarrier:
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         asyncio.run(main)
 
-    async def play(self, orchestrator: Orchestrator, case: Case) -> None:
-        stage = Stage(transport=DailyLine())
+    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
+        line = DailyLine()
+        stage = Stage(transport=line)
         call = Pipecat(stage.worker, stage.transport, ends_when_unusable=True,
                        waits=Waits(drain=2.0))  # fmt: skip
         orchestrator.attach(call)
         await stage.start()
         try:
-            await self._act(stage, call, case)
+            was_left = await self._act(stage, call, case)
             await call.finished(10)
         finally:
             await stage.close()
+        asked = [f"transfer {settings['toEndPoint']}" for settings in line.transfers]
+        return FarSide(stage.voice.spoken, [*asked, *([] if was_left else ["end"])])
 
-    async def _act(self, stage: Stage, call: Pipecat, case: Case) -> None:
-        """Do what the script says, as long as the call is on."""
+    async def _act(self, stage: Stage, call: Pipecat, case: Case) -> bool:
+        """Do what the script says, as long as the call is on; whether the caller left."""
         began = asyncio.get_running_loop().time()
         for entry in map(event_from_mapping, case.script):
             left = began + entry.t - asyncio.get_running_loop().time()
             if await call.finished(max(left, 0.001)):
-                return
+                return False
             await self._do(stage, entry.event.name, entry.event.fields)
+        return case.script[-1].get("hangup") is not None
 
     async def _do(self, stage: Stage, name: str, fields: Mapping[str, Any]) -> None:
         if name == "user_turn":

@@ -163,11 +163,13 @@ class SilentTTS(TTSService):
             sample_rate=RATE, push_start_frame=True, push_stop_frames=True,
             stop_frame_timeout_s=0.05, settings=TTSSettings(model=None, voice=None, language=None),
         )  # fmt: skip
+        self.spoken: list[str] = []
 
     def can_generate_metrics(self) -> bool:
         return False
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        self.spoken.append(text)
         for _ in range(int(seconds_of(text) * 100)):
             yield TTSAudioRawFrame(bytes(2 * RATE // 100), RATE, 1, context_id=context_id)
 
@@ -199,7 +201,7 @@ class Stage:
                  after: list[FrameProcessor] | None = None, **options: Any) -> None:  # fmt: skip
         self.transport = transport or Line()
         self.model = model or ScriptedLLM()
-        self.gate = Passing()
+        self.gate, self.voice = Passing(), SilentTTS()
         self.context = LLMContext()
         self.started = asyncio.Event()
         self.last_words = ""
@@ -209,7 +211,7 @@ class Stage:
         )
         pair = LLMContextAggregatorPair(self.context, user_params=params)
         self.user, self.agent = pair.user(), pair.assistant()
-        parts = [self.transport.input(), self.gate, self.user, *(before or []), self.model, SilentTTS(),
+        parts = [self.transport.input(), self.gate, self.user, *(before or []), self.model, self.voice,
                  self.transport.output(), *(after or []), self.agent]  # fmt: skip
         self.worker = PipelineWorker(
             Pipeline(parts),
