@@ -67,3 +67,22 @@ def test_the_script_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
                           capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "journals" / "quickstart.jsonl").stat().st_size > 500
+
+
+def test_the_action_of_the_manual_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class is checked, its output is known to later steps, and its test passes."""
+    action, test = blocks(ROOT / "docs" / "extending.md", "python")
+    (tmp_path / "tickets_of_the_manual.py").write_text(action + test)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = (
+        "version: 1\nplugins: [tickets_of_the_manual]\n"
+        "connections: {desk: {kind: http, base_url: 'https://desk.example'}}\n"
+        "session:\n  user_turn:\n    - name: a\n      do:\n"
+        "        - open_ticket: {title: x, connection: desk, urgent: true}\n          save: t\n"
+        "        - say: 'ticket {{ data.t.nubmer }}'\n"
+    )
+    problems = check_text(config, "a.yaml").problems
+    assert [(p.position.line, p.message) for p in problems] == [
+        (8, "`open_ticket`: an urgent ticket needs a `team`"),
+        (10, "there is no `nubmer` in `data.t`"),
+    ]

@@ -29,7 +29,7 @@ _BRANCHES = ("then", "else")
 _SETTINGS = frozenset((*STEP_KEYS, *HOOK_KEYS, *_BRANCHES))
 _STARTERS = tuple(word for word in CONTROL_WORDS if word not in _BRANCHES)
 _EXAMPLE = "write `- action: options`"
-_MEND = "mend the class; `orchestrator.Action` says what each part gives"
+_MEND = "mend the class; docs/extending.md says what each part gives"
 
 
 @dataclass(slots=True)
