@@ -12,7 +12,7 @@ RECORDED_CALLS ?= $(wildcard ../shared/calls)
 export RECORDED_CALLS
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help setup test test-runtimes test-lowest audit conformance check unit faults bench demo schema editors clean
+.PHONY: help setup setup-runtimes test test-runtimes test-lowest audit conformance check unit faults bench demo schema editors clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,8 @@ check: $(READY) ## format, lint and types
 
 unit: $(READY) ## the tests, configs and their call tests included
 	$(BIN)/python -m pytest
+
+setup-runtimes: $(RUNTIMES)/.ready ## make .venv-runtimes with the vendors' packages
 
 test-runtimes: $(RUNTIMES)/.ready ## the tests with the vendors' own packages, conformance included
 	$(RUNTIMES)/bin/python -m pytest tests/runtimes
