@@ -83,13 +83,16 @@ def test_a_test_passes_when_all_is_as_expected(tmp_path: Path, body: str) -> Non
         ("    expect: [{t: 7, say: any}]\n", "expected say any at 7 s, but it came at 8 s"),
         ("    expect: [{t: 8, say: Hello}]\n", 'what came at 8 s is say "Are you still there?"'),
         ("    expect: [{transfer: any}]\n", "but no transfer came"),
-        ("    expect: [{end_call: any}, {say: any}]\n", "expected say any, but no say came"),
+        (
+            "    expect: [{end_call: any}, {say: any}]\n",
+            "expected say any, but it came before, at 16 s: the order is another",
+        ),
         ("    call: {ends: 9}\n    never: [say]\n", "say must never happen, but it did at 8 s"),
         ("    call: {ends: 9}\n    never: [{say: {containing: still}}]\n", "must never happen"),
         ("    call: {ends: 9}\n    only: [say]\n", "came at 8 s, which was not expected"),
         ("    call: {ends: 9}\n    state: ended\n", 'to end as "ended", but it is "hangup"'),
         ("    call: {ends: 9}\n    data: {x: 1}\n", "data.x was to be 1, but it is null"),
-        ("    call: {ends: 9}\n    journal: [{hook: x}]\n", "no line of the journal is"),
+        ("    call: {ends: 9}\n    journal: [{hook: x}]\n", "there is, at 0 s: "),
     ],
 )
 def test_the_first_difference_is_named(tmp_path: Path, body: str, words: str) -> None:

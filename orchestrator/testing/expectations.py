@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.replay import Played
@@ -106,7 +106,8 @@ def first_difference(expected: Expected, played: Played) -> Difference | None:
     differences = [difference for difference in found if difference is not None]
     if differences:
         return min(differences, key=_time_of)
-    return _state(expected, played) or _data(expected, played) or _journal(expected, played)
+    at_end = _state(expected, played) or _data(expected, played) or _journal(expected, played)
+    return replace(at_end, matches=matches, actual=tuple(actual)) if at_end is not None else None
 
 
 def _time_of(difference: Difference) -> float:
@@ -125,8 +126,13 @@ def _missing(
         return None
     expectation = matches[at].expectation
     before = matches[at - 1].happening if at else None
-    rest = actual[_index(actual, before) + 1 :] if before is not None else actual
-    message = f"expected {expectation.text}{_time(expectation)}, {_instead(expectation, rest)}"
+    start = _index(actual, before) + 1 if before is not None else 0
+    met = {id(match.happening) for match in matches}
+    earlier = [h for h in actual[:start] if expectation.is_like(h) and id(h) not in met]
+    instead = _instead(expectation, actual[start:])
+    if earlier and instead.startswith("but no "):
+        instead = f"but it came before, at {earlier[-1].t:g} s: the order is another"
+    message = f"expected {expectation.text}{_time(expectation)}, {instead}"
     if reason := _why_skipped(expectation, played):
         message += f"\n{reason}"
     return Difference(message, expectation.place, matches, tuple(actual), at=at)
@@ -208,12 +214,21 @@ def _data(expected: Expected, played: Played) -> Difference | None:
     return None
 
 
+def _nearest(fields: Fields, played: Played) -> str:
+    """The lines that come closest: those of the same kind, by the first key that is asked for."""
+    key = next(iter(fields.fields), "")
+    near = [line for line in played.clear if key in line][-3:]
+    shown_lines = [f"{line.get('t', 0):g} s: {shown(line)}" for line in near]
+    return "".join(f"\n  there is, at {text}" for text in shown_lines)
+
+
 def _journal(expected: Expected, played: Played) -> Difference | None:
     start = 0
     for fields, place in expected.journal:
         lines = played.clear[start:]
         found = next((i for i, line in enumerate(lines) if fields.matches(line)), None)
         if found is None:
-            return Difference(f"no line of the journal is {fields}, in this order", place)
+            message = f"no line of the journal is {fields}, in this order"
+            return Difference(f"{message}{_nearest(fields, played)}", place)
         start += found + 1
     return None
