@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from orchestrator.errors import TemplateFailed
-from orchestrator.shapes import BOOL, TEXT, Shape
+from orchestrator.shapes import BOOL, TEXT, Shape, join_taint
 from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
 from orchestrator.templates.reads import Proven, Reads, collect_reads, proves
 from orchestrator.templates.split import Hole, find_braces, scan_path, split
@@ -73,8 +73,9 @@ class Template:
         """The shape of the result, and the faults of names and types.
 
         `names` gives the shapes of the root names in scope; `call`, `now` and `memory` are known.
+        Under `memory.get` it has a record of what is remembered by key.
         """
-        from orchestrator.templates.check import Checker, join_taint
+        from orchestrator.templates.check import Checker
 
         if self.faults or self.kind == "constant":
             return (BOOL if self.kind == "condition" else TEXT), ()
@@ -96,6 +97,21 @@ class Template:
             faults += self._not_bool(trees[0], shape) if is_sound else []
             shape = BOOL
         return shape, tuple(sorted(faults, key=lambda fault: (fault.offset, fault.code)))
+
+    def source_of(self, names: Mapping[str, Shape], taint: str) -> Read | None:
+        """The first read or call through which text of this taint comes in."""
+        from orchestrator.templates.check import Checker
+
+        checker = Checker(self.source, names, self._found.guarded)
+        for node in self._found.nodes:
+            if join_taint(checker.shape(node)) != taint:
+                continue
+            if isinstance(node, Called):
+                keys = [str(arg.value) for arg in node.args[:1] if isinstance(arg, Constant)]
+                path = (node.name.partition(".")[0], *keys)
+                return Read(path, node.offset, node.end - node.offset, False, ())
+            return next((read for read in self.reads if read.offset == node.offset), None)
+        return None
 
     def _constants(self, trees: list[Node]) -> list[Fault]:
         """Warn of expressions that always give the same; `{{ '{{' }}` is how to write braces."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
-from orchestrator.shapes import ANY, ANY_RECORD, Shape, record
+from orchestrator.shapes import ANY, ANY_RECORD, Shape, join_taint, record
 from orchestrator.templates import Fault, Proven, Read, Template
 from orchestrator.validation.findings import Findings, related, word_fix
 from orchestrator.validation.known import Known, Saved
@@ -23,6 +24,7 @@ class Scene:
 
     `known` is what `data` holds here beside what `base` had before the hook; `elsewhere` is what
     any step of the config saves; `is_first` means that nothing else can have been saved yet.
+    `origins` has where values come from that are neither saved nor built in.
     """
 
     names: dict[str, Shape]
@@ -32,6 +34,7 @@ class Scene:
     proven: Proven = frozenset()
     is_first: bool = False
     lost: frozenset[str] = frozenset()
+    origins: Mapping[tuple[str, str], Place] = field(default_factory=dict)
 
     def find(self, key: str) -> Saved | None:
         """What is known of a key of `data` here."""
@@ -39,13 +42,32 @@ class Scene:
 
     def shapes(self, template: Template) -> dict[str, Shape]:
         """The shapes of the names in scope; of `data` only what the template reads."""
-        fields: dict[str, Shape] = {}
+        fields, is_whole = dict[str, Shape](), False
         for read in template.reads:
             if read.path[0] == "data" and len(read.path) > 1:
                 key = str(read.path[1])
                 saved = self.find(key) or self.elsewhere.get(key)
                 fields.update({key: saved.shape} if saved is not None else {})
-        return {**self.names, "data": record(fields, is_open=True) if fields else ANY_RECORD}
+            elif read.path == ("data",):  # a computed key, or all of it
+                is_whole = True
+        data = record(fields, is_open=True) if fields else ANY_RECORD
+        return {**self.names, "data": data.tainted(self._taint_of_all()) if is_whole else data}
+
+    def _taint_of_all(self) -> str:
+        known = (*self.known.values(), *self.base.values(), *self.elsewhere.values())
+        return join_taint(*(saved.shape for saved in known))
+
+    def origin(self, read: Read, event: str) -> Place | None:
+        """Where the value of a read was written down, where a step or a var of the config did it.
+
+        `event` is that of the hook.
+        """
+        root, key = (*map(str, read.path), "")[:2]
+        if root == "data":
+            saved = self.find(key) or self.elsewhere.get(key)
+            return saved.place if saved is not None else None
+        root = event if root == "event" else root
+        return self.origins.get((root, key)) or self.origins.get((root, ""))
 
 
 class TemplateChecker:

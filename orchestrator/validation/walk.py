@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
-from orchestrator.shapes import ANY, NO_RECORD, Shape, maybe, record
+from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, maybe, record
 from orchestrator.templates import Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
 from orchestrator.validation.everywhere import Everywhere
@@ -174,7 +174,7 @@ class HookWalk:
                 can_fail(template, scene.shapes(template), scene.proven)
                 for _, template, _ in value.templates()
             )
-            self.known[name] = Saved(shape, True, value.place)
+            self.known[name] = Saved(cleared(shape, "secret"), True, value.place)
         is_open = may_fail and goes_on(self.config, self.hook, step)
         outlives = not may_fail and not self.can_stop
         for name in step.options:
@@ -220,14 +220,16 @@ class HookWalk:
 
     def scene(self) -> Scene:
         """What is known at this place."""
-        names = {"event": self.event, "vars": self.everywhere.variables}
-        lost = self.everywhere.lost
+        names = {"event": self.event, **self.everywhere.names}
+        lost, origins = self.everywhere.lost, self.everywhere.origins
         ids = {**dict.fromkeys(lost, ANY), **self.steps} if lost else self.steps
         names["steps"] = record(ids) if ids else NO_RECORD
         if self.error is not None:
             names["error"] = self.error
         saved = self.everywhere.saved
-        return Scene(names, self.known, self.base, saved, self.proven, self.is_first, lost)
+        return Scene(
+            names, self.known, self.base, saved, self.proven, self.is_first, lost, origins
+        )  # fmt: skip
 
     def condition(self, condition: Condition) -> None:
         """Check a `when` of the hook or of a step."""
