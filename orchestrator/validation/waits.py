@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.document import YamlMap
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.events import Scope
 from orchestrator.validation.findings import Findings, related
@@ -243,4 +244,8 @@ def _check_backoff(config: Config, step: StepConfig, findings: Findings) -> None
     message = f"the first retry waits {format_duration(step.retry.backoff)}, and the step ends "
     message += f"after {format_duration(limit)}"
     hint = "shorten `backoff`, or give the step a longer `timeout`"
-    findings.at(step.settings["retry"], "HK411", message, severity="warning", help=hint)
+    place = step.settings["retry"]
+    written = place.container[place.key]
+    if isinstance(written, YamlMap) and "backoff" in written:
+        place = Place(place.document, written, "backoff")
+    findings.at(place, "HK411", message, on="key", severity="warning", help=hint)
