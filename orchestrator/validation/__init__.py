@@ -24,7 +24,7 @@ from orchestrator.validation.braces import check_braces
 from orchestrator.validation.callables import check_callables
 from orchestrator.validation.capabilities import check_target
 from orchestrator.validation.connections import check_connections
-from orchestrator.validation.findings import Findings
+from orchestrator.validation.findings import ANYTHING, Findings
 from orchestrator.validation.flow import check_flow
 from orchestrator.validation.headers import check_headers
 from orchestrator.validation.hosts import check_hosts
@@ -145,11 +145,12 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     """The checks of meaning; what a broken part may have given is not said to be missing."""
     findings, is_strict = reader.findings, settings.variables is not None
     is_complete = reader.is_whole and not reader.lost and not reader.skipped and not findings.errors
-    check_names(config, findings, lost=reader.lost, is_complete=is_complete)
+    lost = reader.lost if reader.is_whole else ANYTHING  # what a missing file may have given
+    check_names(config, findings, lost=lost, is_complete=is_complete)
     check_callables(config, findings, is_strict=is_strict)
     check_variables(config, findings, settings.variables)
     check_braces(config, findings, (document.text for document in reader.documents))
-    visits = check_flow(config, findings, reader.lost)
+    visits = check_flow(config, findings, lost)
     check_waits(config, findings)
     check_order(config, findings)
     check_timers(config, findings, is_complete=is_complete)

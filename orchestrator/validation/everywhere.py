@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Config, HookConfig, StepConfig
@@ -22,6 +23,7 @@ from orchestrator.shapes import (
     join_taint,
     record,
 )
+from orchestrator.validation.findings import ANYTHING
 from orchestrator.validation.known import (
     ERROR,
     Known,
@@ -102,10 +104,11 @@ def _joined_fields(emits: list[Shape]) -> Shape:
     return record(fields)
 
 
-def survey(config: Config) -> Everywhere:
+def survey(config: Config, lost: AbstractSet[str] = frozenset()) -> Everywhere:
     """Look at every step of a config that saves or emits."""
     fields = {name: _variable_shape(value) for name, value in config.vars.items()}
-    found = Everywhere(record(fields))
+    is_open = lost is ANYTHING or any(name.startswith("vars.") for name in lost)
+    found = Everywhere(record(fields, is_open=is_open))
     hooks = [(hook, list(expanded(config, hook.walk()))) for hook in config.hooks]
     hooks = [(hook, steps) for hook, steps in hooks if any(map(_gives, steps))]
     is_computed = any(
@@ -116,6 +119,7 @@ def survey(config: Config) -> Everywhere:
         if before.is_same(found):
             break
     found.names = {"vars": found.variables, **found.memory()}
+    found.lost = lost if isinstance(lost, frozenset) else frozenset(lost)
     found.origins |= {("vars", name): value.place for name, value in config.vars.items()}
     return found
 

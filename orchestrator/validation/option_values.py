@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.document import YamlList, YamlMap
-from orchestrator.events import SESSION_EVENTS, TIMED_WORDS, find_event, is_custom, near_miss
+from orchestrator.events import SESSION_EVENTS, TIMED_WORDS, find_event, is_custom
 from orchestrator.options import Option
 from orchestrator.templates import parse_condition
 from orchestrator.templates.arguments import check_role
@@ -235,8 +235,6 @@ def _check_record(reader: Reader, node: Any, key: Any, option: Option) -> bool:
         return _misfit(reader, node, key, option)
     reader.check_keys(mapping, fields, f"`{key}`")
     missing = [n for n, o in fields.items() if o.is_required and n not in mapping]
-    meant = {near_miss(k, missing) for k in mapping if k not in fields}
-    missing = [name for name in missing if name not in meant]
     if missing:
         reader.at(node, key, "HK104", f"`{key}` needs `{missing[0]}`", on="key")
     known = [k for k in mapping if k in fields]

@@ -12,7 +12,7 @@ from orchestrator.durations import format_duration, parse_duration
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
 from orchestrator.validation.findings import Findings, word_fix
-from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of
+from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of, listed
 from orchestrator.values import Place
 
 __all__ = ["DAY", "MISSING", "Reader"]
@@ -30,10 +30,14 @@ _TEMPLATE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(slots=True)
 class Reader:
-    """Reads one document."""
+    """Reads one document.
+
+    `emptied` are keys, by the id of their mapping, whose value was found beside them.
+    """
 
     document: Document
     findings: Findings = field(default_factory=Findings)
+    emptied: set[tuple[int, str]] = field(default_factory=set)
 
     def place(self, node: Any, key: Any) -> Place:
         """The place of a value, to keep with what is made of it."""
@@ -64,6 +68,8 @@ class Reader:
 
     def wrong_type(self, node: Any, key: Any, wanted: str) -> None:
         """The value of a key is of another type than wanted."""
+        if (id(node), key) in self.emptied:
+            return
         is_bare = node[key] is None and isinstance(node, YamlMap)
         subject = f"`{key}`: " if isinstance(node, YamlMap) else ""
         message = f"{subject}expected {wanted}, found {kind_of(node[key])}"
@@ -74,11 +80,39 @@ class Reader:
     def check_keys(
         self, node: YamlMap, allowed: Iterable[str], what: str, *, help: str | None = None
     ) -> None:
-        """Report every key that is not allowed, with the near miss, else with `help`."""
+        """Report every key that is not allowed, with the near miss, else with `help`.
+
+        A near miss is read as what was meant, so that what stands below it is checked too.
+        """
         names = list(allowed)
-        for key in node:
-            if key not in names:
+        strays = [key for key in node if key not in names]
+        outside = self._outside(node, names) if strays else ()
+        for key in strays:
+            if key not in outside:
                 self.unknown_key(node, key, names, what, help)
+
+    def _outside(self, node: YamlMap, names: Iterable[str]) -> list[str]:
+        """Report keys that stand below an empty one as if they were in it; which they are."""
+        strays: dict[str, list[str]] = {}
+        holder: str | None = None
+        for key in node:
+            if key in names:
+                span = node.value_spans[key]
+                is_bare = node[key] is None and span[:2] == span[2:4]
+                holder = key if is_bare else None
+            elif holder is not None and not near_miss(key, [n for n in names if n not in node]):
+                strays.setdefault(holder, []).append(key)
+        for name, keys in strays.items():
+            self.emptied.add((id(node), name))
+            self.beside(node, keys, f"beside `{name}`, not in it", name)
+        return [key for keys in strays.values() for key in keys]
+
+    def beside(self, node: YamlMap, keys: list[str], what: str, holder: str) -> None:
+        """Report keys that should be indented under another one."""
+        is_one = len(keys) == 1
+        message = f"{listed(keys)} {'is' if is_one else 'are'} {what}"
+        hint = f"indent {'it' if is_one else 'them'} under `{holder}:`"
+        self.at(node, keys[0], "HK114", message, on="key", help=hint)
 
     def unknown_key(
         self, node: YamlMap, key: str, names: Iterable[str], what: str, help: str | None = None
@@ -86,12 +120,21 @@ class Reader:
         """Report one key that is not allowed; a name that is taken is no suggestion."""
         if self.has_invisible(node, key):
             return
-        near = near_miss(key, [name for name in names if name not in node])
+        free = [name for name in names if name not in node]
+        near = near_miss(key, free) or _with_one_more(key, free)
         position = self.document.key_position(node, key)
         fix = word_fix(self.document, position, key, near) if near else None
         hint = f"did you mean `{near}`?" if near else help or f"allowed: {', '.join(names)}"
         message = f"unknown key `{key}` in {what}"
         self.at(node, key, "HK105", message, on="key", help=hint, fix=fix)
+        if near:
+            self.rename(node, key, near)
+
+    def rename(self, node: YamlMap, key: str, meant: str) -> None:
+        """Read what stands under a misspelt key, which is reported, as what was meant."""
+        node[meant] = node.pop(key)
+        node.key_spans[meant] = node.key_spans.pop(key)
+        node.value_spans[meant] = node.value_spans.pop(key)
 
     def has_invisible(self, node: YamlMap, key: str) -> bool:
         """Whether a key holds a character that nobody sees, which is reported then."""
@@ -234,3 +277,11 @@ class Reader:
     def inside(self, node: Any, key: Any, offset: int, length: int = 1) -> Position:
         """The position of a part of a text value."""
         return self.place(node, key).inside(node[key], offset, length)
+
+
+def _with_one_more(key: str, names: list[str]) -> str | None:
+    """The name of three letters of which a key of two leaves one out."""
+    if len(key) != 2:
+        return None
+    short = [n for n in names if len(n) == 3 and key in (n[1:], n[0] + n[2], n[:2])]
+    return short[0] if len(short) == 1 else None

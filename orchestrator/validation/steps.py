@@ -159,12 +159,14 @@ class StepReader:
             return None
         shared: dict[str, Any] = {"key": path, "word": word, "place": reader.place(node, word)}
         blocks: Blocks = {}
+        outside: list[str] = []
         if len(node) > 1:
-            self._check_keys(node, word)
+            outside = self._check_keys(node, word)
             shared |= self._settings(node, path, blocks)
+            shared |= dict.fromkeys(("after",) if "after" in outside else ())
         if word in _STARTERS:
             return CONTROLS[word](self, node, shared, blocks)
-        return self._action(node, word, shared, blocks)
+        return self._action(node, word, shared, blocks, outside)
 
     def _settings(self, node: YamlMap, path: str, blocks: Blocks) -> dict[str, Any]:
         """What stands beside the action; steps of `on_error` go into `blocks`."""
@@ -215,30 +217,43 @@ class StepReader:
         return f"known: {', '.join(self._names())}"
 
     def _action(
-        self, node: YamlMap, word: str, shared: dict[str, Any], blocks: Blocks
+        self, node: YamlMap, word: str, shared: dict[str, Any], blocks: Blocks, outside: list[str]
     ) -> StepConfig:
         action = self.registry.action(word)
         assert action is not None  # noqa: S101 - `_is_there` has asked
         given = {name: value.raw for name, value in self.defaults.get(word, {}).items()}
+        given |= {name: node[name] for name in outside}
         options = OptionReader(self.reader, self.block, action, given)
         read = options.read(node, word, shared["key"], blocks)
         return StepConfig(kind="action", action=action, options=read, blocks=blocks, **shared)
 
-    def _check_keys(self, node: YamlMap, word: str) -> None:
+    def _check_keys(self, node: YamlMap, word: str) -> list[str]:
+        """Report keys that do not belong here; the options of the action among them."""
         allowed = (word, *STEP_KEYS, *(_BRANCHES if word == "if" else ()))
-        for key in node:
-            if key not in allowed:
+        outside = self._outside(node, word, allowed)
+        if outside:
+            self.reader.beside(node, outside, f"{_options(outside)} of {word}", word)
+            self.lost.update(name for key in outside for name in _names_in(node[key]))
+        for key in list(node):
+            if key not in allowed and key not in outside:
                 self._report_key(node, key, word, allowed)
+        return outside
+
+    def _outside(self, node: YamlMap, word: str, allowed: tuple[str, ...]) -> list[str]:
+        """Options that stand beside their action; `after` too, where the action needs its own."""
+        action = self.find_action(word) if word not in _STARTERS else None
+        if action is None:
+            return []
+        strays = [key for key in node if key not in allowed and key in action.options]
+        is_own = "after" in node and node[word] is None and "after" in action.required
+        return [key for key in node if key in strays or (is_own and key == "after")]
 
     def _report_key(self, node: YamlMap, key: str, word: str, allowed: tuple[str, ...]) -> None:
-        action, report = self.find_action(word), self.reader.at
+        report = self.reader.at
         if key in _BRANCHES:
             report(node, key, "HK114", f"`{key}` without `if`", on="key")
         elif key in HOOK_KEYS:
             message, hint = f"`{key}` belongs to a hook, not to a step", "write the hook with `do:`"
-            report(node, key, "HK114", message, on="key", help=hint)
-        elif action is not None and key in action.options:
-            message, hint = f"`{key}` is an option of {word}", f"indent it under `{word}:`"
             report(node, key, "HK114", message, on="key", help=hint)
         else:
             self.reader.unknown_key(node, key, allowed, f"step `{word}`")
@@ -258,6 +273,10 @@ class StepReader:
         if isinstance(node["on_error"], (YamlList, YamlMap)):
             return "steps", self.block(node, "on_error", f"{path}.on_error")
         return self.reader.choice(node, "on_error", ("stop", "continue")), ()
+
+
+def _options(names: list[str]) -> str:
+    return "an option" if len(names) == 1 else "options"
 
 
 def first_place(reader: Reader, items: YamlList, index: int) -> Place:
