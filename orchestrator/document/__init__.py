@@ -14,6 +14,7 @@ from typing import Literal
 from orchestrator.document.builder import MASK, build
 from orchestrator.document.errors import diagnose, not_a_mapping
 from orchestrator.document.findings import unquoted_template
+from orchestrator.document.indents import glued_dash
 from orchestrator.document.places import Place, places
 from orchestrator.document.scalars import missing_space
 from orchestrator.document.text import (
@@ -34,6 +35,7 @@ __all__ = [
     "Span",
     "YamlList",
     "YamlMap",
+    "glued_dash",
     "missing_space",
     "parse_document",
     "read_document",

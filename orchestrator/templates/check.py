@@ -209,8 +209,10 @@ class Checker:
             is_left_out = arg.offset == arg.end
             if not is_left_out and not fits(shape, param.kinds):
                 takes = " or ".join(str(Shape(kind)) for kind in param.kinds)
+                text = str(arg.value) if isinstance(arg, Constant) else ""
+                advice = f"write {text}, without quotes" if text.isdecimal() else None
                 self.faults.append(fault_at(arg, "HK310", f"{param.name} takes {takes}, "
-                                   f"not {kind_words(shape)}"))  # fmt: skip
+                                   f"not {kind_words(shape)}", advice))  # fmt: skip
         return shapes
 
 

@@ -86,7 +86,8 @@ class Template:
             shape = TEXT.tainted(join_taint(*shapes))
         else:
             shape = checker.shape(trees[0])
-        faults = [*checker.faults, *self._constants(trees)]
+        faults = [fault for tree in trees for fault in _first_misfit(tree, checker.faults)]
+        faults = faults or self._constants(trees)
         if not faults:
             from orchestrator.templates.logic import find_logic
 
@@ -147,6 +148,13 @@ class Template:
         if self.faults:
             return lambda scope: {}
         return _compile_explain(self)
+
+
+def _first_misfit(tree: Node, faults: list[Fault]) -> list[Fault]:
+    """The faults of one expression; of values that do not fit only the first, others follow."""
+    own = [f for f in faults if tree.offset <= f.offset < max(tree.end, tree.offset + 1)]
+    misfits = sorted((f for f in own if f.code == "HK321"), key=lambda f: (f.offset, -f.length))
+    return [fault for fault in own if fault not in misfits[1:]]
 
 
 _CONDITION_ADVICE = {
@@ -225,7 +233,10 @@ def _parse(source: str, start: int, end: int) -> Node | Fault:
         return path
     from orchestrator.templates.parse import parse_expression
 
-    return parse_expression(source, start, end)
+    found = parse_expression(source, start, end)
+    if isinstance(found, Fault) and source[start - 2 : start + 1] == "{{{":
+        return Fault("HK301", "three braces", start - 2, 3, "a template has two: `{{ ... }}`")
+    return found
 
 
 @lru_cache(maxsize=_CACHED)

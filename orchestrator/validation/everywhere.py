@@ -49,7 +49,8 @@ class Everywhere:
 
     `names` are those in scope at every place. `remembered` is by key of the memory, `""` for keys
     that are not written out. `origins` has where vars (`("vars", name)`), fields of custom events
-    (`(event, field)`) and values of the memory (`("memory", key)`) are given. A secret that flows
+    (`(event, field)`) and values of the memory (`("memory", key)`) are given, and where steps are
+    (`("steps", id)`). A secret that flows
     into any of these is reported there, so it goes no further.
 
     `lost` are names that broken steps would have given.
@@ -120,6 +121,8 @@ def survey(config: Config, lost: AbstractSet[str] = frozenset()) -> Everywhere:
             break
     found.names = {"vars": found.variables, **found.memory()}
     found.lost = lost if isinstance(lost, frozenset) else frozenset(lost)
+    named = [step for step in config.steps() if step.id is not None]
+    found.origins |= {("steps", str(step.id)): step.settings["id"] for step in named}
     found.origins |= {("vars", name): value.place for name, value in config.vars.items()}
     return found
 

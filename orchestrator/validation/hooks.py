@@ -43,7 +43,7 @@ def read_hooks(
 def _items(reader: Reader, node: YamlMap, event: str) -> list[tuple[YamlList, int]]:
     if isinstance(node[event], YamlMap):
         message, hint = f"the hooks of `{event}` must be a list", "put a `- ` before each hook"
-        reader.at(node, event, "HK103", message, on="key", help=hint)
+        reader.not_a_list(node, event, message, hint)
         return []
     items = reader.items(node, event, "a list of hooks")
     if items is not None and not items:

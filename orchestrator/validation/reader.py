@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.document import Document, YamlList, YamlMap
+from orchestrator.document import Document, YamlList, YamlMap, glued_dash
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
@@ -148,6 +148,17 @@ class Reader:
         message = f"an invisible character (U+{ord(match[0]):04X}) stands in `{plain}`"
         self.at(node, key, "HK013", message, on=on, help=f"delete it: `{plain}`")
         return True
+
+    def not_a_list(self, node: YamlMap, key: str, message: str, help: str) -> None:
+        """A mapping stands where a list should: without dashes, or without a space after them."""
+        glued = next(filter(glued_dash, node[key]), None)
+        if glued is None:
+            self.at(node, key, "HK103", message, on="key", help=help)
+            return
+        hint = f"put a space after it: `- {glued[1:]}: ...`"
+        at = self.document.key_position(node[key], glued)
+        dash = Position(at.file, at.line, at.column, at.column + 1)
+        self.at(node[key], glued, "HK103", "there is no space after the `-`", on=dash, help=hint)
 
     def mapping(self, node: Any, key: Any, wanted: str = "a mapping") -> YamlMap | None:
         """The mapping under a key; None (and a finding) when it is something else."""

@@ -52,7 +52,7 @@ class StepReader:
             return ()
         if isinstance(node[key], YamlMap):
             message, hint = f"`{key}` must be a list of steps", "put a `- ` before each step"
-            self.reader.at(node, key, "HK103", message, on="key", help=hint)
+            self.reader.not_a_list(node, key, message, hint)
             return ()
         items = self.reader.items(node, key, "a list of steps")
         if items is None:

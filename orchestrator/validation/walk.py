@@ -14,11 +14,11 @@ from orchestrator.config import Condition, Config, HookConfig, StepConfig
 from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, maybe, record
 from orchestrator.templates import Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
-from orchestrator.validation.everywhere import Everywhere
+from orchestrator.validation.everywhere import Everywhere, expanded
 from orchestrator.validation.known import ERROR, Known, Saved, merge, output_of, step_shape
 from orchestrator.validation.templates import Scene
 from orchestrator.validation.visits import ValueChecker
-from orchestrator.values import Value
+from orchestrator.values import Place, Value
 
 __all__ = ["HookWalk", "goes_on"]
 
@@ -39,6 +39,7 @@ class HookWalk:
     is_first: bool = False
     known: Known = field(default_factory=dict)
     steps: dict[str, Shape] = field(default_factory=dict)
+    ids: Mapping[str, Place] = field(default_factory=dict)
     nullable: frozenset[str] = frozenset()
     proven: Proven = frozenset()
     error: Shape | None = None
@@ -49,9 +50,9 @@ class HookWalk:
     def run(self) -> Known:
         """Walk the hook; what it may have put into `data`."""
         hook = self.hook
-        self.nullable = frozenset(
-            s.id for s in hook.walk() if s.id is not None and output_of(s).is_optional
-        )
+        named = [(s.id, s) for s in expanded(self.config, hook.walk()) if s.id is not None]
+        self.ids = {name: step.settings["id"] for name, step in named}
+        self.nullable = frozenset(name for name, step in named if output_of(step).is_optional)
         if hook.when is not None:
             self.condition(hook.when)
             self.proven |= self._proves(hook.when.template, truth=True)
@@ -228,7 +229,7 @@ class HookWalk:
             names["error"] = self.error
         saved = self.everywhere.saved
         return Scene(
-            names, self.known, self.base, saved, self.proven, self.is_first, lost, origins
+            names, self.known, self.base, saved, self.proven, self.is_first, lost, origins, self.ids
         )  # fmt: skip
 
     def condition(self, condition: Condition) -> None:
