@@ -3,8 +3,8 @@
 Way of the data: `toplevel` reads the files, `sections` and `connections` what stands beside hooks,
 `hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
 `names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` every
-template and what `data` holds, `waits`, `order`, `timers`, `parallel` and `recording` time and
-order, `secrets`, `untrusted`, `hosts`, `headers` and `limits` safety, `capabilities` the
+template and what `data` holds, `waits`, `order`, `loops`, `timers`, `parallel` and `recording`
+time and order, `secrets`, `untrusted`, `hosts`, `headers` and `limits` safety, `capabilities` the
 runtime.
 """
 
@@ -30,6 +30,7 @@ from orchestrator.validation.headers import check_headers
 from orchestrator.validation.hosts import check_hosts
 from orchestrator.validation.ignores import apply_ignores
 from orchestrator.validation.limits import check_limits
+from orchestrator.validation.loops import check_loops
 from orchestrator.validation.masking import mask_secrets
 from orchestrator.validation.memories import check_memories
 from orchestrator.validation.names import check_names
@@ -153,6 +154,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     visits = check_flow(config, findings, lost)
     check_waits(config, findings)
     check_order(config, findings)
+    check_loops(config, findings)
     check_timers(config, findings, is_complete=is_complete)
     check_parallel(config, findings)
     if is_complete:

@@ -154,11 +154,11 @@ class HookWalk:
         return bool(live)
 
     def _parallel(self, step: StepConfig) -> bool:
-        before = dict(self.known)
+        before, done = dict(self.known), dict(self.steps)
         late = step.options.get("late")
         is_kept = late is not None and late.raw == "keep"
         for inner in step.blocks.get("parallel", ()):
-            fork = self._fork(known=dict(before))
+            fork = replace(self._fork(known=dict(before)), steps=dict(done))
             fork.step(inner)
             new = {k: s for k, s in fork.known.items() if before.get(k) is not s}
             self.known.update({k: s.unsure() if is_kept else s for k, s in new.items()})
