@@ -179,6 +179,12 @@ class Checker:
             self.faults.extend([fault] if fault else [])
         else:
             self._check_taken(node.item, item, TESTS[node.name], f"`{node.name}`")
+        if node.search is not None and len(item.choices) > 1 and not any(
+            map(node.search, item.choices)
+        ):  # fmt: skip
+            words = f"one of: {', '.join(item.choices)}"
+            fault = fault_at(node.args[0], "HK322", "none of its values is like this", words)
+            self.faults.append(fault)
         if node.name == "containing_any" and isinstance(node.args[0], Path):
             self._check_phrases(node.args[0], args[0])
         return BOOL

@@ -27,6 +27,10 @@ def check_value(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if option.is_filled and _is_empty(value):
         reader.at(node, key, "HK113", f"`{key}` is empty", help=option.doc or None)
         return False
+    if option.is_filled and isinstance(value, YamlList) and "" in value:
+        message = f"one of `{key}` is empty"
+        reader.at(value, value.index(""), "HK113", message, help="remove it, or write it out")
+        return False
     if option.kind == "either":
         return _check_either(reader, node, key, option)
     if isinstance(value, str) and ("{{" in value or "${" in value):
@@ -77,6 +81,9 @@ def _is_number(value: Any) -> bool:
 
 def _check_text(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if isinstance(node[key], str):
+        reader.check_comment(node, key)
+        if option.is_trusted:
+            reader.check_invisible(node, key)
         return _check_form(reader, node, key, option)
     if option.kind == "text" and _is_number(node[key]):
         return check_number_text(reader, node, key)

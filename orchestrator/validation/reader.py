@@ -24,6 +24,8 @@ DAY = 86_400.0
 
 #: Characters without width: spaces, joiners, direction marks.
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]")
+#: A `#` behind a space, and no space behind it: `order #42`; not the comments that are for us.
+_GLUED_COMMENT = re.compile(r"[ \t]+#(?![\s#!]|hooks:)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _TEMPLATE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -38,6 +40,7 @@ class Reader:
     document: Document
     findings: Findings = field(default_factory=Findings)
     emptied: set[tuple[int, str]] = field(default_factory=set)
+    glued: bool | None = None
 
     def place(self, node: Any, key: Any) -> Place:
         """The place of a value, to keep with what is made of it."""
@@ -159,6 +162,38 @@ class Reader:
         at = self.document.key_position(node[key], glued)
         dash = Position(at.file, at.line, at.column, at.column + 1)
         self.at(node[key], glued, "HK103", "there is no space after the `-`", on=dash, help=hint)
+
+    def check_comment(self, node: Any, key: Any) -> None:
+        """Warn of text that ends where a `#` begins a comment that looks like more of the text."""
+        if not self._has_glued_comment:
+            return
+        *_, end_line, end_column, style = self.document.value_span(node, key)
+        rest = "" if style else self.document.lines[end_line][end_column:]
+        match = _GLUED_COMMENT.match(rest)
+        if match is None:
+            return
+        column = end_column + match.end()
+        at = Position(
+            self.document.file, end_line + 1, column, column + len(rest) - match.end() + 1
+        )
+        message, hint = "the text ends here: `#` begins a comment", "put the whole text in quotes"
+        self.at(node, key, "HK126", message, on=at, severity="warning", help=hint)
+
+    @property
+    def _has_glued_comment(self) -> bool:
+        """Whether there is such a `#` anywhere; asked once."""
+        if self.glued is None:
+            self.glued = _GLUED_COMMENT.search(self.document.text) is not None
+        return self.glued
+
+    def check_invisible(self, node: Any, key: Any) -> None:
+        """Warn of a character in a name of another system that nobody sees."""
+        text = node[key]
+        match = _INVISIBLE.search(text) if not text.isascii() else None
+        if match is not None:
+            message = f"an invisible character (U+{ord(match[0]):04X}) stands in this name"
+            on, hint = self.inside(node, key, match.start()), "delete it, if it is not meant"
+            self.at(node, key, "HK013", message, on=on, severity="warning", help=hint)
 
     def mapping(self, node: Any, key: Any, wanted: str = "a mapping") -> YamlMap | None:
         """The mapping under a key; None (and a finding) when it is something else."""

@@ -28,7 +28,12 @@ _MAX_STEPS = 10_000
 
 @dataclass(slots=True)
 class HookWalk:
-    """The state of the walk; a branch gets a fork of it."""
+    """The state of the walk; a branch gets a fork of it.
+
+    `can_stop` means that something before may have ended the hook, `can_quit` that it may have
+    done so without its `on_error`. `ids` and `saves` are by `id`: where a step is, and under which
+    key it saves.
+    """
 
     config: Config
     hook: HookConfig
@@ -40,10 +45,12 @@ class HookWalk:
     known: Known = field(default_factory=dict)
     steps: dict[str, Shape] = field(default_factory=dict)
     ids: Mapping[str, Place] = field(default_factory=dict)
+    saves: Mapping[str, str] = field(default_factory=dict)
     nullable: frozenset[str] = frozenset()
     proven: Proven = frozenset()
     error: Shape | None = None
     can_stop: bool = False
+    can_quit: bool = False
     trail: tuple[str, ...] = ()
     budget: list[int] = field(default_factory=lambda: [_MAX_STEPS])
 
@@ -52,16 +59,20 @@ class HookWalk:
         hook = self.hook
         named = [(s.id, s) for s in expanded(self.config, hook.walk()) if s.id is not None]
         self.ids = {name: step.settings["id"] for name, step in named}
+        self.saves = {name: step.save for name, step in named if step.save is not None}
         self.nullable = frozenset(name for name, step in named if output_of(step).is_optional)
         if hook.when is not None:
             self.condition(hook.when)
-            self.proven |= self._proves(hook.when.template, truth=True)
+            self._learn(hook.when.template, truth=True)
         self.block(hook.steps)
         end = self.known
+        if hook.on_error_steps and not self.can_quit and hook.timeout is None:
+            # either all steps ran, or those of `on_error` do: what both save is there afterwards
+            end = {key: replace(saved, outlives=saved.is_sure) for key, saved in end.items()}
         for block, error in ((hook.on_error_steps, ERROR), (hook.cleanup, None)):
             if block:
                 known, steps = merge({}, end, self.base), dict(map(_unsure, self.steps.items()))
-                inner = replace(self, known=known, steps=steps, error=error)
+                inner = replace(self, known=known, steps=steps, error=error, can_stop=False)
                 inner.block(block)
                 end = merge(end, inner.known, self.base)
         is_certain = not hook.background and hook.when is None
@@ -77,7 +88,7 @@ class HookWalk:
                 if step.when is None:
                     reached = False
                 else:  # who comes on did not meet the condition
-                    self.proven |= self._proves(step.when.template, truth=False)
+                    self._learn(step.when.template, truth=False)
         self.proven = outside
         return reached
 
@@ -89,7 +100,7 @@ class HookWalk:
         before, outside = dict(self.known), self.proven
         if step.when is not None:
             self.condition(step.when)
-            self.proven |= self._proves(step.when.template, truth=True)
+            self._learn(step.when.template, truth=True)
         reached = _WALKS.get(step.kind, HookWalk._plain)(self, step)
         self._on_error(step, before)
         self._save(step)
@@ -97,14 +108,24 @@ class HookWalk:
         if step.when is not None:
             self.known = merge(before, self.known, self.base)
             self.can_stop |= not reached
+            self.can_quit |= not reached
         if step.id is not None:
             is_sure = step.when is None and not goes_on(self.config, self.hook, step)
             self.steps[step.id] = step_shape(step, is_sure=is_sure)
         return reached
 
-    def _proves(self, template: Template, *, truth: bool) -> Proven:
-        """What a condition proves; a step that went well may still have null as its output."""
-        return frozenset(path for path in template.proves(truth) if not self._is_nullable(path))
+    def _learn(self, template: Template, *, truth: bool) -> None:
+        """Take up what a condition proves.
+
+        A step that went well has saved its output, which may still be null.
+        """
+        proven = template.proves(truth)
+        self.proven |= frozenset(path for path in proven if not self._is_nullable(path))
+        for path in proven:
+            if len(path) == 3 and path[0] == "steps" and path[2] == "output":
+                key = self.saves.get(str(path[1]))
+                if key in self.known:
+                    self.known[key] = replace(self.known[key], is_sure=True)
 
     def _is_nullable(self, path: tuple[str | int, ...]) -> bool:
         if len(path) != 3 or path[0] != "steps" or path[2] != "output":
@@ -140,11 +161,12 @@ class HookWalk:
         branches, ends = [], []
         for name, truth in (("then", True), ("else", False)):
             fork = self._fork()
-            fork.proven |= self._proves(template, truth=truth)
+            fork._learn(template, truth=truth)
             ends.append(fork.block(step.blocks.get(name, ())))
             branches.append(fork)
         live = [f.known for f, reached in zip(branches, ends, strict=True) if reached]
         self.can_stop = any(f.can_stop for f in branches) or not all(ends)
+        self.can_quit = any(f.can_quit for f in branches) or not all(ends)
         if live:
             self.known = live[0] if len(live) == 1 else merge(live[0], live[1], self.base)
         for fork, is_live in zip(branches, ends, strict=True):
@@ -165,6 +187,7 @@ class HookWalk:
             steps = fork.steps.items()
             self.steps.update(map(_unsure, steps) if is_kept else steps)
             self.can_stop |= fork.can_stop
+            self.can_quit |= fork.can_quit
         return True
 
     def _set(self, step: StepConfig) -> bool:
@@ -192,6 +215,7 @@ class HookWalk:
         inner.trail = (*self.trail, name)
         reached = inner.block(chain.steps)
         self.known, self.can_stop = inner.known, inner.can_stop
+        self.can_quit = inner.can_quit
         self.steps.update(inner.steps)
         return reached
 
@@ -201,6 +225,7 @@ class HookWalk:
 
     def _on_error(self, step: StepConfig, before: Known) -> None:
         block = step.blocks.get("on_error", ())
+        self.can_quit |= step.on_error in ("stop", "steps")
         if block:
             inner = self._fork(known=dict(before))
             inner.error = ERROR
