@@ -86,8 +86,11 @@ class Template:
             shape = TEXT.tainted(join_taint(*shapes))
         else:
             shape = checker.shape(trees[0])
-        faults = [fault for tree in trees for fault in _first_misfit(tree, checker.faults)]
-        faults = faults or self._constants(trees)
+        faults = (
+            [fault for tree in trees for fault in _first_misfit(tree, checker.faults)]
+            if checker.faults
+            else self._constants(trees)
+        )
         if not faults:
             from orchestrator.templates.logic import find_logic
 

@@ -43,8 +43,10 @@ def _check_connection(
         return
     for name, value in step.options.items():
         is_connection = step.action.options[name].accepts("connection")
+        if not is_connection or value.parts:
+            continue
         connection = config.connections.get(str(value.raw))
-        if not is_connection or value.parts or (connection is None and value.raw in lost):
+        if connection is None and value.raw in lost:
             continue
         known = ", ".join(config.connections) or "none is defined"
         if connection is None:

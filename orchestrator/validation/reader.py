@@ -25,7 +25,7 @@ DAY = 86_400.0
 #: Characters without width: spaces, joiners, direction marks.
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]")
 #: A `#` behind a space, and no space behind it: `order #42`; not the comments that are for us.
-_GLUED_COMMENT = re.compile(r"[ \t]+#(?![\s#!]|hooks:)")
+_GLUED_COMMENT = re.compile(r"[ \t]#(?![\s#!]|hooks:)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _TEMPLATE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -34,7 +34,8 @@ _TEMPLATE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class Reader:
     """Reads one document.
 
-    `emptied` are keys, by the id of their mapping, whose value was found beside them.
+    `emptied` are keys, by the id of their mapping, whose value was found beside them; `glued` says
+    whether the file has a comment that looks like text, once that was asked.
     """
 
     document: Document
@@ -165,11 +166,14 @@ class Reader:
 
     def check_comment(self, node: Any, key: Any) -> None:
         """Warn of text that ends where a `#` begins a comment that looks like more of the text."""
-        if not self._has_glued_comment:
+        if self.glued is None:
+            text = self.document.text
+            self.glued = "#" in text and _GLUED_COMMENT.search(text) is not None
+        if not self.glued:
             return
         *_, end_line, end_column, style = self.document.value_span(node, key)
         rest = "" if style else self.document.lines[end_line][end_column:]
-        match = _GLUED_COMMENT.match(rest)
+        match = _GLUED_COMMENT.match(rest, len(rest) - len(rest.lstrip()) - 1)
         if match is None:
             return
         column = end_column + match.end()
@@ -178,13 +182,6 @@ class Reader:
         )
         message, hint = "the text ends here: `#` begins a comment", "put the whole text in quotes"
         self.at(node, key, "HK126", message, on=at, severity="warning", help=hint)
-
-    @property
-    def _has_glued_comment(self) -> bool:
-        """Whether there is such a `#` anywhere; asked once."""
-        if self.glued is None:
-            self.glued = _GLUED_COMMENT.search(self.document.text) is not None
-        return self.glued
 
     def check_invisible(self, node: Any, key: Any) -> None:
         """Warn of a character in a name of another system that nobody sees."""

@@ -222,7 +222,8 @@ class StepReader:
         action = self.registry.action(word)
         assert action is not None  # noqa: S101 - `_is_there` has asked
         given = {name: value.raw for name, value in self.defaults.get(word, {}).items()}
-        given |= {name: node[name] for name in outside}
+        for name in outside:
+            given[name] = node[name]
         options = OptionReader(self.reader, self.block, action, given)
         read = options.read(node, word, shared["key"], blocks)
         return StepConfig(kind="action", action=action, options=read, blocks=blocks, **shared)
@@ -241,12 +242,16 @@ class StepReader:
 
     def _outside(self, node: YamlMap, word: str, allowed: tuple[str, ...]) -> list[str]:
         """Options that stand beside their action; `after` too, where the action needs its own."""
-        action = self.find_action(word) if word not in _STARTERS else None
+        strays = [key for key in node if key not in allowed]
+        if "after" in node and node[word] is None:
+            strays.append("after")
+        action = self.find_action(word) if strays and word not in _STARTERS else None
         if action is None:
             return []
-        strays = [key for key in node if key not in allowed and key in action.options]
-        is_own = "after" in node and node[word] is None and "after" in action.required
-        return [key for key in node if key in strays or (is_own and key == "after")]
+        own = action.required if "after" in strays else ()
+        return [
+            k for k in node if k in strays and k in action.options and (k != "after" or k in own)
+        ]
 
     def _report_key(self, node: YamlMap, key: str, word: str, allowed: tuple[str, ...]) -> None:
         report = self.reader.at

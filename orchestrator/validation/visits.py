@@ -29,8 +29,8 @@ class Visit:
     """One template or variable in a value, with what stands around it.
 
     `name` is the top option of the step, `key` the innermost key of the value. `offset` and
-    `length` tell where in the text: of tainted text, the name that brings it in, with the place
-    that gave it its value as `origin`.
+    `length` tell where in the text: of tainted text that must not come here, the name that brings
+    it in, with the place that gave it its value as `origin`.
     """
 
     step: StepConfig
@@ -107,7 +107,7 @@ class ValueChecker:
                 length = len(part.source)
                 if len(value.parts) == 1 and part.kind == "value" and not part.faults:
                     self._fit(option, part, value, shape)
-                if taint := join_taint(shape):
+                if (taint := join_taint(shape)) and _matters(option, taint):
                     offset, length, origin = self._source(part, offset, taint, scene)
             shapes.append(shape)
             self.visits.append(
@@ -163,6 +163,13 @@ class ValueChecker:
             "vars": scene.names.get("vars", ANY),
         }
         self.checker.check(template, value.place, 0, Scene(names, {}, {}, {}))
+
+
+def _matters(option: Option | None, taint: str) -> bool:
+    """Whether text of this taint may be refused here."""
+    if taint == "secret":
+        return True
+    return option is not None and (option.is_trusted or option.accepts("destination"))
 
 
 def _takes_null(option: Option) -> bool:
