@@ -63,6 +63,13 @@ class Everywhere:
     remembered: dict[str, Shape] = field(default_factory=dict)
     origins: dict[tuple[str, str], Place] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
+    is_doubtful: bool = False
+
+    def given(self, value: Value, scene: Scene) -> Shape:
+        """The shape of a value that is given to others."""
+        shape = cleared(_shape(value, scene), "secret")
+        is_unclear = self.is_doubtful and value.is_template and not join_taint(shape)
+        return shape.tainted("caller") if is_unclear else shape
 
     def is_same(self, other: Everywhere) -> bool:
         """Whether another round has found the same."""
@@ -119,6 +126,8 @@ def survey(config: Config, lost: AbstractSet[str] = frozenset()) -> Everywhere:
         before, found = found, _round(hooks, found)
         if before.is_same(found):
             break
+    else:
+        found = _round(hooks, found, is_doubtful=True) if is_computed else found
     found.names = {"vars": found.variables, **found.memory()}
     found.lost = lost if isinstance(lost, frozenset) else frozenset(lost)
     named = [step for step in config.steps() if step.id is not None]
@@ -138,8 +147,18 @@ def _gives(step: StepConfig) -> bool:
     return step.save is not None or step.kind == "set" or step.word in _GIVING
 
 
-def _round(hooks: list[tuple[HookConfig, list[StepConfig]]], before: Everywhere) -> Everywhere:
-    found = Everywhere(before.variables)
+def _round(
+    hooks: list[tuple[HookConfig, list[StepConfig]]],
+    before: Everywhere,
+    *,
+    is_doubtful: bool = False,
+) -> Everywhere:
+    """Look at all steps once more; `is_doubtful` takes what is computed for words of a caller.
+
+    Values that are computed from one another against the order of the file need many rounds, and
+    what grows with each round needs endlessly many: better doubted than trusted.
+    """
+    found = Everywhere(before.variables, is_doubtful=is_doubtful)
     for hook, steps in hooks:
         scene = Scene(_names(before, hook, steps), found.saved, before.saved, {})
         for step in steps:
@@ -147,7 +166,7 @@ def _round(hooks: list[tuple[HookConfig, list[StepConfig]]], before: Everywhere)
                 _add(found.saved, step.save, output_of(step), step.settings["save"])
             if step.kind == "set":
                 for name, value in step.options.items():
-                    _add(found.saved, name, given_shape(value, scene), value.place)
+                    _add(found.saved, name, found.given(value, scene), value.place)
             elif step.word == "emit":
                 _emit(found, step, scene)
             elif step.word == "remember":
@@ -197,16 +216,11 @@ def _shape(value: Value, scene: Scene) -> Shape:
     return TEXT.tainted(join_taint(*shapes, constant_shape(value)))
 
 
-def given_shape(value: Value, scene: Scene) -> Shape:
-    """The shape of a value that is given to others."""
-    return cleared(_shape(value, scene), "secret")
-
-
 def _emit(found: Everywhere, step: StepConfig, scene: Scene) -> None:
     event, fields = step.options.get("event"), step.options.get("fields")
     if event is None or not isinstance(event.raw, str):
         return
-    shape = given_shape(fields, scene) if fields is not None else record({})
+    shape = found.given(fields, scene) if fields is not None else record({})
     shape = shape if shape.kind == "record" else ANY_RECORD.tainted(join_taint(shape))
     found.emitted.setdefault(event.raw, []).append(shape)
     for name, item in fields.items.items() if fields is not None else ():
@@ -218,7 +232,7 @@ def _remember(found: Everywhere, step: StepConfig, scene: Scene) -> None:
     if key is None:
         return
     name = "" if key.parts else str(key.raw)
-    shape = given_shape(value, scene) if value is not None else NULL
+    shape = found.given(value, scene) if value is not None else NULL
     before = found.remembered.get(name)
     found.remembered[name] = shape if before is None else either(before, shape)
     if value is not None:

@@ -95,7 +95,8 @@ class _Order:
         if step.kind == "run":
             return self._chain(str(step.options["run"].raw))
         if step.kind == "parallel":
-            return _Path(ended=next((b.ended for b in branches if b.ended is not None), None))
+            stopped = next((b.stopped for b in branches if b.stopped is not None), None)
+            return _Path(stopped, next((b.ended for b in branches if b.ended is not None), None))
         if len(branches) == 2:
             stops, ends = [b.stopped for b in branches], [b.ended for b in branches]
             return _Path(stops[0] if all(stops) else None, ends[0] if all(ends) else None)

@@ -178,17 +178,17 @@ class HookWalk:
     def _parallel(self, step: StepConfig) -> bool:
         before, done = dict(self.known), dict(self.steps)
         late = step.options.get("late")
-        is_kept = late is not None and late.raw == "keep"
+        is_kept, reached = late is not None and late.raw == "keep", True
         for inner in step.blocks.get("parallel", ()):
             fork = replace(self._fork(known=dict(before)), steps=dict(done))
-            fork.step(inner)
+            reached = fork.step(inner) and reached
             new = {k: s for k, s in fork.known.items() if before.get(k) is not s}
             self.known.update({k: s.unsure() if is_kept else s for k, s in new.items()})
             steps = fork.steps.items()
             self.steps.update(map(_unsure, steps) if is_kept else steps)
             self.can_stop |= fork.can_stop
             self.can_quit |= fork.can_quit
-        return True
+        return reached
 
     def _set(self, step: StepConfig) -> bool:
         scene, may_fail = self.scene(), False
