@@ -148,6 +148,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     is_complete = reader.is_whole and not reader.lost and not reader.skipped and not findings.errors
     lost = reader.lost if reader.is_whole else ANYTHING  # what a missing file may have given
     check_names(config, findings, lost=lost, is_complete=is_complete)
+    is_complete = is_complete and not findings.errors
     check_callables(config, findings, is_strict=is_strict)
     check_variables(config, findings, settings.variables)
     check_braces(config, findings, (document.text for document in reader.documents))
@@ -156,7 +157,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_order(config, findings)
     check_loops(config, findings)
     check_timers(config, findings, is_complete=is_complete)
-    check_parallel(config, findings)
+    check_parallel(config, findings, is_complete=is_complete)
     if is_complete:
         check_recording(config, findings)
     check_secrets(config, visits, findings)

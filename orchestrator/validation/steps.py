@@ -230,7 +230,7 @@ class StepReader:
 
     def _check_keys(self, node: YamlMap, word: str) -> list[str]:
         """Report keys that do not belong here; the options of the action among them."""
-        allowed = (word, *STEP_KEYS, *(_BRANCHES if word == "if" else ()))
+        allowed = (word, *(_BRANCHES if word == "if" else ()), *STEP_KEYS)
         outside = self._outside(node, word, allowed)
         if outside:
             self.reader.beside(node, outside, f"{_options(outside)} of {word}", word)
