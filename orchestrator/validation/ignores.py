@@ -17,7 +17,10 @@ _COMMENT = re.compile(r"#[ \t]*hooks:[ \t]*ignore\b")
 def apply_ignores(
     problems: Iterable[Problem], documents: Sequence[Document], known: frozenset[str]
 ) -> list[Problem]:
-    """The problems that no comment ignores, and one for each code that a comment names in vain."""
+    """The problems that no comment ignores, and one for each code that a comment names in vain.
+
+    While there are errors, a code that exists may have its reason behind one of them.
+    """
     wanted = {document.file: document for document in documents}
     kept: list[Problem] = []
     used: set[tuple[str, int, str]] = set()
@@ -27,9 +30,11 @@ def apply_ignores(
             kept.append(problem)
         else:
             used.add((problem.position.file, line, problem.code))
+    is_hidden = any(problem.is_error for problem in kept)  # what is broken was not looked into
     for document in documents:
         for line, codes in document.ignores.items():
             idle = [code for code in sorted(codes) if (document.file, line, code) not in used]
+            idle = [code for code in idle if code not in known or not is_hidden]
             kept.extend(_unused(document, line, code, known) for code in idle)
     return kept
 
