@@ -224,3 +224,20 @@ def test_a_status_proves_only_what_its_step_has_saved() -> None:
     assert codes(hook(steps + "== 'ok'")) == []
     assert codes(hook(steps + "!= 'ok'")) == ["HK229"]
     assert codes(hook(steps + "== 'failed'")) == ["HK229"]
+
+
+def test_an_end_that_may_not_come_is_no_end() -> None:
+    """A chain that fails on the way to its end lets the next step speak, if it goes on."""
+    text = """
+    chains:
+      hang: [{{python: "my.hooks:plan"}}, {{end_call: done}}]
+    session:
+      user_turn:
+        - name: h
+          do:
+            - run: hang
+              {more}
+            - say: "Are you there?"
+    """
+    assert codes(text.format(more="timeout: 1s")) == ["HK404"]
+    assert codes(text.format(more="on_error: continue")) == []

@@ -100,7 +100,7 @@ class Everywhere:
 def _joined_fields(emits: list[Shape]) -> Shape:
     """The fields of an event that several steps emit; one that not all of them give may be null."""
     if not emits or any(shape.is_open for shape in emits):
-        return ANY_RECORD
+        return ANY_RECORD.tainted(join_taint(*emits))
     names = dict.fromkeys(name for shape in emits for name in shape.fields)
     fields: dict[str, Shape] = {}
     for name in names:

@@ -92,6 +92,8 @@ class _Order:
             else:
                 inner = self._branch(block, before)
                 branches += [inner] if name in ("then", "else") else []
+        if step.runs_in_background or (step.kind != "action" and step.on_error == "continue"):
+            return _Path()  # it may not have come that far
         if step.kind == "run":
             return self._chain(str(step.options["run"].raw))
         if step.kind == "parallel":
