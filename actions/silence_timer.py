@@ -13,6 +13,7 @@ from orchestrator.action import (
     Filled,
     LadderOptions,
     Options,
+    Seconds,
     Shape,
     Steps,
 )
@@ -48,7 +49,9 @@ class SilenceTimer(Action):
     ```
     """
 
-    after: Annotated[Duration, "silence before each step that has no `after` of its own"]
+    after: Annotated[
+        Duration, "silence before each step that has no `after` of its own", Seconds(0.1)
+    ]
     steps: Annotated[Steps, "the rungs, one after another"]
     name: Annotated[str, "the name, for `cancel_timer`", Filled] = "silence"
     reset: Annotated[

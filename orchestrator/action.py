@@ -76,6 +76,7 @@ __all__ = [
     "Path",
     "PythonName",
     "Rate",
+    "Seconds",
     "Secret",
     "Shape",
     "Steps",
@@ -156,6 +157,14 @@ class Form:
     """Put into `Annotated[...]`: the form that a text must have."""
 
     role: Literal["hours", "days", "zone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Put into `Annotated[...]`: the least and the most of a duration, in seconds."""
+
+    low: float
+    high: float = 86_400.0
 
 
 class Filled:

@@ -84,6 +84,7 @@ STRUCTURE_CODES: Mapping[str, Code] = {
     "HK123": Code("Not a URL or path", "Requests go to `https://host/path`; an option named `path` takes the part behind the host.", "Write it in that form."),
     "HK124": Code("A setting without effect", "This kind of step has nothing to save, or nothing to try again.", "Remove the setting."),
     "HK125": Code("A text of another form", "The option takes text of one form, such as `09:00-18:00`; what has another form fails on every call.", "Write it as the finding says."),
+    "HK126": Code("A comment that looks like text", "` #` begins a comment where text has no quotes: `say: Your order #42` says \"Your order\" and no more.", "Put the whole text in quotes; of a comment, put a space behind the `#`."),
 }  # fmt: skip
 
 NAME_CODES: Mapping[str, Code] = {

@@ -24,6 +24,7 @@ from orchestrator.action import (
     Options,
     Path,
     PythonName,
+    Seconds,
     Secret,
     Steps,
     Trusted,
@@ -180,7 +181,9 @@ def options_of(cls: type) -> dict[str, Option]:
 
 
 def _option(name: str, hint: Any, default: Any, place: str) -> Option:
-    doc, low, high, schema, form = "", None, None, None, ""
+    doc, schema, form = "", None, ""
+    low: float | None = None
+    high: float | None = None
     marks: set[Any] = set()
     if get_origin(hint) is typing.Annotated:
         hint, *notes = get_args(hint)
@@ -195,6 +198,8 @@ def _option(name: str, hint: Any, default: Any, place: str) -> Option:
                 form = note.role
             elif isinstance(note, range):
                 low, high = note.start, note.stop
+            elif isinstance(note, Seconds):
+                low, high = note.low, note.high
     shared: dict[str, Any] = {
         "name": name, "doc": doc, "default": default, "low": low, "high": high, "schema": schema,
         "is_filled": Filled in marks, "is_trusted": Trusted in marks,

@@ -7,7 +7,7 @@ text, numbers, booleans, null, lists and records (mappings).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -22,11 +22,14 @@ __all__ = [
     "TEXT",
     "Kind",
     "Shape",
+    "cleared",
     "either",
+    "join_taint",
     "list_of",
     "maybe",
     "one_of",
     "record",
+    "worst_taint",
 ]
 
 Kind = Literal["any", "text", "int", "number", "bool", "null", "list", "record"]
@@ -115,11 +118,44 @@ def one_of(*choices: str) -> Shape:
     return Shape("text", choices=choices)
 
 
+#: Taints, the worst first.
+_RANK = ("secret", "caller", "remote")
+
+
+def join_taint(*shapes: Shape) -> str:
+    """The worst taint of some shapes and of what is inside them."""
+    if len(shapes) == 1 and not shapes[0].fields and shapes[0].of is None:
+        return shapes[0].taint  # most are plain text
+    found: set[str] = set()
+    rest = list(shapes)
+    while rest:
+        shape = rest.pop()
+        found.add(shape.taint)
+        rest.extend(shape.fields.values())
+        if shape.of is not None:
+            rest.append(shape.of)
+    return worst_taint(found)
+
+
+def worst_taint(taints: Collection[str]) -> str:
+    """The taint of what is made of values with these taints."""
+    return next((taint for taint in _RANK if taint in taints), "")
+
+
+def cleared(shape: Shape, taint: str) -> Shape:
+    """The same shape without this taint, inside of it too."""
+    if join_taint(shape) == "":
+        return shape
+    fields = {name: cleared(inner, taint) for name, inner in shape.fields.items()}
+    of = cleared(shape.of, taint) if shape.of is not None else None
+    return replace(shape, fields=fields, of=of, taint="" if shape.taint == taint else shape.taint)
+
+
 def either(first: Shape, second: Shape) -> Shape:
-    """The narrowest shape that holds values of both."""
+    """The narrowest shape that holds values of both; where kinds differ, the worst taint of all."""
     if first == second:
         return first
-    taint = first.taint or second.taint
+    taint = worst_taint((first.taint, second.taint))
     is_optional = first.is_optional or second.is_optional
     if first.kind == "null":
         return replace(second, is_optional=True, taint=taint)
@@ -135,4 +171,4 @@ def either(first: Shape, second: Shape) -> Shape:
     if first.kind == second.kind:
         of = either(first.of or ANY, second.of or ANY) if first.kind == "list" else None
         return Shape(first.kind, of=of, is_optional=is_optional, taint=taint)
-    return Shape("any", is_optional=is_optional, taint=taint)
+    return Shape("any", is_optional=is_optional, taint=join_taint(first, second))

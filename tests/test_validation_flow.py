@@ -192,3 +192,52 @@ def test_taint_follows_values_through_data_and_events() -> None:
 def test_a_syntax_fault_has_no_consequences() -> None:
     """What stands in a broken template is neither read nor unread."""
     assert codes("vars: {a: 1}\n" + hook('- log: "{{ vars.a + }}"')) == ["HK301"]
+
+
+def test_what_both_ways_save_is_known_afterwards() -> None:
+    """Either the steps ran, or `on_error`; not where a step may end the hook by itself."""
+    ways = """
+    session:
+      user_turn:
+        - name: h
+          do:
+            - python: my.hooks:plan
+              {more}
+            - set: {{ok: true}}
+          on_error:
+            - set: {{ok: false}}
+        - log: "{{{{ data.ok }}}}"
+    """
+    assert codes(ways.format(more="id: plan")) == []
+    assert codes(ways.format(more="on_error: [{log: failed}]")) == ["HK229"]
+    assert codes(
+        ways.replace("- name: h", "- name: h\n          timeout: 1s").format(more="id: p")
+    ) == ["HK229"]
+
+
+def test_a_status_proves_only_what_its_step_has_saved() -> None:
+    """Another key, or another outcome, is as unsure as before."""
+    steps = (
+        SAVE
+        + '  id: ask\n  on_error: continue\n- log: "{{ data.plan }}"\n  when: steps.ask.status '
+    )
+    assert codes(hook(steps + "== 'ok'")) == []
+    assert codes(hook(steps + "!= 'ok'")) == ["HK229"]
+    assert codes(hook(steps + "== 'failed'")) == ["HK229"]
+
+
+def test_an_end_that_may_not_come_is_no_end() -> None:
+    """A chain that fails on the way to its end lets the next step speak, if it goes on."""
+    text = """
+    chains:
+      hang: [{{python: "my.hooks:plan"}}, {{end_call: done}}]
+    session:
+      user_turn:
+        - name: h
+          do:
+            - run: hang
+              {more}
+            - say: "Are you there?"
+    """
+    assert codes(text.format(more="timeout: 1s")) == ["HK404"]
+    assert codes(text.format(more="on_error: continue")) == []

@@ -73,3 +73,24 @@ def test_a_finding_in_an_included_file_names_that_file(tmp_path: Path) -> None:
     main = tmp_path / "main.yaml"
     main.write_text("version: 1\ninclude: [parts.yaml]\nsession: {user_turn: [{run: bye}]}\n")
     assert [Path(p.position.file).name for p in check_file(main).problems] == ["parts.yaml"]
+
+
+def test_what_stands_under_a_misspelt_key_is_checked() -> None:
+    """All mistakes come in one go: a near miss is read as what was meant."""
+    text = """
+        version: 1
+        name: a
+        sesion:
+          user_tunr:
+            - nmae: t
+              do:
+                - sya: hello
+                - log: "{{ event.txt }}"
+                  wehn: event.text is matching(
+    """
+    problems = check_text(textwrap.dedent(text).lstrip("\n"), "t.yaml").problems
+    found = [(problem.position.line, problem.code) for problem in problems]
+    assert found == [
+        (3, "HK105"), (4, "HK220"), (5, "HK105"), (7, "HK221"), (8, "HK202"), (9, "HK105"),
+        (9, "HK301"),
+    ]  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Literal
 from orchestrator.document.builder import MASK, build
 from orchestrator.document.errors import diagnose, not_a_mapping
 from orchestrator.document.findings import unquoted_template
+from orchestrator.document.indents import glued_dash
 from orchestrator.document.places import Place, places
 from orchestrator.document.scalars import missing_space
 from orchestrator.document.text import (
@@ -26,7 +27,7 @@ from orchestrator.document.text import (
     too_large,
     undecodable,
 )
-from orchestrator.document.tree import Finding, Span, Tree, YamlList, YamlMap
+from orchestrator.document.tree import Finding, RawSpan, Span, Tree, YamlList, YamlMap
 from orchestrator.errors import EnvironmentFailure, Fix, Position, Problem, ProblemList, Related
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Span",
     "YamlList",
     "YamlMap",
+    "glued_dash",
     "missing_space",
     "parse_document",
     "read_document",
@@ -51,7 +53,8 @@ class Document:
     """A file as plain data with places.
 
     `root` is None when the YAML cannot be read as a mapping; `problems` then says why. `ignores`
-    has the codes of `# hooks: ignore[...]` comments by the line, from 1, that they apply to.
+    has the codes of `# hooks: ignore[...]` comments by the line, from 1, that they apply to; with
+    any, `headers` has the line of the `|` or `>` for each line of the text below it.
     """
 
     file: str
@@ -59,6 +62,7 @@ class Document:
     root: YamlMap | None = None
     problems: list[Problem] = field(default_factory=list)
     ignores: dict[int, set[str]] = field(default_factory=dict)
+    headers: dict[int, int] = field(default_factory=dict)
     _lines: list[str] | None = field(default=None, repr=False)
 
     @property
@@ -178,10 +182,22 @@ def parse_document(text: str, file: str) -> Document:
     elif not tree.is_refused and not (isinstance(tree.root, str) and _has_error(findings)):
         findings.append(not_a_mapping(tree))
     document.ignores = ignore_comments(text, tree.quoted)
+    if document.ignores:
+        document.headers = _headers(tree.quoted)
     if tree.failure is None:
         findings += tab_indents(text, tree.quoted)
     document._report(findings)
     return document
+
+
+def _headers(quoted: Iterable[RawSpan]) -> dict[int, int]:
+    """The line of a block scalar's header by the lines (from 1) of its text."""
+    return {
+        number + 1: line + 1
+        for line, _, end_line, _, style in quoted
+        if style in ("|", ">")
+        for number in range(line + 1, end_line + 1)
+    }
 
 
 def _has_error(findings: Iterable[Finding]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orchestrator.document.tree import Failure, Finding, Span
 
-__all__ = ["wrong_indent"]
+__all__ = ["glued_dash", "wrong_indent"]
 
 
 def wrong_indent(failure: Failure, lines: Sequence[str]) -> Finding | None:
@@ -29,6 +29,10 @@ def wrong_indent(failure: Failure, lines: Sequence[str]) -> Finding | None:
     if is_on_key:
         message = "this line is indented below a line that already has a value"
         return Finding("HK006", message, place, _levels(lines, failure.line))
+    if ("'-'" in failure.problem or "collection" in failure.problem) and glued_dash(content):
+        place = Span(failure.line, indent, failure.line, indent + 1)
+        help_ = f"put a space after it: `- {content[1:40]}`"
+        return Finding("HK006", "there is no space after the `-`", place, help_)
     if "'-'" in failure.problem or "collection" in failure.problem:
         help_ = "start it with `- `, or line it up with the keys of the item above"
         return Finding("HK006", "a list item is expected here", place, help_)
@@ -37,6 +41,11 @@ def wrong_indent(failure: Failure, lines: Sequence[str]) -> Finding | None:
         return Finding("HK006", "a list item stands where a key is expected", place, help_)
     message = "the indentation of this line fits no line above it"
     return Finding("HK006", message, place, _levels(lines, failure.line))
+
+
+def glued_dash(text: str) -> bool:
+    """Whether a line, or a key, begins with a dash that should start a list item."""
+    return len(text) > 1 and text[0] == "-" and (text[1].isalpha() or text[1] == "_")
 
 
 def _item_on_key_line(failure: Failure, content: str) -> Finding:

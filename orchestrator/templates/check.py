@@ -14,6 +14,7 @@ from orchestrator.shapes import (
     TEXT,
     Shape,
     either,
+    join_taint,
     list_of,
     record,
 )
@@ -45,20 +46,7 @@ from orchestrator.templates.tree import (
     Tested,
 )
 
-__all__ = ["Checker", "join_taint"]
-
-_RANK = ("secret", "caller", "remote")
-
-
-def join_taint(*shapes: Shape) -> str:
-    """The worst taint of some shapes and of what is inside them."""
-    found = {taint for shape in shapes for taint in _taints(shape)}
-    return next((taint for taint in _RANK if taint in found), "")
-
-
-def _taints(shape: Shape) -> set[str]:
-    inner = [*shape.fields.values(), *((shape.of,) if shape.of else ())]
-    return {shape.taint}.union(*(_taints(part) for part in inner))
+__all__ = ["Checker"]
 
 
 class Checker:
@@ -67,6 +55,7 @@ class Checker:
     def __init__(self, source: str, names: Mapping[str, Shape], guarded: set[int]) -> None:
         self.source = source
         self.faults: list[Fault] = []
+        self.remembered = names.get("memory.get")
         self.paths = PathChecker(source, names, guarded, self.faults)
 
     def shape(self, node: Node) -> Shape:
@@ -190,6 +179,12 @@ class Checker:
             self.faults.extend([fault] if fault else [])
         else:
             self._check_taken(node.item, item, TESTS[node.name], f"`{node.name}`")
+        if node.search is not None and len(item.choices) > 1 and not any(
+            map(node.search, item.choices)
+        ):  # fmt: skip
+            words = f"one of: {', '.join(item.choices)}"
+            fault = fault_at(node.args[0], "HK322", "none of its values is like this", words)
+            self.faults.append(fault)
         if node.name == "containing_any" and isinstance(node.args[0], Path):
             self._check_phrases(node.args[0], args[0])
         return BOOL
@@ -209,7 +204,10 @@ class Checker:
             if param.role and len(shape.choices) == 1 and not isinstance(arg, Constant):
                 fault = check_role(param.role, arg, shape.choices[0])
                 self.faults.extend([fault] if fault else [])
-        return function.gives(ANY)
+        given = function.gives(ANY)
+        if node.name == "memory.get" and shapes:
+            return given.tainted(remembered_taint(self.remembered, shapes[0]))
+        return given
 
     def _arguments(self, function: Function, args: tuple[Node, ...]) -> list[Shape]:
         shapes = [self.shape(arg) for arg in args]
@@ -217,8 +215,10 @@ class Checker:
             is_left_out = arg.offset == arg.end
             if not is_left_out and not fits(shape, param.kinds):
                 takes = " or ".join(str(Shape(kind)) for kind in param.kinds)
+                text = str(arg.value) if isinstance(arg, Constant) else ""
+                advice = f"write {text}, without quotes" if text.isdecimal() else None
                 self.faults.append(fault_at(arg, "HK310", f"{param.name} takes {takes}, "
-                                   f"not {kind_words(shape)}"))  # fmt: skip
+                                   f"not {kind_words(shape)}", advice))  # fmt: skip
         return shapes
 
 
@@ -235,13 +235,27 @@ def _constant_shape(value: object) -> Shape:
     return INT if isinstance(value, int) else NUMBER
 
 
+def remembered_taint(remembered: Shape | None, key: Shape) -> str:
+    """Where a value of the memory comes from, by what this config remembers under each key.
+
+    What is remembered under a key that is not written out may be under any: it is the taint of
+    `remembered` itself. A key that this config does not write holds what others have put there.
+    """
+    others = TEXT.tainted("remote")
+    if remembered is None:
+        return others.taint
+    if not key.choices:
+        return join_taint(remembered, others)
+    own = [remembered.fields.get(choice, others) for choice in key.choices]
+    return join_taint(*own, TEXT.tainted(remembered.taint))
+
+
 def _joined(first: Shape, second: Shape) -> Shape:
     """Either shape; text that is one of two known texts stays so."""
     result = either(first, second)
     if first.choices and second.choices and result.kind == "text":
         result = replace(result, choices=tuple(dict.fromkeys(first.choices + second.choices)))
-    taint = next((t for t in _RANK if t in (first.taint, second.taint)), "")
-    return result.tainted(taint)
+    return result
 
 
 def _all_of(shapes: list[Shape]) -> Shape:

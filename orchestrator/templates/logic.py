@@ -117,6 +117,10 @@ _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
 def _claim(source: str, node: Node) -> _Claim | None:
+    if isinstance(node, Tested):
+        words = "|".join(str(arg.value) for arg in node.args if isinstance(arg, Constant))
+        asked = f"{source[node.item.offset : node.item.end]} {node.name} {words}"
+        return _Claim(asked, "==", "so") if _is_fixed(node) else None
     if isinstance(node, Negation):
         claim = _claim(source, node.item)
         return replace(claim, sign=_NEGATED[claim.sign]) if claim is not None else None
@@ -129,6 +133,11 @@ def _claim(source: str, node: Node) -> _Claim | None:
     if isinstance(value, str) and sign not in ("==", "!="):
         return None
     return _Claim(source[subject.offset : subject.end], sign, value)
+
+
+def _is_fixed(node: Tested) -> bool:
+    """Whether it asks something of one path, by what is written out."""
+    return isinstance(node.item, Path) and all(isinstance(arg, Constant) for arg in node.args)
 
 
 # --- comparisons

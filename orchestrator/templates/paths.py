@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestrator.events import near_miss
-from orchestrator.shapes import ANY, TEXT, Shape, record
+from orchestrator.shapes import ANY, TEXT, Shape, join_taint, record, worst_taint
 from orchestrator.templates.library import CALL_FIELDS, CALLS, NOW_FIELDS, ROOTS
 from orchestrator.templates.model import Fault
 from orchestrator.templates.operators import kind_words
@@ -19,7 +19,6 @@ _BUILT_IN: Mapping[str, Shape] = {
     "now": record(NOW_FIELDS),
     "memory": record({}),
 }
-_RANK = ("secret", "caller", "remote")
 
 
 class PathChecker:
@@ -30,6 +29,7 @@ class PathChecker:
     ) -> None:
         self.source = source
         self.names = {**_BUILT_IN, **names}
+        self.names.pop("memory.get", None)  # a call, not a name
         self.guarded = guarded
         self.faults = faults
         self.reported: set[str] = set()
@@ -93,8 +93,9 @@ class PathChecker:
         if is_known_field:
             return _inherit(shape.fields[str(part)], shape)
         if isinstance(part, Node) or shape.kind == "any":
-            inner = shape.of if shape.kind == "list" and shape.of else ANY
-            return _inherit(inner, shape)
+            if shape.kind == "list" and shape.of:
+                return _inherit(shape.of, shape)
+            return ANY.tainted(join_taint(shape))
         return self._constant_step(node, index, shape, part)
 
     def _constant_step(self, node: Path, index: int, shape: Shape, part: str | int) -> Shape:
@@ -148,8 +149,7 @@ class _Stop(Exception):
 
 def _inherit(inner: Shape, outer: Shape) -> Shape:
     """What is inside of something tainted is tainted."""
-    taint = next((taint for taint in _RANK if taint in (inner.taint, outer.taint)), "")
-    return inner.tainted(taint)
+    return inner.tainted(worst_taint((inner.taint, outer.taint)))
 
 
 def _fields_of(name: str) -> str:

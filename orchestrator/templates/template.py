@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from orchestrator.errors import TemplateFailed
-from orchestrator.shapes import BOOL, TEXT, Shape
+from orchestrator.shapes import BOOL, TEXT, Shape, join_taint
 from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
 from orchestrator.templates.reads import Proven, Reads, collect_reads, proves
 from orchestrator.templates.split import Hole, find_braces, scan_path, split
@@ -73,8 +73,9 @@ class Template:
         """The shape of the result, and the faults of names and types.
 
         `names` gives the shapes of the root names in scope; `call`, `now` and `memory` are known.
+        Under `memory.get` it has a record of what is remembered by key.
         """
-        from orchestrator.templates.check import Checker, join_taint
+        from orchestrator.templates.check import Checker
 
         if self.faults or self.kind == "constant":
             return (BOOL if self.kind == "condition" else TEXT), ()
@@ -85,7 +86,11 @@ class Template:
             shape = TEXT.tainted(join_taint(*shapes))
         else:
             shape = checker.shape(trees[0])
-        faults = [*checker.faults, *self._constants(trees)]
+        faults = (
+            [fault for tree in trees for fault in _first_misfit(tree, checker.faults)]
+            if checker.faults
+            else self._constants(trees)
+        )
         if not faults:
             from orchestrator.templates.logic import find_logic
 
@@ -96,6 +101,21 @@ class Template:
             faults += self._not_bool(trees[0], shape) if is_sound else []
             shape = BOOL
         return shape, tuple(sorted(faults, key=lambda fault: (fault.offset, fault.code)))
+
+    def source_of(self, names: Mapping[str, Shape], taint: str) -> Read | None:
+        """The first read or call through which text of this taint comes in."""
+        from orchestrator.templates.check import Checker
+
+        checker = Checker(self.source, names, self._found.guarded)
+        for node in self._found.nodes:
+            if join_taint(checker.shape(node)) != taint:
+                continue
+            if isinstance(node, Called):
+                keys = [str(arg.value) for arg in node.args[:1] if isinstance(arg, Constant)]
+                path = (node.name.partition(".")[0], *keys)
+                return Read(path, node.offset, node.end - node.offset, False, ())
+            return next((read for read in self.reads if read.offset == node.offset), None)
+        return None
 
     def _constants(self, trees: list[Node]) -> list[Fault]:
         """Warn of expressions that always give the same; `{{ '{{' }}` is how to write braces."""
@@ -131,6 +151,13 @@ class Template:
         if self.faults:
             return lambda scope: {}
         return _compile_explain(self)
+
+
+def _first_misfit(tree: Node, faults: list[Fault]) -> list[Fault]:
+    """The faults of one expression; of values that do not fit only the first, others follow."""
+    own = [f for f in faults if tree.offset <= f.offset < max(tree.end, tree.offset + 1)]
+    misfits = sorted((f for f in own if f.code == "HK321"), key=lambda f: (f.offset, -f.length))
+    return [fault for fault in own if fault not in misfits[1:]]
 
 
 _CONDITION_ADVICE = {
@@ -209,7 +236,10 @@ def _parse(source: str, start: int, end: int) -> Node | Fault:
         return path
     from orchestrator.templates.parse import parse_expression
 
-    return parse_expression(source, start, end)
+    found = parse_expression(source, start, end)
+    if isinstance(found, Fault) and source[start - 2 : start + 1] == "{{{":
+        return Fault("HK301", "three braces", start - 2, 3, "a template has two: `{{ ... }}`")
+    return found
 
 
 @lru_cache(maxsize=_CACHED)

@@ -3,8 +3,8 @@
 Way of the data: `toplevel` reads the files, `sections` and `connections` what stands beside hooks,
 `hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
 `names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` every
-template and what `data` holds, `waits`, `order`, `timers`, `parallel` and `recording` time and
-order, `secrets`, `untrusted`, `hosts`, `headers` and `limits` safety, `capabilities` the
+template and what `data` holds, `waits`, `order`, `loops`, `timers`, `parallel` and `recording`
+time and order, `secrets`, `untrusted`, `hosts`, `headers` and `limits` safety, `capabilities` the
 runtime.
 """
 
@@ -24,12 +24,13 @@ from orchestrator.validation.braces import check_braces
 from orchestrator.validation.callables import check_callables
 from orchestrator.validation.capabilities import check_target
 from orchestrator.validation.connections import check_connections
-from orchestrator.validation.findings import Findings
+from orchestrator.validation.findings import ANYTHING, Findings
 from orchestrator.validation.flow import check_flow
 from orchestrator.validation.headers import check_headers
 from orchestrator.validation.hosts import check_hosts
 from orchestrator.validation.ignores import apply_ignores
 from orchestrator.validation.limits import check_limits
+from orchestrator.validation.loops import check_loops
 from orchestrator.validation.masking import mask_secrets
 from orchestrator.validation.memories import check_memories
 from orchestrator.validation.names import check_names
@@ -145,15 +146,18 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     """The checks of meaning; what a broken part may have given is not said to be missing."""
     findings, is_strict = reader.findings, settings.variables is not None
     is_complete = reader.is_whole and not reader.lost and not reader.skipped and not findings.errors
-    check_names(config, findings, lost=reader.lost, is_complete=is_complete)
+    lost = reader.lost if reader.is_whole else ANYTHING  # what a missing file may have given
+    check_names(config, findings, lost=lost, is_complete=is_complete)
+    is_complete = is_complete and not findings.errors
     check_callables(config, findings, is_strict=is_strict)
     check_variables(config, findings, settings.variables)
     check_braces(config, findings, (document.text for document in reader.documents))
-    visits = check_flow(config, findings, reader.lost)
+    visits = check_flow(config, findings, lost)
     check_waits(config, findings)
     check_order(config, findings)
+    check_loops(config, findings)
     check_timers(config, findings, is_complete=is_complete)
-    check_parallel(config, findings)
+    check_parallel(config, findings, is_complete=is_complete)
     if is_complete:
         check_recording(config, findings)
     check_secrets(config, visits, findings)

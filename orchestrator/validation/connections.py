@@ -30,7 +30,7 @@ def read_connections(
 ) -> None:
     """Read the section into `known`; names of broken ones go into `lost`."""
     section = "connections"
-    for name, node in named(reader, root, section, known, lambda found: found.place):
+    for name, node in named(reader, root, section, known, lambda found: found.place, lost):
         options = reader.mapping(node, name, "a mapping with `kind`")
         found = _kind(reader, node, name, options, registry) if options is not None else None
         if options is not None and found is not None:
@@ -43,17 +43,15 @@ def read_connections(
 def _kind(
     reader: Reader, node: YamlMap, name: str, options: YamlMap, registry: Registry
 ) -> ConnectionType | None:
-    kinds = registry.connection_kinds()
+    kinds, kind = registry.connection_kinds(), None
+    if "kind" not in options:
+        others = [key for key in options if not near_miss(key, ("kind",))]
+        reader.check_keys(options, ("kind", *others), f"connection `{name}`")
     if "kind" in options:
         kind = reader.choice(options, "kind", kinds)
     else:
-        kind = None
-        if not any(near_miss(key, ("kind",)) for key in options):
-            message, hint = f"connection `{name}` needs `kind`", f"one of {', '.join(kinds)}"
-            reader.at(node, name, "HK104", message, on="key", help=hint)
-        else:
-            others = [key for key in options if not near_miss(key, ("kind",))]
-            reader.check_keys(options, ("kind", *others), f"connection `{name}`")
+        message, hint = f"connection `{name}` needs `kind`", f"one of {', '.join(kinds)}"
+        reader.at(node, name, "HK104", message, on="key", help=hint)
     try:
         return registry.connection(kind) if kind else None
     except EnvironmentFailure as error:
@@ -67,8 +65,6 @@ def _options(
     table = found.options
     reader.check_keys(options, ("kind", *table), f"connection `{name}`")
     missing = [n for n, o in table.items() if o.is_required and n not in options]
-    meant = {near_miss(key, missing) for key in options if key not in table}
-    missing = [n for n in missing if n not in meant]
     if missing:
         message = f"connection `{name}` needs {listed(missing)}"
         reader.at(node, name, "HK104", message, on="key", help=table[missing[0]].doc or None)

@@ -26,7 +26,7 @@ Control = Callable[["StepReader", YamlMap, Shared, Blocks], "StepConfig | None"]
 
 
 def _if(steps: StepReader, node: YamlMap, shared: Shared, blocks: Blocks) -> StepConfig | None:
-    if "then" not in node and not any(key in ("than", "do") for key in node):
+    if "then" not in node and "do" not in node:
         steps.reader.at(node, "if", "HK104", "`if` needs `then:`", on="key")
     for name in ("then", "else"):
         if name in node:

@@ -10,9 +10,20 @@ from orchestrator.errors import Fix, Position, ProblemList, Related
 from orchestrator.events import near_miss
 from orchestrator.values import Place
 
-__all__ = ["Findings", "Severity", "related", "word_fix"]
+__all__ = ["ANYTHING", "Findings", "Severity", "related", "word_fix"]
 
 Severity = Literal["error", "warning"]
+
+
+class _Anything(frozenset[str]):
+    """The names of a file that is missing: any may be among them."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+#: Names that broken parts would have given, when a whole file is missing.
+ANYTHING: frozenset[str] = _Anything()
 
 
 class Findings(ProblemList):

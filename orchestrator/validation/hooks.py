@@ -27,12 +27,12 @@ def read_hooks(
     """The hooks of one scope; `counts` numbers them over all files of the config."""
     hooks: list[HookConfig] = []
     node = steps.reader.mapping(root, scope, "a mapping of events") if scope in root else None
-    for event in node if node is not None else ():
+    for written in list(node) if node is not None else ():
         assert node is not None  # noqa: S101 - narrows the type for the checker
-        if find_event(scope, event) is None:
-            _report_event(steps.reader, node, event, scope)
-            continue
-        for item in _items(steps.reader, node, event):
+        event = written
+        if find_event(scope, written) is None:
+            event = _report_event(steps.reader, node, written, scope) or ""
+        for item in _items(steps.reader, node, event) if event else ():
             number = counts.get((scope, event), 0)
             counts[scope, event] = number + 1
             hook = _HookReader(steps, scope, event, f"{scope}.{event}[{number}]").read(*item)
@@ -43,7 +43,7 @@ def read_hooks(
 def _items(reader: Reader, node: YamlMap, event: str) -> list[tuple[YamlList, int]]:
     if isinstance(node[event], YamlMap):
         message, hint = f"the hooks of `{event}` must be a list", "put a `- ` before each hook"
-        reader.at(node, event, "HK103", message, on="key", help=hint)
+        reader.not_a_list(node, event, message, hint)
         return []
     items = reader.items(node, event, "a list of hooks")
     if items is not None and not items:
@@ -51,7 +51,8 @@ def _items(reader: Reader, node: YamlMap, event: str) -> list[tuple[YamlList, in
     return [(items, i) for i in range(len(items))] if items is not None else []
 
 
-def _report_event(reader: Reader, node: YamlMap, event: str, scope: Scope) -> None:
+def _report_event(reader: Reader, node: YamlMap, event: str, scope: Scope) -> str | None:
+    """Report an unknown event; the one that was meant, under which it is read then."""
     valid = RUNNER_EVENTS if scope == "runner" else (*SESSION_EVENTS, "custom.<name>")
     other: Scope = "session" if scope == "runner" else "runner"
     message, position = (
@@ -59,17 +60,21 @@ def _report_event(reader: Reader, node: YamlMap, event: str, scope: Scope) -> No
         reader.document.key_position(node, event),
     )
     if reader.has_invisible(node, event):
-        return
+        return None
     if event in TIMED_WORDS:
         hint = f"silence and time are timers: use `{TIMED_WORDS[event]}` in `call_start`"
         reader.at(node, event, "HK235", message, on="key", help=hint)
-        return
+        return None
     near = near_miss(event, [name for name in valid if name not in node])
     hint = f"did you mean `{near}`?" if near else f"one of {', '.join(valid)}"
     if find_event(other, event) is not None:
         hint, near = f"it is an event of `{other}:`", None
     fix = word_fix(reader.document, position, event, near) if near else None
     reader.at(node, event, "HK220", message, on="key", help=hint, fix=fix)
+    if near is None or find_event(scope, near) is None:
+        return None
+    reader.rename(node, event, near)
+    return near
 
 
 class _HookReader:
@@ -107,12 +112,11 @@ class _HookReader:
 
     def _full(self, items: YamlList, index: int) -> HookConfig | None:
         node, reader = items[index], self.reader
-        place = first_place(reader, items, index)
         self._check_keys(node)
+        place = first_place(reader, items, index)
         if "do" not in node:
-            if not any(near_miss(key, ("do",)) for key in node if key not in HOOK_KEYS):
-                message, hint = "a hook needs `do:` with its steps", "add `do:` and a list of steps"
-                reader.findings.at(place, "HK104", message, on="key", help=hint)
+            message, hint = "a hook needs `do:` with its steps", "add `do:` and a list of steps"
+            reader.findings.at(place, "HK104", message, on="key", help=hint)
             return None
         policy, policy_steps = self.steps.on_error(node, self.key)
         return HookConfig(
@@ -143,7 +147,7 @@ class _HookReader:
         return name
 
     def _check_keys(self, node: YamlMap) -> None:
-        for key in node:
+        for key in list(node):
             if key in HOOK_KEYS:
                 continue
             if self.steps.is_known(key):

@@ -22,7 +22,16 @@ from orchestrator.shapes import (
 )
 from orchestrator.values import Place, Value
 
-__all__ = ["ERROR", "Known", "Saved", "constant_shape", "merge", "output_of", "step_shape"]
+__all__ = [
+    "ERROR",
+    "Known",
+    "Saved",
+    "constant_shape",
+    "list_shape",
+    "merge",
+    "output_of",
+    "step_shape",
+]
 
 #: What `error` is in `on_error` steps.
 ERROR = record({"message": TEXT, "step": TEXT})
@@ -89,7 +98,7 @@ def constant_shape(value: Value) -> Shape:
     if isinstance(raw, dict):
         return record({str(key): constant_shape(item) for key, item in value.items.items()})
     if isinstance(raw, list):
-        return _list_shape([constant_shape(item) for item in value.items.values()])
+        return list_shape([constant_shape(item) for item in value.items.values()])
     if value.parts:
         is_secret = any(ref.is_secret for _, ref in value.env_refs())
         return TEXT.tainted("secret") if is_secret else TEXT
@@ -99,7 +108,8 @@ def constant_shape(value: Value) -> Shape:
 _SCALARS: Mapping[type, Shape] = {bool: BOOL, int: INT, float: NUMBER, type(None): NULL}
 
 
-def _list_shape(shapes: list[Shape]) -> Shape:
+def list_shape(shapes: list[Shape]) -> Shape:
+    """The shape of a list of such items."""
     inner = shapes[0] if shapes else ANY
     for shape in shapes[1:]:
         inner = either(inner, shape)

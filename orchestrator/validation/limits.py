@@ -38,11 +38,11 @@ def read_limits(
     if any(kind not in kinds for kind in node):
         kinds = _kinds(registry)
     found = dict(before)
+    if not accepts_unknown:
+        reader.check_keys(node, kinds, "`limits`")
     for kind in node:
         if kind in kinds:
             found[kind] = _read_limit(reader, node, kind, found.get(kind, LimitConfig()))
-        elif not accepts_unknown:
-            reader.unknown_key(node, kind, kinds, "`limits`")
     return found
 
 
@@ -74,10 +74,8 @@ def _read_rate(reader: Reader, node: YamlMap) -> Rate | None:
     reader.check_keys(rate, _RATE_KEYS, "`all_calls`")
     missing = [key for key in _RATE_KEYS if key not in rate]
     if missing:
-        is_misspelt = any(key not in _RATE_KEYS for key in rate)
-        if not is_misspelt:
-            message = f"`all_calls` needs `{missing[0]}`"
-            reader.at(node, "all_calls", "HK104", message, on="key", help=_EXAMPLE)
+        message = f"`all_calls` needs `{missing[0]}`"
+        reader.at(node, "all_calls", "HK104", message, on="key", help=_EXAMPLE)
         return None
     count = reader.integer(rate, "count", low=0, high=MOST)
     within = reader.duration(rate, "within", low=1.0)

@@ -26,7 +26,7 @@ def check_names(
     for step in config.steps():
         _check_connection(config, step, findings, lost)
         if step.kind == "run":
-            _check_chain(config, step, findings)
+            _check_chain(config, step, findings, lost)
         if step.word == "cancel_timer" and is_complete:
             _check_timer(config, step, findings)
     for hook in config.hooks:
@@ -43,9 +43,11 @@ def _check_connection(
         return
     for name, value in step.options.items():
         is_connection = step.action.options[name].accepts("connection")
-        if not is_connection or value.parts or value.raw in lost:
+        if not is_connection or value.parts:
             continue
         connection = config.connections.get(str(value.raw))
+        if connection is None and value.raw in lost:
+            continue
         known = ", ".join(config.connections) or "none is defined"
         if connection is None:
             message = f"unknown connection {value.raw!r}"
@@ -81,9 +83,11 @@ def _check_option_kinds(step: StepConfig, connection: ConnectionConfig, findings
             return
 
 
-def _check_chain(config: Config, step: StepConfig, findings: Findings) -> None:
+def _check_chain(
+    config: Config, step: StepConfig, findings: Findings, lost: Container[str]
+) -> None:
     value = step.options["run"]
-    if value.raw in config.chains:
+    if value.raw in config.chains or value.raw in lost:
         return
     known = ", ".join(config.chains) or "none is defined"
     message = f"unknown chain {value.raw!r}"
@@ -146,11 +150,14 @@ def _runs(config: Config) -> dict[str, list[Value]]:
 
 def _check_cycles(config: Config, findings: Findings) -> None:
     runs = _runs(config)
+    known: set[str] = set()  # chains of a cycle that is reported
     for name, values in runs.items():
-        for value in values:
-            if name in _reached(runs, str(value.raw)):
+        for value in values if name not in known else ():
+            reached = _reached(runs, str(value.raw))
+            if name in reached:
                 message, hint = f"chain `{name}` runs itself", "a chain must end; take the step out"
                 findings.at(value.place, "HK236", message, help=hint)
+                known |= reached
                 break
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from orchestrator.config import StepConfig
 from orchestrator.document import YamlList, YamlMap
-from orchestrator.events import near_miss
 from orchestrator.options import Option
 from orchestrator.registry import ActionType
 from orchestrator.validation.option_values import check_value
@@ -94,16 +93,11 @@ class OptionReader:
 
     def _check_nothing(self, node: YamlMap, word: str) -> None:
         """`- recording:` is what `- recording: {}` is, and a mistake even where that is none."""
-        if self.action.required or not self._check_combination(node, word, {}):
-            self._report_nothing(node, word)
-
-    def _report_nothing(self, node: YamlMap, word: str) -> None:
-        needed = self.action.required
-        message = (
-            f"`{word}` needs {listed(needed)}" if needed else f"`{word}` has nothing behind it"
-        )
-        hint = self.table[needed[0]].doc if needed else f"write `{word}: {{}}`"
-        self.reader.at(node, word, "HK104", message, on="key", help=hint or None)
+        if self._is_incomplete(node, word, {}) or self._check_combination(node, word, {}):
+            return
+        if not self.given:
+            message, hint = f"`{word}` has nothing behind it", f"write `{word}: {{}}`"
+            self.reader.at(node, word, "HK104", message, on="key", help=hint)
 
     def _report_no_options(self, node: YamlMap, word: str) -> None:
         hint = f"write `{word}: {{}}`"
@@ -114,17 +108,13 @@ class OptionReader:
         self.reader.at(node, word, "HK103", message, help=hint)
 
     def _is_incomplete(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> bool:
-        """Whether a required option is missing; one that is there misspelt is reported already."""
+        """Whether a required option is missing, which is reported."""
         needed = self.action.required
         missing = [n for n in needed if n not in written and n not in self.given]
         if not missing:
             return False
-        meant = {near_miss(key, missing) for key in written if key not in self.table}
-        unsaid = [name for name in missing if name not in meant]
-        if unsaid:
-            hint = self.table[unsaid[0]].doc or None
-            message = f"`{word}` needs {listed(unsaid)}"
-            self.reader.at(node, word, "HK104", message, on="key", help=hint)
+        message, hint = f"`{word}` needs {listed(missing)}", self.table[missing[0]].doc or None
+        self.reader.at(node, word, "HK104", message, on="key", help=hint)
         return True
 
     def _check_combination(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> bool:

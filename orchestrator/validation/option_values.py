@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.document import YamlList, YamlMap
-from orchestrator.events import SESSION_EVENTS, TIMED_WORDS, find_event, is_custom, near_miss
+from orchestrator.events import SESSION_EVENTS, TIMED_WORDS, find_event, is_custom
 from orchestrator.options import Option
 from orchestrator.templates import parse_condition
 from orchestrator.templates.arguments import check_role
@@ -26,6 +26,10 @@ def check_value(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     value = node[key]
     if option.is_filled and _is_empty(value):
         reader.at(node, key, "HK113", f"`{key}` is empty", help=option.doc or None)
+        return False
+    if option.is_filled and isinstance(value, YamlList) and "" in value:
+        message = f"one of `{key}` is empty"
+        reader.at(value, value.index(""), "HK113", message, help="remove it, or write it out")
         return False
     if option.kind == "either":
         return _check_either(reader, node, key, option)
@@ -77,6 +81,9 @@ def _is_number(value: Any) -> bool:
 
 def _check_text(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     if isinstance(node[key], str):
+        reader.check_comment(node, key)
+        if option.is_trusted:
+            reader.check_invisible(node, key)
         return _check_form(reader, node, key, option)
     if option.kind == "text" and _is_number(node[key]):
         return check_number_text(reader, node, key)
@@ -235,8 +242,6 @@ def _check_record(reader: Reader, node: Any, key: Any, option: Option) -> bool:
         return _misfit(reader, node, key, option)
     reader.check_keys(mapping, fields, f"`{key}`")
     missing = [n for n, o in fields.items() if o.is_required and n not in mapping]
-    meant = {near_miss(k, missing) for k in mapping if k not in fields}
-    missing = [name for name in missing if name not in meant]
     if missing:
         reader.at(node, key, "HK104", f"`{key}` needs `{missing[0]}`", on="key")
     known = [k for k in mapping if k in fields]

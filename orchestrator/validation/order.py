@@ -29,21 +29,20 @@ class _Path:
 
 def check_order(config: Config, findings: Findings) -> None:
     """Report steps in an order that cannot be meant."""
+    order = _Order(config, findings)
     ended: dict[tuple[str, str], StepConfig] = {}
     for hook in config.hooks:
-        path = _Path(ended=ended.get((hook.scope, hook.event)) if hook.when is None else None)
-        for block in (hook.steps, hook.on_error_steps, hook.cleanup):
-            after = _Path(ended=path.ended) if block is hook.steps else _Path()
-            _check_block(block, after, findings)
-            if block is hook.steps and after.ended is not None and _runs_always(hook):
-                ended.setdefault((hook.scope, hook.event), after.ended)
+        before = ended.get((hook.scope, hook.event)) if hook.when is None else None
+        after = order.hook(hook, before)
+        if after is not None and _runs_always(hook):
+            ended.setdefault((hook.scope, hook.event), after)
         if hook.max_count == 1 and "cooldown" in hook.settings:
             message, hint = "`cooldown` does nothing on a hook that runs once", "remove it"
             findings.at(hook.settings["cooldown"], "HK124", message, on="key", help=hint)
         if hook.event == "call_end":
             _check_call_end(config, hook, findings)
     for chain in config.chains.values():
-        _check_block(chain.steps, _Path(), findings)
+        order.block(chain.steps, _Path())
     for step in config.steps():
         _check_settings(step, findings)
 
@@ -52,51 +51,93 @@ def _runs_always(hook: HookConfig) -> bool:
     return hook.when is None and hook.max_count is None and hook.cooldown is None
 
 
-def _check_block(steps: tuple[StepConfig, ...], path: _Path, findings: Findings) -> None:
-    """Walk one list; `path` takes up what surely happens in it."""
-    for step in steps:
-        if path.stopped is not None:
-            _report(step, path.stopped, "HK403", "this step is never reached", findings)
+class _Order:
+    """Walks lists of steps; `findings` is None where it only looks what surely happens."""
+
+    def __init__(self, config: Config, findings: Findings | None) -> None:
+        self.config = config
+        self.findings = findings
+        self.chains: dict[str, _Path] = {}
+
+    def hook(self, hook: HookConfig, ended: StepConfig | None) -> StepConfig | None:
+        """Walk a hook; the step of it that surely ends the call."""
+        path = _Path(ended=ended)
+        self.block(hook.steps, path)
+        self.block(hook.on_error_steps, _Path())
+        self.block(hook.cleanup, _Path(ended=path.ended))
+        return path.ended
+
+    def block(self, steps: tuple[StepConfig, ...], path: _Path) -> None:
+        """Walk one list; `path` takes up what surely happens in it."""
+        for step in steps:
+            if path.stopped is not None:
+                self._report(step, path.stopped, "HK403", "this step is never reached")
+                return
+            if path.ended is not None and step.word in (*_SPEECH, "end_call"):
+                self._report(step, path.ended, "HK404", f"`{step.word}` after the end")
+            inner = self._inner(step, path)
+            if step.when is None:
+                path.stopped = path.stopped or inner.stopped
+                path.ended = path.ended or inner.ended
+
+    def _inner(self, step: StepConfig, path: _Path) -> _Path:
+        """What surely happens in one step; its blocks are walked."""
+        branches: list[_Path] = []
+        for name, block in step.blocks.items():
+            before = None if step.word in _TIMERS else path.ended
+            if step.word == "silence_timer" and name == "steps":
+                self._rungs(block)
+            elif name == "parallel":
+                branches = [self._branch((inner,), before) for inner in block]
+            else:
+                inner = self._branch(block, before)
+                branches += [inner] if name in ("then", "else") else []
+        if step.runs_in_background or (step.kind != "action" and step.on_error == "continue"):
+            return _Path()  # it may not have come that far
+        if step.kind == "run":
+            return self._chain(str(step.options["run"].raw))
+        if step.kind == "parallel":
+            stopped = next((b.stopped for b in branches if b.stopped is not None), None)
+            return _Path(stopped, next((b.ended for b in branches if b.ended is not None), None))
+        if len(branches) == 2:
+            stops, ends = [b.stopped for b in branches], [b.ended for b in branches]
+            return _Path(stops[0] if all(stops) else None, ends[0] if all(ends) else None)
+        return _Path(
+            step if step.kind == "stop" else None, step if ends_call(step) else None
+        )  # fmt: skip
+
+    def _branch(self, steps: tuple[StepConfig, ...], ended: StepConfig | None) -> _Path:
+        path = _Path(ended=ended)
+        self.block(steps, path)
+        return path
+
+    def _chain(self, name: str) -> _Path:
+        """What surely happens in a chain, which is reported on its own."""
+        if name not in self.chains:
+            self.chains[name] = _Path()  # a chain that runs itself is refused elsewhere
+            chain = self.config.chains.get(name)
+            quiet = _Order(self.config, None)
+            quiet.chains = self.chains
+            self.chains[name] = quiet._branch(chain.steps if chain is not None else (), None)
+        return self.chains[name]
+
+    def _rungs(self, rungs: tuple[StepConfig, ...]) -> None:
+        last: StepConfig | None = None
+        for rung in rungs:
+            if last is not None:
+                self._report(rung, last, "HK403", "this rung is never reached")
+                return
+            if rung.when is None and ends_call(rung):
+                last = rung
+
+    def _report(self, step: StepConfig, before: StepConfig, code: str, message: str) -> None:
+        if self.findings is None:
             return
-        if path.ended is not None and step.word in (*_SPEECH, "end_call"):
-            _report(step, path.ended, "HK404", f"`{step.word}` after the end", findings)
-        _check_inner(step, path, findings)
-        if step.when is None:
-            _take(step, path)
-
-
-def _check_inner(step: StepConfig, path: _Path, findings: Findings) -> None:
-    branches: list[_Path] = []
-    for name, block in step.blocks.items():
-        inner = _Path(ended=None if step.word in _TIMERS else path.ended)
-        if step.word == "silence_timer" and name == "steps":
-            _check_rungs(block, findings)
-        else:
-            _check_block(block, inner, findings)
-        if name in ("then", "else"):
-            branches.append(inner)
-    if len(branches) == 2 and step.when is None:
-        stops = [b.stopped for b in branches]
-        ends = [b.ended for b in branches]
-        path.stopped = path.stopped or (stops[0] if all(stops) else None)
-        path.ended = path.ended or (ends[0] if all(ends) else None)
-
-
-def _check_rungs(rungs: tuple[StepConfig, ...], findings: Findings) -> None:
-    last: StepConfig | None = None
-    for rung in rungs:
-        if last is not None:
-            _report(rung, last, "HK403", "this rung is never reached", findings)
-            return
-        if rung.when is None and ends_call(rung):
-            last = rung
-
-
-def _take(step: StepConfig, path: _Path) -> None:
-    if step.kind == "stop":
-        path.stopped = step
-    if ends_call(step):
-        path.ended = path.ended or step
+        where = [related(before.place, "because of this step")]
+        if code == "HK404":
+            message += ": nobody hears it" if step.word in _SPEECH else ": the call ends already"
+        hint = "move it before, or remove it"
+        self.findings.at(step.place, code, message, on="key", related=where, help=hint)
 
 
 def ends_call(step: StepConfig) -> bool:
@@ -107,16 +148,6 @@ def ends_call(step: StepConfig) -> bool:
         return False
     mode = step.options.get("mode")
     return step.on_error != "continue" and (mode is None or mode.raw == "cold")
-
-
-def _report(
-    step: StepConfig, before: StepConfig, code: str, message: str, findings: Findings
-) -> None:
-    where = [related(before.place, "because of this step")]
-    if code == "HK404":
-        message += ": nobody hears it" if step.word in _SPEECH else ": the call ends already"
-    hint = "move it before, or remove it"
-    findings.at(step.place, code, message, on="key", related=where, help=hint)
 
 
 def _check_call_end(config: Config, hook: HookConfig, findings: Findings) -> None:

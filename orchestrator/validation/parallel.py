@@ -15,13 +15,17 @@ _ENDS = ("end_call", "escalate_transfer")
 __all__ = ["check_parallel"]
 
 
-def check_parallel(config: Config, findings: Findings) -> None:
-    """Report races: two steps of one `parallel` that save the same key."""
+def check_parallel(config: Config, findings: Findings, *, is_complete: bool) -> None:
+    """Report races: two steps of one `parallel` that save the same key.
+
+    `is_complete` means that no step was left out.
+    """
     for step in config.steps():
         if step.kind == "parallel":
             branches = step.blocks.get("parallel", ())
             _check_saves(branches, findings)
-            _check_single(step, branches, findings)
+            if is_complete:
+                _check_single(step, branches, findings)
             _check_ends(branches, findings)
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.document import Document, YamlList, YamlMap
+from orchestrator.document import Document, YamlList, YamlMap, glued_dash
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
 from orchestrator.validation.findings import Findings, word_fix
-from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of
+from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of, listed
 from orchestrator.values import Place
 
 __all__ = ["DAY", "MISSING", "Reader"]
@@ -24,16 +24,24 @@ DAY = 86_400.0
 
 #: Characters without width: spaces, joiners, direction marks.
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]")
+#: A `#` behind a space, and no space behind it: `order #42`; not the comments that are for us.
+_GLUED_COMMENT = re.compile(r"[ \t]#(?![\s#!]|hooks:)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _TEMPLATE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(slots=True)
 class Reader:
-    """Reads one document."""
+    """Reads one document.
+
+    `emptied` are keys, by the id of their mapping, whose value was found beside them; `glued` says
+    whether the file has a comment that looks like text, once that was asked.
+    """
 
     document: Document
     findings: Findings = field(default_factory=Findings)
+    emptied: set[tuple[int, str]] = field(default_factory=set)
+    glued: bool | None = None
 
     def place(self, node: Any, key: Any) -> Place:
         """The place of a value, to keep with what is made of it."""
@@ -64,6 +72,8 @@ class Reader:
 
     def wrong_type(self, node: Any, key: Any, wanted: str) -> None:
         """The value of a key is of another type than wanted."""
+        if (id(node), key) in self.emptied:
+            return
         is_bare = node[key] is None and isinstance(node, YamlMap)
         subject = f"`{key}`: " if isinstance(node, YamlMap) else ""
         message = f"{subject}expected {wanted}, found {kind_of(node[key])}"
@@ -74,11 +84,39 @@ class Reader:
     def check_keys(
         self, node: YamlMap, allowed: Iterable[str], what: str, *, help: str | None = None
     ) -> None:
-        """Report every key that is not allowed, with the near miss, else with `help`."""
+        """Report every key that is not allowed, with the near miss, else with `help`.
+
+        A near miss is read as what was meant, so that what stands below it is checked too.
+        """
         names = list(allowed)
-        for key in node:
-            if key not in names:
+        strays = [key for key in node if key not in names]
+        outside = self._outside(node, names) if strays else ()
+        for key in strays:
+            if key not in outside:
                 self.unknown_key(node, key, names, what, help)
+
+    def _outside(self, node: YamlMap, names: Iterable[str]) -> list[str]:
+        """Report keys that stand below an empty one as if they were in it; which they are."""
+        strays: dict[str, list[str]] = {}
+        holder: str | None = None
+        for key in node:
+            if key in names:
+                span = node.value_spans[key]
+                is_bare = node[key] is None and span[:2] == span[2:4]
+                holder = key if is_bare else None
+            elif holder is not None and not near_miss(key, [n for n in names if n not in node]):
+                strays.setdefault(holder, []).append(key)
+        for name, keys in strays.items():
+            self.emptied.add((id(node), name))
+            self.beside(node, keys, f"beside `{name}`, not in it", name)
+        return [key for keys in strays.values() for key in keys]
+
+    def beside(self, node: YamlMap, keys: list[str], what: str, holder: str) -> None:
+        """Report keys that should be indented under another one."""
+        is_one = len(keys) == 1
+        message = f"{listed(keys)} {'is' if is_one else 'are'} {what}"
+        hint = f"indent {'it' if is_one else 'them'} under `{holder}:`"
+        self.at(node, keys[0], "HK114", message, on="key", help=hint)
 
     def unknown_key(
         self, node: YamlMap, key: str, names: Iterable[str], what: str, help: str | None = None
@@ -86,12 +124,21 @@ class Reader:
         """Report one key that is not allowed; a name that is taken is no suggestion."""
         if self.has_invisible(node, key):
             return
-        near = near_miss(key, [name for name in names if name not in node])
+        free = [name for name in names if name not in node]
+        near = near_miss(key, free) or _with_one_more(key, free)
         position = self.document.key_position(node, key)
         fix = word_fix(self.document, position, key, near) if near else None
         hint = f"did you mean `{near}`?" if near else help or f"allowed: {', '.join(names)}"
         message = f"unknown key `{key}` in {what}"
         self.at(node, key, "HK105", message, on="key", help=hint, fix=fix)
+        if near:
+            self.rename(node, key, near)
+
+    def rename(self, node: YamlMap, key: str, meant: str) -> None:
+        """Read what stands under a misspelt key, which is reported, as what was meant."""
+        node[meant] = node.pop(key)
+        node.key_spans[meant] = node.key_spans.pop(key)
+        node.value_spans[meant] = node.value_spans.pop(key)
 
     def has_invisible(self, node: YamlMap, key: str) -> bool:
         """Whether a key holds a character that nobody sees, which is reported then."""
@@ -105,6 +152,45 @@ class Reader:
         message = f"an invisible character (U+{ord(match[0]):04X}) stands in `{plain}`"
         self.at(node, key, "HK013", message, on=on, help=f"delete it: `{plain}`")
         return True
+
+    def not_a_list(self, node: YamlMap, key: str, message: str, help: str) -> None:
+        """A mapping stands where a list should: without dashes, or without a space after them."""
+        glued = next(filter(glued_dash, node[key]), None)
+        if glued is None:
+            self.at(node, key, "HK103", message, on="key", help=help)
+            return
+        hint = f"put a space after it: `- {glued[1:]}: ...`"
+        at = self.document.key_position(node[key], glued)
+        dash = Position(at.file, at.line, at.column, at.column + 1)
+        self.at(node[key], glued, "HK103", "there is no space after the `-`", on=dash, help=hint)
+
+    def check_comment(self, node: Any, key: Any) -> None:
+        """Warn of text that ends where a `#` begins a comment that looks like more of the text."""
+        if self.glued is None:
+            text = self.document.text
+            self.glued = "#" in text and _GLUED_COMMENT.search(text) is not None
+        if not self.glued:
+            return
+        *_, end_line, end_column, style = self.document.value_span(node, key)
+        rest = "" if style else self.document.lines[end_line][end_column:]
+        match = _GLUED_COMMENT.match(rest, len(rest) - len(rest.lstrip()) - 1)
+        if match is None:
+            return
+        column = end_column + match.end()
+        at = Position(
+            self.document.file, end_line + 1, column, column + len(rest) - match.end() + 1
+        )
+        message, hint = "the text ends here: `#` begins a comment", "put the whole text in quotes"
+        self.at(node, key, "HK126", message, on=at, severity="warning", help=hint)
+
+    def check_invisible(self, node: Any, key: Any) -> None:
+        """Warn of a character in a name of another system that nobody sees."""
+        text = node[key]
+        match = _INVISIBLE.search(text) if not text.isascii() else None
+        if match is not None:
+            message = f"an invisible character (U+{ord(match[0]):04X}) stands in this name"
+            on, hint = self.inside(node, key, match.start()), "delete it, if it is not meant"
+            self.at(node, key, "HK013", message, on=on, severity="warning", help=hint)
 
     def mapping(self, node: Any, key: Any, wanted: str = "a mapping") -> YamlMap | None:
         """The mapping under a key; None (and a finding) when it is something else."""
@@ -234,3 +320,11 @@ class Reader:
     def inside(self, node: Any, key: Any, offset: int, length: int = 1) -> Position:
         """The position of a part of a text value."""
         return self.place(node, key).inside(node[key], offset, length)
+
+
+def _with_one_more(key: str, names: list[str]) -> str | None:
+    """The name of three letters of which a key of two leaves one out."""
+    if len(key) != 2:
+        return None
+    short = [n for n in names if len(n) == 3 and key in (n[1:], n[0] + n[2], n[:2])]
+    return short[0] if len(short) == 1 else None

@@ -20,6 +20,8 @@ __all__ = ["check_recording"]
 
 #: Events of which only the first is certain to come, before all others.
 _ONCE = (("runner", "call_start"), ("session", "call_start"))
+_TIMERS = ("timer", "silence_timer")
+_Block = tuple[StepConfig, ...]
 _ADD = "add `- recording: resume`, or say with `max` for how long it may stay off"
 
 
@@ -39,8 +41,50 @@ def check_recording(config: Config, findings: Findings) -> None:
         steps = list(expanded(config, hook.walk()))
         pauses = [s for s in steps if _pauses(s) and "max" not in s.options]
         elsewhere = [home for home, _ in homes if home is not hook and _can_follow(home, hook)]
-        if pauses and not elsewhere:
-            _check_hook(config, hook, pauses[0], findings)
+        if not pauses or elsewhere:
+            continue
+        apart = list(_apart(config, hook))
+        inside = {id(s) for block, _ in apart for s in expanded(config, _walk_all(block))}
+        usual = [pause for pause in pauses if id(pause) not in inside]
+        if usual:
+            _check_hook(config, hook, usual[0], findings)
+        for block, later in apart:
+            _check_apart(config, block, later, findings)
+
+
+def _apart(config: Config, hook: HookConfig) -> Iterator[tuple[_Block, list[StepConfig]]]:
+    """Lists that run aside from the hook's steps, each with what surely runs beside or after it."""
+    timed = [
+        step.blocks["steps"]
+        for step in expanded(config, hook.walk())
+        if step.word in _TIMERS and "steps" in step.blocks
+    ]
+    for block in timed:
+        yield block, [s for other in timed if other is not block for s in other]
+    later = [s for block in timed for s in block]
+    yield hook.cleanup, later
+    later += hook.cleanup
+    yield hook.on_error_steps, later
+    for step in expanded(config, hook.walk()):
+        if "on_error" in step.blocks:
+            yield step.blocks["on_error"], later
+
+
+def _walk_all(block: _Block) -> Iterator[StepConfig]:
+    for step in block:
+        yield from step.walk()
+
+
+def _check_apart(
+    config: Config, block: _Block, later: list[StepConfig], findings: Findings
+) -> None:
+    if any(map(_resumes, expanded(config, _walk_all(tuple(later))))):
+        return
+    state = _State()
+    _walk(config, block, state)
+    if state.open is not None:
+        message = "this recording is paused and nothing resumes it"
+        findings.at(state.open.place, "HK409", message, on="key", help=_ADD)
 
 
 def _check_hook(config: Config, hook: HookConfig, pause: StepConfig, findings: Findings) -> None:
@@ -66,7 +110,7 @@ def _sure(config: Config, hook: HookConfig) -> Iterator[StepConfig]:
     """Steps that run whatever happens: those of `finally`, and of timers that the hook arms."""
     yield from expanded(config, iter(hook.cleanup))
     for step in hook.walk():
-        if step.word in ("timer", "silence_timer"):
+        if step.word in _TIMERS:
             yield from expanded(config, iter(step.blocks.get("steps", ())))
 
 

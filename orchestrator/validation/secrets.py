@@ -93,10 +93,8 @@ def _secret_values(name: str, value: Value, option: Option | None) -> Iterator[t
 
 
 def _check_flow(visit: Visit, findings: Findings) -> None:
-    if visit.shape.taint != "secret":
+    if visit.taint != "secret":
         return
-    place = visit.value.place
-    on = place.inside(visit.value.raw, visit.offset, visit.length)
     hint = "put it into a connection's `auth`, which is never logged or spoken"
     is_meant = visit.option is not None and visit.option.accepts("secret")
     if is_meant or visit.name in _CREDENTIAL_OPTIONS:
@@ -104,4 +102,4 @@ def _check_flow(visit: Visit, findings: Findings) -> None:
     message = f"a secret flows into `{visit.name}` of `{visit.step.word}`"
     if visit.step.kind == "set":
         message = f"a secret flows into `data.{visit.name}`, which hooks and agents read"
-    findings.at(place, "HK501", message, on=on, help=hint)
+    visit.report(findings, "HK501", message, hint)

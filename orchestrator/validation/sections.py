@@ -38,9 +38,13 @@ _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
 
 
 def named(
-    reader: Reader, root: YamlMap, section: str, known: Mapping[str, Any], place_of: Any
-) -> Iterator[tuple[str, YamlMap]]:
-    """The entries of a section of named things; a name defined twice is a finding."""
+    reader: Reader, root: YamlMap, section: str, known: Mapping[str, Any], place_of: Any,
+    lost: set[str],
+) -> Iterator[tuple[str, YamlMap]]:  # fmt: skip
+    """The entries of a section of named things; a name defined twice is a finding.
+
+    A name that is none goes into `lost`: of vars as `vars.<name>`.
+    """
     node = reader.mapping(root, section) if section in root else None
     form = _VAR_NAME if section == "vars" else _NAME
     for name in node if node is not None else ():
@@ -49,6 +53,7 @@ def named(
             hint = "use letters, digits and _; begin with a letter"
             message = f"{name!r} is no name for one of `{section}`"
             reader.at(node, name, "HK119", message, on="key", help=hint)
+            lost.add(f"vars.{name}" if section == "vars" else name)
         elif name in known:
             first = [related(place_of(known[name]), "the first one")]
             message = f"`{name}` is defined twice in `{section}`"
@@ -67,9 +72,9 @@ def refuse_templates(reader: Reader, value: Value, message: str) -> bool:
     return value.is_template
 
 
-def read_vars(reader: Reader, root: YamlMap, known: dict[str, Value]) -> None:
+def read_vars(reader: Reader, root: YamlMap, known: dict[str, Value], lost: set[str]) -> None:
     """`vars`: constants, with the environment in them."""
-    for name, node in named(reader, root, "vars", known, lambda value: value.place):
+    for name, node in named(reader, root, "vars", known, lambda value: value.place, lost):
         value = parse_value(node[name], reader.place(node, name))
         refuse_templates(reader, value, f"`{name}`: vars are read when the config is loaded")
         known[name] = value
@@ -114,7 +119,7 @@ def read_defaults(reader: Reader, root: YamlMap, registry: Registry, before: Def
     if node is None:
         return before
     options = dict(before.options)
-    for key in node:
+    for key in list(node):
         if key not in _GENERAL:
             written = _default_options(reader, node, key, registry)
             options.update({key: written} if written is not None else {})
@@ -155,6 +160,6 @@ def read_chains(
     reader: Reader, root: YamlMap, steps: StepReader, known: dict[str, ChainConfig]
 ) -> None:
     """`chains`: named lists of steps."""
-    for name, node in named(reader, root, "chains", known, lambda chain: chain.place):
+    for name, node in named(reader, root, "chains", known, lambda chain: chain.place, steps.lost):
         block = steps.block(node, name, f"chain.{name}")
         known[name] = ChainConfig(name, reader.place(node, name), block)

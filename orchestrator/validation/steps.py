@@ -53,7 +53,7 @@ class StepReader:
             return ()
         if isinstance(node[key], YamlMap):
             message, hint = f"`{key}` must be a list of steps", "put a `- ` before each step"
-            self.reader.at(node, key, "HK103", message, on="key", help=hint)
+            self.reader.not_a_list(node, key, message, hint)
             return ()
         items = self.reader.items(node, key, "a list of steps")
         if items is None:
@@ -160,12 +160,14 @@ class StepReader:
             return None
         shared: dict[str, Any] = {"key": path, "word": word, "place": reader.place(node, word)}
         blocks: Blocks = {}
+        outside: list[str] = []
         if len(node) > 1:
-            self._check_keys(node, word)
+            outside = self._check_keys(node, word)
             shared |= self._settings(node, path, blocks)
+            shared |= dict.fromkeys(("after",) if "after" in outside else ())
         if word in _STARTERS:
             return CONTROLS[word](self, node, shared, blocks)
-        return self._action(node, word, shared, blocks)
+        return self._action(node, word, shared, blocks, outside)
 
     def _settings(self, node: YamlMap, path: str, blocks: Blocks) -> dict[str, Any]:
         """What stands beside the action; steps of `on_error` go into `blocks`."""
@@ -216,11 +218,13 @@ class StepReader:
         return f"known: {', '.join(self._names())}"
 
     def _action(
-        self, node: YamlMap, word: str, shared: dict[str, Any], blocks: Blocks
+        self, node: YamlMap, word: str, shared: dict[str, Any], blocks: Blocks, outside: list[str]
     ) -> StepConfig | None:
         action = self.registry.action(word)
         assert action is not None  # noqa: S101 - `_is_there` has asked
         given = {name: value.raw for name, value in self.defaults.get(word, {}).items()}
+        for name in outside:
+            given[name] = node[name]
         options = OptionReader(self.reader, self.block, action, given)
         try:
             read = options.read(node, word, shared["key"], blocks)
@@ -231,21 +235,37 @@ class StepReader:
             return None
         return StepConfig(kind="action", action=action, options=read, blocks=blocks, **shared)
 
-    def _check_keys(self, node: YamlMap, word: str) -> None:
-        allowed = (word, *STEP_KEYS, *(_BRANCHES if word == "if" else ()))
-        for key in node:
-            if key not in allowed:
+    def _check_keys(self, node: YamlMap, word: str) -> list[str]:
+        """Report keys that do not belong here; the options of the action among them."""
+        allowed = (word, *(_BRANCHES if word == "if" else ()), *STEP_KEYS)
+        outside = self._outside(node, word, allowed)
+        if outside:
+            self.reader.beside(node, outside, f"{_options(outside)} of {word}", word)
+            self.lost.update(name for key in outside for name in _names_in(node[key]))
+        for key in list(node):
+            if key not in allowed and key not in outside:
                 self._report_key(node, key, word, allowed)
+        return outside
+
+    def _outside(self, node: YamlMap, word: str, allowed: tuple[str, ...]) -> list[str]:
+        """Options that stand beside their action; `after` too, where the action needs its own."""
+        strays = [key for key in node if key not in allowed]
+        if "after" in node and node[word] is None:
+            strays.append("after")
+        action = self.find_action(word) if strays and word not in _STARTERS else None
+        if action is None:
+            return []
+        own = action.required if "after" in strays else ()
+        return [
+            k for k in node if k in strays and k in action.options and (k != "after" or k in own)
+        ]
 
     def _report_key(self, node: YamlMap, key: str, word: str, allowed: tuple[str, ...]) -> None:
-        action, report = self.find_action(word), self.reader.at
+        report = self.reader.at
         if key in _BRANCHES:
             report(node, key, "HK114", f"`{key}` without `if`", on="key")
         elif key in HOOK_KEYS:
             message, hint = f"`{key}` belongs to a hook, not to a step", "write the hook with `do:`"
-            report(node, key, "HK114", message, on="key", help=hint)
-        elif action is not None and key in action.options:
-            message, hint = f"`{key}` is an option of {word}", f"indent it under `{word}:`"
             report(node, key, "HK114", message, on="key", help=hint)
         else:
             self.reader.unknown_key(node, key, allowed, f"step `{word}`")
@@ -265,6 +285,10 @@ class StepReader:
         if isinstance(node["on_error"], (YamlList, YamlMap)):
             return "steps", self.block(node, "on_error", f"{path}.on_error")
         return self.reader.choice(node, "on_error", ("stop", "continue")), ()
+
+
+def _options(names: list[str]) -> str:
+    return "an option" if len(names) == 1 else "options"
 
 
 def first_place(reader: Reader, items: YamlList, index: int) -> Place:

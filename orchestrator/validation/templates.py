@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
-from orchestrator.shapes import ANY, ANY_RECORD, Shape, record
+from orchestrator.shapes import ANY, ANY_RECORD, Shape, join_taint, record
 from orchestrator.templates import Fault, Proven, Read, Template
 from orchestrator.validation.findings import Findings, related, word_fix
 from orchestrator.validation.known import Known, Saved
@@ -23,6 +24,8 @@ class Scene:
 
     `known` is what `data` holds here beside what `base` had before the hook; `elsewhere` is what
     any step of the config saves; `is_first` means that nothing else can have been saved yet.
+    `origins` has where values come from that are neither saved nor built in, and where the steps
+    with an `id` are; `ids` those of this hook.
     """
 
     names: dict[str, Shape]
@@ -32,6 +35,8 @@ class Scene:
     proven: Proven = frozenset()
     is_first: bool = False
     lost: frozenset[str] = frozenset()
+    origins: Mapping[tuple[str, str], Place] = field(default_factory=dict)
+    ids: Mapping[str, Place] = field(default_factory=dict)
 
     def find(self, key: str) -> Saved | None:
         """What is known of a key of `data` here."""
@@ -39,13 +44,32 @@ class Scene:
 
     def shapes(self, template: Template) -> dict[str, Shape]:
         """The shapes of the names in scope; of `data` only what the template reads."""
-        fields: dict[str, Shape] = {}
+        fields, is_whole = dict[str, Shape](), False
         for read in template.reads:
             if read.path[0] == "data" and len(read.path) > 1:
                 key = str(read.path[1])
                 saved = self.find(key) or self.elsewhere.get(key)
                 fields.update({key: saved.shape} if saved is not None else {})
-        return {**self.names, "data": record(fields, is_open=True) if fields else ANY_RECORD}
+            elif read.path == ("data",):  # a computed key, or all of it
+                is_whole = True
+        data = record(fields, is_open=True) if fields else ANY_RECORD
+        return {**self.names, "data": data.tainted(self._taint_of_all()) if is_whole else data}
+
+    def _taint_of_all(self) -> str:
+        known = (*self.known.values(), *self.base.values(), *self.elsewhere.values())
+        return join_taint(*(saved.shape for saved in known))
+
+    def origin(self, read: Read, event: str) -> Place | None:
+        """Where the value of a read was written down, where a step or a var of the config did it.
+
+        `event` is that of the hook.
+        """
+        root, key = (*map(str, read.path), "")[:2]
+        if root == "data":
+            saved = self.find(key) or self.elsewhere.get(key)
+            return saved.place if saved is not None else None
+        root = event if root == "event" else root
+        return self.origins.get((root, key)) or self.origins.get((root, ""))
 
 
 class TemplateChecker:
@@ -68,12 +92,15 @@ class TemplateChecker:
         for fault in (*template.faults, *faults):
             # what may not be there at all is not said to be null as well
             if fault.code != "HK203" or fault.offset not in missing:
-                self._report(fault, place, offset)
+                self._report(fault, place, offset, _elsewhere(fault, template, scene))
         if template.faults:
             return ANY
         return replace(shape, is_optional=False) if missing else shape
 
-    def _report(self, fault: Fault, place: Place, offset: int) -> None:
+    def _report(
+        self, fault: Fault, place: Place, offset: int, step: tuple[Place, str] | None
+    ) -> None:
+        """Report a fault; `step` is the place of a step that it looks for, and what to do."""
         at, length = fault.offset, fault.length
         on = place.inside(_text(place), offset + at, length)
         fix = None
@@ -82,8 +109,12 @@ class TemplateChecker:
         if near:
             line = place.document.lines[on.line - 1]
             fix = word_fix(place.document, on, line[on.column - 1 : on.end_column - 1], near)
-        severity = fault.severity
-        self.findings.at(place, code, message, on=on, help=hint, severity=severity, fix=fix)
+        where = []
+        if step is not None and not near:
+            where, hint = [related(step[0], "it is here", on="value")], step[1]
+        self.findings.at(
+            place, code, message, on=on, help=hint, severity=fault.severity, fix=fix, related=where
+        )
 
     def _check_read(self, read: Read, place: Place, offset: int, scene: Scene) -> bool:
         """Report a read of what may not be there; whether it was reported."""
@@ -132,6 +163,24 @@ class TemplateChecker:
         fix = word_fix(place.document, on, key, near) if near else None
         message = f"nothing in this config saves `data.{key}`"
         self.findings.at(place, "HK228", message, on=on, help=hint, fix=fix)
+
+
+def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, str] | None:
+    """Where a step is that is not known where it is read, and what to do."""
+    if fault.code != "HK202":
+        return None
+    for read in template.reads:
+        if read.path[0] != "steps" or len(read.path) < 2 or read.part_offsets[1] != fault.offset:
+            continue
+        name = str(read.path[1])
+        if name in scene.ids:
+            hint = "steps after it can read it"
+            hint += "; here `error` tells what failed" if "error" in scene.names else ""
+            return scene.ids[name], hint
+        place = scene.origins.get(("steps", name))
+        hint = "`steps` has those of one hook: `save` its output, and read it from `data`"
+        return (place, hint) if place is not None else None
+    return None
 
 
 def _text(place: Place) -> str:

@@ -59,18 +59,12 @@ def _check_nested(config: Config, step: StepConfig, findings: Findings) -> None:
 
 
 def _check_loops(config: Config, hook: HookConfig, findings: Findings) -> None:
-    """What a hook does that makes its own event happen again, without end."""
-    is_bounded = hook.when is not None or hook.max_count is not None or hook.cooldown is not None
+    """A ladder that what it says itself starts again."""
     for step in expanded(config, hook.walk()):
         if step.word == "silence_timer" and hook.event == "state":
             message = "what this ladder says changes the state, which starts it again"
             hint = "start it in `call_start`; it re-arms by itself"
             findings.at(step.place, "HK412", message, on="key", help=hint)
-        event = step.options.get("event") if step.word == "emit" else None
-        if event is not None and event.raw == hook.event and not is_bounded and step.when is None:
-            message = f"a hook of `{hook.event}` emits it again, without end"
-            hint = "add `when` or `max_count`"
-            findings.at(event.place, "HK413", message, help=hint)
 
 
 def _name(step: StepConfig) -> str:

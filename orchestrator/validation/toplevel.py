@@ -115,7 +115,7 @@ class ConfigReader:
         strict = self.checks_environment
         load_plugins(reader, root, self.registry, self.plugins, is_strict=strict)
         self._includes(reader, root, (*trail, _real(document.file)))
-        read_vars(reader, root, self.vars)
+        read_vars(reader, root, self.vars, self.lost)
         read_connections(reader, root, self.registry, self.connections, self.lost)
         self.allow = read_allow(reader, root, self.allow)
         is_open = bool(self.plugins.missing) or self.accepts_unknown
@@ -137,21 +137,21 @@ class ConfigReader:
     # --- the top keys
 
     def _check_top(self, reader: Reader, root: YamlMap) -> None:
+        extras = [key for key in root if key.startswith("x-")]
+        events = {key for key in root if key in (*RUNNER_EVENTS, *SESSION_EVENTS)}
+        if events and root.get("session", ()) is not None:
+            for key in events:
+                hint = f"write it under `session:`, as `session: {{{key}: [...]}}`"
+                reader.unknown_key(root, key, TOP_KEYS, "the config", hint)
+            extras += events
+        reader.check_keys(root, (*TOP_KEYS, *extras), "the config")
         self._check_version(reader, root)
-        strays = [key for key in root if key not in TOP_KEYS and not key.startswith("x-")]
-        for key in strays:
-            is_event = key in (*RUNNER_EVENTS, *SESSION_EVENTS)
-            hint = (
-                f"write it under `session:`, as `session: {{{key}: [...]}}`" if is_event else None
-            )
-            reader.unknown_key(root, key, TOP_KEYS, "the config", hint)
         reader.text(root, "name")
         reader.text(root, "description")
 
     def _check_version(self, reader: Reader, root: YamlMap) -> None:
         if "version" not in root:
-            if not any(near_miss(key, ("version",)) for key in root if key not in TOP_KEYS):
-                self._report_no_version(reader, root)
+            self._report_no_version(reader, root)
             return
         version = root["version"]
         if version == 1 and isinstance(version, int) and not isinstance(version, bool):
@@ -175,6 +175,7 @@ class ConfigReader:
 
     def _includes(self, reader: Reader, root: YamlMap, trail: tuple[str, ...]) -> None:
         paths = reader.items(root, "include", "a list of files") if "include" in root else None
+        self.is_whole &= paths is not None or "include" not in root
         for index, name in enumerate(paths or ()):
             if not isinstance(name, str) or not name:
                 reader.wrong_type(paths, index, "the path of a file")

@@ -25,13 +25,12 @@ def check_untrusted(config: Config, visits: Iterable[Visit], findings: Findings)
 
 
 def _check_destination(config: Config, visit: Visit, findings: Findings) -> None:
-    whose = _WHOSE.get(visit.shape.taint)
+    whose = _WHOSE.get(visit.taint)
     has_list = config.allow.numbers or config.allow.prefixes or "allow" in visit.step.options
     if whose is None or has_list:
         return
-    on = visit.value.place.inside(visit.value.raw, visit.offset, visit.length)
     message = f"text of {whose} decides which number is dialled"
-    findings.at(visit.value.place, "HK510", message, on=on, help=_ALLOW)
+    visit.report(findings, "HK510", message, _ALLOW)
 
 
 def _check_choice(visit: Visit, option: Option, findings: Findings) -> None:
@@ -41,10 +40,9 @@ def _check_choice(visit: Visit, option: Option, findings: Findings) -> None:
     """
     if option.is_written and visit.value.is_template:
         message, hint = f"a template decides `{option.name}`", "write it out"
-    elif option.is_trusted and visit.shape.taint == "caller" and not visit.shape.choices:
+    elif option.is_trusted and visit.taint == "caller" and not visit.shape.choices:
         message = f"text of the caller decides `{option.name}`"
         hint = "choose between texts of your own: `{{ 'sales' if ... else 'support' }}`"
     else:
         return
-    on = visit.value.place.inside(visit.value.raw, visit.offset, visit.length)
-    findings.at(visit.value.place, "HK513", message, on=on, help=hint)
+    visit.report(findings, "HK513", message, hint)

@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from orchestrator.config import HookConfig, StepConfig
 from orchestrator.events import EVENTS
 from orchestrator.options import Option
-from orchestrator.shapes import ANY, TEXT, Shape, list_of, record
+from orchestrator.shapes import ANY, TEXT, Shape, join_taint, record
 from orchestrator.templates import Template, parse_condition
 from orchestrator.templates.library import ROOTS
-from orchestrator.validation.findings import Severity
-from orchestrator.validation.known import constant_shape
+from orchestrator.validation.findings import Findings, Severity, related
+from orchestrator.validation.known import constant_shape, list_shape
 from orchestrator.validation.rendered import misfit, misfit_help
 from orchestrator.validation.templates import Scene, TemplateChecker
-from orchestrator.values import EnvRef, Value
+from orchestrator.values import EnvRef, Place, Value
 
 __all__ = ["ValueChecker", "Visit"]
 
 #: What a condition of an action may read, which is asked when the caller has spoken.
 _SEEN = ("event", "vars")
 _SEEN_HELP = "this condition is asked when the caller has spoken: it reads `event` and `vars`"
-_RANK = ("secret", "caller", "remote")
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One template or variable in a value, with what stands around it.
 
-    `name` is the top option of the step, `key` the innermost key of the value; `offset` is where
-    the part begins in the text.
+    `name` is the top option of the step, `key` the innermost key of the value. `offset` and
+    `length` tell where in the text: of tainted text that must not come here, the name that brings
+    it in, with the place that gave it its value as `origin`.
     """
 
     step: StepConfig
@@ -42,6 +42,18 @@ class Visit:
     shape: Shape
     offset: int
     length: int
+    origin: Place | None = None
+
+    @property
+    def taint(self) -> str:
+        """The worst taint of the value and of what is inside it."""
+        return join_taint(self.shape)
+
+    def report(self, findings: Findings, code: str, message: str, hint: str) -> None:
+        """Report the text that flows into this value, and where it comes from."""
+        on = self.value.place.inside(self.value.raw, self.offset, self.length)
+        where = [related(self.origin, "it comes from here", on="value")] if self.origin else ()
+        findings.at(self.value.place, code, message, on=on, help=hint, related=where)
 
 
 class ValueChecker:
@@ -74,7 +86,7 @@ class ValueChecker:
             )
         if isinstance(value.raw, list):
             shapes = [self._shape(step, path, o, i, scene) for _, o, i in _items(option, value)]
-            return list_of(shapes[0] if shapes and all(s == shapes[0] for s in shapes) else ANY)
+            return list_shape(shapes)
         return (
             self._text(step, path, option, value, scene) if value.parts else constant_shape(value)
         )
@@ -87,6 +99,7 @@ class ValueChecker:
         for part, offset in zip(value.parts, value.offsets, strict=True):
             if isinstance(part, str):
                 continue
+            origin = None
             if isinstance(part, EnvRef):
                 shape, length = TEXT.tainted("secret" if part.is_secret else ""), part.length
             else:
@@ -94,11 +107,25 @@ class ValueChecker:
                 length = len(part.source)
                 if len(value.parts) == 1 and part.kind == "value" and not part.faults:
                     self._fit(option, part, value, shape)
+                if (taint := join_taint(shape)) and _matters(option, taint):
+                    offset, length, origin = self._source(part, offset, taint, scene)
             shapes.append(shape)
-            self.visits.append(Visit(step, self.hook, *path, option, value, shape, offset, length))
+            self.visits.append(
+                Visit(step, self.hook, *path, option, value, shape, offset, length, origin)
+            )
         if len(value.parts) == 1 and shapes:
             return shapes[0]
-        return TEXT.tainted(_worst(shapes))
+        return TEXT.tainted(join_taint(*shapes))
+
+    def _source(
+        self, template: Template, offset: int, taint: str, scene: Scene
+    ) -> tuple[int, int, Place | None]:
+        """The name through which tainted text comes in, and where that got its value."""
+        template = template.under(scene.proven)
+        read = template.source_of(scene.shapes(template), taint)
+        if read is None:
+            return offset, len(template.source), None
+        return offset + read.offset, read.length, scene.origin(read, self.hook.event)
 
     def _fit(self, option: Option | None, template: Template, value: Value, shape: Shape) -> None:
         if option is None:
@@ -138,13 +165,15 @@ class ValueChecker:
         self.checker.check(template, value.place, 0, Scene(names, {}, {}, {}))
 
 
+def _matters(option: Option | None, taint: str) -> bool:
+    """Whether text of this taint may be refused here."""
+    if taint == "secret":
+        return True
+    return option is not None and (option.is_trusted or option.accepts("destination"))
+
+
 def _takes_null(option: Option) -> bool:
     return option.is_nullable or option.accepts("any") or option.kind in ("mapping", "list")
-
-
-def _worst(shapes: list[Shape]) -> str:
-    taints = {shape.taint for shape in shapes}
-    return next((taint for taint in _RANK if taint in taints), "")
 
 
 def _items(option: Option | None, value: Value) -> Iterator[tuple[object, Option | None, Value]]:

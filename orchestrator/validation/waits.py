@@ -6,10 +6,11 @@ its `on_error` steps included; speech, logs and background work cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.document import YamlMap
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.events import Scope
 from orchestrator.validation.findings import Findings, related
@@ -157,8 +158,10 @@ def check_waits(config: Config, findings: Findings) -> None:
             _report_wait(config, hooks, seconds, findings)
     for hook in config.hooks:
         if hook.timeout is not None:
-            _check_hook_timeout(hook, hook.timeout, findings)
+            _check_hook_timeout(config, hook, hook.timeout, findings)
+    sure = _Sure(config)
     for step in config.steps():
+        _check_cut(sure, step, findings)
         if step.kind == "parallel" and not step.runs_in_background:
             _check_parallel(config, step, findings)
         _check_backoff(config, step, findings)
@@ -185,34 +188,113 @@ def _report_wait(
     )  # fmt: skip
 
 
-def _check_hook_timeout(hook: HookConfig, limit: float, findings: Findings) -> None:
+def _check_hook_timeout(config: Config, hook: HookConfig, limit: float, findings: Findings) -> None:
     whole = hook.settings["timeout"]
     where = [related(whole, "the hook's timeout", on="value")]
-    for step in _gating(hook.steps):
+    is_found = False
+    for step in _gating(config, hook.steps):
         found = _own_time(step)
         if found is not None and found[0] > limit:
             times = f"{format_duration(found[0])} > {format_duration(limit)}"
             message = f"this step may take longer than its hook ({times})"
             hint = "shorten it, or give the hook more time"
             findings.at(found[1], "HK402", message, severity="warning", related=where, help=hint)
+            is_found = True
+    if not is_found:
+        _check_sum(_Sure(config), hook, limit, findings)
 
 
-def _gating(steps: tuple[StepConfig, ...]) -> Iterator[StepConfig]:
-    """Steps that their hook waits for."""
+def _check_sum(sure: _Sure, hook: HookConfig, limit: float, findings: Findings) -> None:
+    """Waits that fit one by one, and not together."""
+    total = 0.0
+    for step in hook.steps:
+        total += sure.of_step(step)
+        if total > limit:
+            times = f"{format_duration(total)} > {format_duration(limit)}"
+            message = f"the waits up to here are longer than the time of the hook ({times})"
+            where = [related(hook.settings["timeout"], "the hook's timeout", on="value")]
+            hint = "shorten them, or give the hook more time"
+            findings.at(
+                step.place, "HK402", message, on="key", severity="warning", related=where, help=hint
+            )
+            return
+
+
+def _check_cut(sure: _Sure, step: StepConfig, findings: Findings) -> None:
+    """A step whose own `timeout` is shorter than what it surely waits."""
+    if step.timeout is None or step.kind not in ("wait", "run") or step.runs_in_background:
+        return
+    seconds = sure.inside(step)
+    if seconds > step.timeout:
+        times = f"{format_duration(seconds)} > {format_duration(step.timeout)}"
+        message = f"this step waits longer than its own timeout ({times})"
+        hint = "shorten the wait, or give the step more time"
+        findings.at(step.settings["timeout"], "HK402", message, severity="warning", help=hint)
+
+
+class _Sure:
+    """Counts the seconds that steps wait in any case, by `wait` alone; each chain once."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.chains: dict[str, float] = {}
+
+    def total(self, steps: Iterable[StepConfig]) -> float:
+        """Seconds of a list of steps."""
+        return sum(map(self.of_step, steps))
+
+    def of_step(self, step: StepConfig) -> float:
+        """Seconds of one step; none where a condition may skip it."""
+        if step.when is not None or step.runs_in_background:
+            return 0.0
+        seconds = self.inside(step)
+        return seconds if step.timeout is None else min(seconds, step.timeout)
+
+    def inside(self, step: StepConfig) -> float:
+        """Seconds of one step that has all the time it wants."""
+        if step.kind == "wait":
+            return parse_duration(step.options["wait"].raw)
+        if step.kind == "run":
+            return self._chain(str(step.options["run"].raw))
+        if step.kind == "if":
+            return min(self.total(step.blocks.get(name, ())) for name in ("then", "else"))
+        if step.kind == "parallel":
+            return max(map(self.of_step, step.blocks.get("parallel", ())), default=0.0)
+        return 0.0
+
+    def _chain(self, name: str) -> float:
+        if name not in self.chains:
+            self.chains[name] = 0.0  # a chain that runs itself is refused elsewhere
+            chain = self.config.chains.get(name)
+            self.chains[name] = self.total(chain.steps) if chain is not None else 0.0
+        return self.chains[name]
+
+
+def _gating(
+    config: Config, steps: tuple[StepConfig, ...], seen: set[str] | None = None
+) -> Iterator[StepConfig]:
+    """Steps that their hook waits for; those of a chain where it has no timeout of its own."""
+    seen = set() if seen is None else seen
     for step in steps:
         if step.runs_in_background:
             continue
         yield step
         if step.kind in ("if", "parallel"):
             for block in step.blocks.values():
-                yield from _gating(block)
+                yield from _gating(config, block, seen)
+        name = str(step.options["run"].raw) if step.kind == "run" else ""
+        if name in config.chains and name not in seen and step.timeout is None:
+            seen.add(name)
+            yield from _gating(config, config.chains[name].steps, seen)
 
 
 def _own_time(step: StepConfig) -> tuple[float, Place] | None:
-    if step.kind == "wait":
-        value = step.options["wait"]
-        return parse_duration(value.raw), value.place
-    return (step.timeout, step.settings["timeout"]) if step.timeout is not None else None
+    timeout = (step.timeout, step.settings["timeout"]) if step.timeout is not None else None
+    if step.kind != "wait":
+        return timeout
+    value = step.options["wait"]
+    wait = (parse_duration(value.raw), value.place)
+    return wait if timeout is None or wait[0] < timeout[0] else timeout
 
 
 def _check_parallel(config: Config, step: StepConfig, findings: Findings) -> None:
@@ -220,7 +302,7 @@ def _check_parallel(config: Config, step: StepConfig, findings: Findings) -> Non
     limit = step.timeout if step.timeout is not None else config.defaults.timeout
     words = "its timeout" if step.timeout is not None else "its default timeout"
     place = step.settings.get("timeout", step.place)
-    for inner in _gating(step.blocks.get("parallel", ())):
+    for inner in _gating(config, step.blocks.get("parallel", ())):
         found = _own_time(inner)
         if found is not None and found[0] > limit and not _keeps_late(step):
             times = f"{format_duration(found[0])} > {format_duration(limit)}"
@@ -243,4 +325,8 @@ def _check_backoff(config: Config, step: StepConfig, findings: Findings) -> None
     message = f"the first retry waits {format_duration(step.retry.backoff)}, and the step ends "
     message += f"after {format_duration(limit)}"
     hint = "shorten `backoff`, or give the step a longer `timeout`"
-    findings.at(step.settings["retry"], "HK411", message, severity="warning", help=hint)
+    place = step.settings["retry"]
+    written = place.container[place.key]
+    if isinstance(written, YamlMap) and "backoff" in written:
+        place = Place(place.document, written, "backoff")
+    findings.at(place, "HK411", message, on="key", severity="warning", help=hint)

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
-from orchestrator.shapes import ANY, NO_RECORD, Shape, maybe, record
+from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, maybe, record
 from orchestrator.templates import Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
-from orchestrator.validation.everywhere import Everywhere
+from orchestrator.validation.everywhere import Everywhere, expanded
 from orchestrator.validation.known import ERROR, Known, Saved, merge, output_of, step_shape
 from orchestrator.validation.templates import Scene
 from orchestrator.validation.visits import ValueChecker
-from orchestrator.values import Value
+from orchestrator.values import Place, Value
 
 __all__ = ["HookWalk", "goes_on"]
 
@@ -28,7 +28,12 @@ _MAX_STEPS = 10_000
 
 @dataclass(slots=True)
 class HookWalk:
-    """The state of the walk; a branch gets a fork of it."""
+    """The state of the walk; a branch gets a fork of it.
+
+    `can_stop` means that something before may have ended the hook, `can_quit` that it may have
+    done so without its `on_error`. `ids` and `saves` are by `id`: where a step is, and under which
+    key it saves.
+    """
 
     config: Config
     hook: HookConfig
@@ -39,28 +44,35 @@ class HookWalk:
     is_first: bool = False
     known: Known = field(default_factory=dict)
     steps: dict[str, Shape] = field(default_factory=dict)
+    ids: Mapping[str, Place] = field(default_factory=dict)
+    saves: Mapping[str, str] = field(default_factory=dict)
     nullable: frozenset[str] = frozenset()
     proven: Proven = frozenset()
     error: Shape | None = None
     can_stop: bool = False
+    can_quit: bool = False
     trail: tuple[str, ...] = ()
     budget: list[int] = field(default_factory=lambda: [_MAX_STEPS])
 
     def run(self) -> Known:
         """Walk the hook; what it may have put into `data`."""
         hook = self.hook
-        self.nullable = frozenset(
-            s.id for s in hook.walk() if s.id is not None and output_of(s).is_optional
-        )
+        named = [(s.id, s) for s in expanded(self.config, hook.walk()) if s.id is not None]
+        self.ids = {name: step.settings["id"] for name, step in named}
+        self.saves = {name: step.save for name, step in named if step.save is not None}
+        self.nullable = frozenset(name for name, step in named if output_of(step).is_optional)
         if hook.when is not None:
             self.condition(hook.when)
-            self.proven |= self._proves(hook.when.template, truth=True)
+            self._learn(hook.when.template, truth=True)
         self.block(hook.steps)
         end = self.known
+        if hook.on_error_steps and not self.can_quit and hook.timeout is None:
+            # either all steps ran, or those of `on_error` do: what both save is there afterwards
+            end = {key: replace(saved, outlives=saved.is_sure) for key, saved in end.items()}
         for block, error in ((hook.on_error_steps, ERROR), (hook.cleanup, None)):
             if block:
                 known, steps = merge({}, end, self.base), dict(map(_unsure, self.steps.items()))
-                inner = replace(self, known=known, steps=steps, error=error)
+                inner = replace(self, known=known, steps=steps, error=error, can_stop=False)
                 inner.block(block)
                 end = merge(end, inner.known, self.base)
         is_certain = not hook.background and hook.when is None
@@ -76,7 +88,7 @@ class HookWalk:
                 if step.when is None:
                     reached = False
                 else:  # who comes on did not meet the condition
-                    self.proven |= self._proves(step.when.template, truth=False)
+                    self._learn(step.when.template, truth=False)
         self.proven = outside
         return reached
 
@@ -88,7 +100,7 @@ class HookWalk:
         before, outside = dict(self.known), self.proven
         if step.when is not None:
             self.condition(step.when)
-            self.proven |= self._proves(step.when.template, truth=True)
+            self._learn(step.when.template, truth=True)
         reached = _WALKS.get(step.kind, HookWalk._plain)(self, step)
         self._on_error(step, before)
         self._save(step)
@@ -96,14 +108,24 @@ class HookWalk:
         if step.when is not None:
             self.known = merge(before, self.known, self.base)
             self.can_stop |= not reached
+            self.can_quit |= not reached
         if step.id is not None:
             is_sure = step.when is None and not goes_on(self.config, self.hook, step)
             self.steps[step.id] = step_shape(step, is_sure=is_sure)
         return reached
 
-    def _proves(self, template: Template, *, truth: bool) -> Proven:
-        """What a condition proves; a step that went well may still have null as its output."""
-        return frozenset(path for path in template.proves(truth) if not self._is_nullable(path))
+    def _learn(self, template: Template, *, truth: bool) -> None:
+        """Take up what a condition proves.
+
+        A step that went well has saved its output, which may still be null.
+        """
+        proven = template.proves(truth)
+        self.proven |= frozenset(path for path in proven if not self._is_nullable(path))
+        for path in proven:
+            if len(path) == 3 and path[0] == "steps" and path[2] == "output":
+                key = self.saves.get(str(path[1]))
+                if key in self.known:
+                    self.known[key] = replace(self.known[key], is_sure=True)
 
     def _is_nullable(self, path: tuple[str | int, ...]) -> bool:
         if len(path) != 3 or path[0] != "steps" or path[2] != "output":
@@ -139,11 +161,12 @@ class HookWalk:
         branches, ends = [], []
         for name, truth in (("then", True), ("else", False)):
             fork = self._fork()
-            fork.proven |= self._proves(template, truth=truth)
+            fork._learn(template, truth=truth)
             ends.append(fork.block(step.blocks.get(name, ())))
             branches.append(fork)
         live = [f.known for f, reached in zip(branches, ends, strict=True) if reached]
         self.can_stop = any(f.can_stop for f in branches) or not all(ends)
+        self.can_quit = any(f.can_quit for f in branches) or not all(ends)
         if live:
             self.known = live[0] if len(live) == 1 else merge(live[0], live[1], self.base)
         for fork, is_live in zip(branches, ends, strict=True):
@@ -153,18 +176,19 @@ class HookWalk:
         return bool(live)
 
     def _parallel(self, step: StepConfig) -> bool:
-        before = dict(self.known)
+        before, done = dict(self.known), dict(self.steps)
         late = step.options.get("late")
-        is_kept = late is not None and late.raw == "keep"
+        is_kept, reached = late is not None and late.raw == "keep", True
         for inner in step.blocks.get("parallel", ()):
-            fork = self._fork(known=dict(before))
-            fork.step(inner)
+            fork = replace(self._fork(known=dict(before)), steps=dict(done))
+            reached = fork.step(inner) and reached
             new = {k: s for k, s in fork.known.items() if before.get(k) is not s}
             self.known.update({k: s.unsure() if is_kept else s for k, s in new.items()})
             steps = fork.steps.items()
             self.steps.update(map(_unsure, steps) if is_kept else steps)
             self.can_stop |= fork.can_stop
-        return True
+            self.can_quit |= fork.can_quit
+        return reached
 
     def _set(self, step: StepConfig) -> bool:
         scene, may_fail = self.scene(), False
@@ -174,7 +198,7 @@ class HookWalk:
                 can_fail(template, scene.shapes(template), scene.proven)
                 for _, template, _ in value.templates()
             )
-            self.known[name] = Saved(shape, True, value.place)
+            self.known[name] = Saved(cleared(shape, "secret"), True, value.place)
         is_open = may_fail and goes_on(self.config, self.hook, step)
         outlives = not may_fail and not self.can_stop
         for name in step.options:
@@ -191,6 +215,7 @@ class HookWalk:
         inner.trail = (*self.trail, name)
         reached = inner.block(chain.steps)
         self.known, self.can_stop = inner.known, inner.can_stop
+        self.can_quit = inner.can_quit
         self.steps.update(inner.steps)
         return reached
 
@@ -200,6 +225,7 @@ class HookWalk:
 
     def _on_error(self, step: StepConfig, before: Known) -> None:
         block = step.blocks.get("on_error", ())
+        self.can_quit |= step.on_error in ("stop", "steps")
         if block:
             inner = self._fork(known=dict(before))
             inner.error = ERROR
@@ -220,14 +246,16 @@ class HookWalk:
 
     def scene(self) -> Scene:
         """What is known at this place."""
-        names = {"event": self.event, "vars": self.everywhere.variables}
-        lost = self.everywhere.lost
+        names = {"event": self.event, **self.everywhere.names}
+        lost, origins = self.everywhere.lost, self.everywhere.origins
         ids = {**dict.fromkeys(lost, ANY), **self.steps} if lost else self.steps
         names["steps"] = record(ids) if ids else NO_RECORD
         if self.error is not None:
             names["error"] = self.error
         saved = self.everywhere.saved
-        return Scene(names, self.known, self.base, saved, self.proven, self.is_first, lost)
+        return Scene(
+            names, self.known, self.base, saved, self.proven, self.is_first, lost, origins, self.ids
+        )  # fmt: skip
 
     def condition(self, condition: Condition) -> None:
         """Check a `when` of the hook or of a step."""

@@ -45,4 +45,5 @@ def duration_hint(text: str) -> str:
 
 def listed(names: Any) -> str:
     """Names one after another, in code quotes."""
-    return " and ".join(f"`{name}`" for name in names)
+    quoted = [f"`{name}`" for name in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
