@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from orchestrator.events import Scope
+from orchestrator.frozen import frozen
 from orchestrator.limits import Limit, Rate
 from orchestrator.registry import ActionType, ConnectionType, Registry
 from orchestrator.templates import Template
@@ -44,7 +45,7 @@ class Retry:
     max: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """A `when` expression with its place."""
 
@@ -52,7 +53,7 @@ class Condition:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepConfig:
     """One step as written.
 
@@ -103,7 +104,7 @@ class StepConfig:
         return self.action.is_background(written, saves=self.saves)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HookConfig:
     """One hook as written; `timeout` and `cooldown` are in seconds."""
 

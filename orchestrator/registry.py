@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from orchestrator.action import Action, Fault, Limit, Shape, snake_case
 from orchestrator.capabilities import CAPABILITIES
 from orchestrator.errors import EnvironmentFailure, OrchestratorError, UserError
-from orchestrator.options import Option, options_of
+from orchestrator.options import Option, OptionKind, options_of
 
 __all__ = [
     "BUILTIN_ACTIONS",
@@ -88,6 +88,23 @@ class ActionType:
         """The option that a bare value fills; empty when there is none."""
         return self.cls.main or next(iter(self.options), "")
 
+    def accepting(self, kind: OptionKind) -> frozenset[str]:
+        """The options that take values of a kind."""
+        found = self._accepting.get(kind)
+        if found is None:
+            names = (name for name, option in self.options.items() if option.accepts(kind))
+            found = self._accepting[kind] = frozenset(names)
+        return found
+
+    @cached_property
+    def _accepting(self) -> dict[OptionKind, frozenset[str]]:
+        return {}
+
+    @cached_property
+    def has_check(self) -> bool:
+        """Whether the class sees faults in the combination of options."""
+        return any("check" in vars(c) for c in self.cls.__mro__ if c is not Action)
+
     @cached_property
     def required(self) -> tuple[str, ...]:
         """The options without a default."""
@@ -112,6 +129,8 @@ class ActionType:
         Raises:
             UserError: the class is at fault; so for all that follow.
         """
+        if not self.has_check:
+            return ()
         faults = self._ask("check", lambda: self.cls.check(options), (list, tuple))
         for fault in faults:
             self._must_be("check", fault, Fault)

@@ -8,8 +8,10 @@ text, numbers, booleans, null, lists and records (mappings).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
+
+from orchestrator.frozen import frozen
 
 __all__ = [
     "ANY",
@@ -47,7 +49,7 @@ _WORDS: Mapping[Kind, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shape:
     """The static type of a value.
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.document import Document, YamlMap
 from orchestrator.errors import EnvironmentFailure, Position
+from orchestrator.frozen import frozen
 from orchestrator.templates import Template, parse_template
 
 __all__ = ["Constant", "EnvRef", "Environment", "Place", "Value", "parse_value"]
@@ -105,7 +106,7 @@ Compiled = Constant | Callable[[Any], Any]
 Part = str | EnvRef | Template
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Value:
     """One written value with its place. `parts` is set for texts that are not plain constants."""
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from orchestrator.frozen import frozen
+
 __all__ = [
     "MAX_DEPTH",
     "MAX_HOLES",
@@ -42,7 +44,7 @@ class Fault:
     severity: Literal["error", "warning"] = "error"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Read:
     """A path that a template reads, up to its first computed part.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any, Literal
 
 from orchestrator.errors import TemplateFailed
+from orchestrator.frozen import frozen
 from orchestrator.shapes import BOOL, TEXT, Shape, join_taint
 from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
 from orchestrator.templates.reads import Proven, Reads, collect_reads, proves
@@ -20,7 +21,7 @@ _CACHED = 4096
 Kind = Literal["constant", "value", "text", "condition"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Template:
     """A parsed text or condition.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, lexer
 from jinja2.lexer import Token, operators
 
+from orchestrator.frozen import frozen
 from orchestrator.templates.model import MAX_TOKENS, Fault
 
 __all__ = ["Tokens", "jinja", "tokenize"]
@@ -43,7 +43,7 @@ def jinja() -> Environment:
     return Environment()  # noqa: S701 - nothing is rendered by it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tokens:
     """The tokens of one expression; `ends` by offset, `closing` the end of each bracket pair."""
 

@@ -6,7 +6,8 @@ Every node spans `offset` to `end` of the source, in characters.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from orchestrator.frozen import frozen
 
 __all__ = [
     "Arithmetic",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """Any expression."""
 
@@ -37,14 +38,14 @@ class Node:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constant(Node):
     """Text, a number, true, false or null."""
 
     value: str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Path(Node):
     """A root name or an expression, and what is read inside it.
 
@@ -57,21 +58,21 @@ class Path(Node):
     ends: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListOf(Node):
     """A list written out."""
 
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordOf(Node):
     """A mapping written out."""
 
     pairs: tuple[tuple[Node, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice(Node):
     """`then if test else otherwise`."""
 
@@ -80,7 +81,7 @@ class Choice(Node):
     otherwise: Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Logic(Node):
     """Several expressions joined by `and` or by `or`."""
 
@@ -88,14 +89,14 @@ class Logic(Node):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negation(Node):
     """`not item`."""
 
     item: Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Comparison(Node):
     """`first < second <= third`; each of `rest` is an operator and its right side."""
 
@@ -103,7 +104,7 @@ class Comparison(Node):
     rest: tuple[tuple[str, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arithmetic(Node):
     """Two numbers (or two texts, two lists with `+`)."""
 
@@ -112,7 +113,7 @@ class Arithmetic(Node):
     right: Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sign(Node):
     """`-item` or `+item`."""
 
@@ -120,14 +121,14 @@ class Sign(Node):
     item: Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Joined(Node):
     """Texts joined by `~`."""
 
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filtered(Node):
     """`item | name(args)`; `at` is the place of the name, `args` are complete."""
 
@@ -137,7 +138,7 @@ class Filtered(Node):
     args: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tested(Node):
     """`item is name(args)`; `search` is a constant pattern, ready."""
 
@@ -148,7 +149,7 @@ class Tested(Node):
     search: Callable[[object], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Called(Node):
     """One of the few calls that exist, such as `call.count`."""
 

@@ -36,9 +36,9 @@ def _urls(config: Config) -> Iterator[tuple[Value, bool]]:
         if value is not None and isinstance(value.raw, str):
             yield value, private is not None and private.raw is True
     for step in config.steps():
-        table = step.action.options if step.action is not None else {}
-        for name, value in step.options.items():
-            if name in table and table[name].accepts("url") and isinstance(value.raw, str):
+        for name in step.action.accepting("url") if step.action is not None else ():
+            value = step.options.get(name)
+            if value is not None and isinstance(value.raw, str):
                 yield value, False
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from orchestrator.config import StepConfig
+from orchestrator.frozen import frozen
 from orchestrator.shapes import (
     ANY,
     BOOL,
@@ -38,7 +38,7 @@ ERROR = record({"message": TEXT, "step": TEXT})
 _STATUS = one_of("ok", "failed", "skipped", "timed_out", "cancelled", "not_sent")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Saved:
     """A key of `data`: its shape, whether it is surely there, and where it was saved.
 

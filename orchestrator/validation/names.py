@@ -41,9 +41,9 @@ def _check_connection(
 ) -> None:
     if step.action is None:
         return
-    for name, value in step.options.items():
-        is_connection = step.action.options[name].accepts("connection")
-        if not is_connection or value.parts:
+    for name in step.action.accepting("connection"):
+        value = step.options.get(name)
+        if value is None or value.parts:
             continue
         connection = config.connections.get(str(value.raw))
         if connection is None and value.raw in lost:

@@ -119,6 +119,8 @@ class OptionReader:
 
     def _check_combination(self, node: YamlMap, word: str, written: Mapping[str, Any]) -> bool:
         """Report faults that the action sees in the combination of its options; whether any."""
+        if not self.action.has_check:
+            return False
         faults = self.action.check({**self.given, **self._given_in(written)})
         for fault in faults:
             message, holder, key = f"`{word}`: {fault.message}", node, word

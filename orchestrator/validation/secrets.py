@@ -39,9 +39,13 @@ def check_secrets(config: Config, visits: Iterable[Visit], findings: Findings) -
     for name, value in config.vars.items():
         _check_clear(name, value, None, findings)
     for step in config.steps():
+        if step.kind not in ("action", "set"):
+            continue
         table = step.action.options if step.action is not None else {}
+        secret = step.action.accepting("secret") if step.action is not None else ()
         for name, value in step.options.items():
-            if step.kind in ("action", "set"):
+            is_url = isinstance(value.raw, str) and "://" in value.raw
+            if value.items or is_url or name in secret or is_secret_name(name):
                 _check_clear(name, value, table.get(name), findings)
     for visit in visits:
         _check_flow(visit, findings)

@@ -60,13 +60,12 @@ def _variables(template: Template) -> Iterator[tuple[str, str]]:
 def _used_by(step: StepConfig) -> Iterator[tuple[str, str]]:
     if step.kind == "run":
         yield "chain", str(step.options["run"].raw)
-    table = step.action.options if step.action is not None else {}
+    connections = step.action.accepting("connection") if step.action is not None else ()
     for name, value in step.options.items():
         for inner in value.walk() if value.items else (value,):
             if isinstance(inner.raw, str) and "vars." in inner.raw:
                 yield from (("var", found) for found in _VARIABLE.findall(inner.raw))
-        option = table.get(name)
-        if option is not None and option.accepts("connection"):
+        if name in connections:
             yield "connection", str(value.raw)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from orchestrator.config import HookConfig, StepConfig
 from orchestrator.events import EVENTS
+from orchestrator.frozen import frozen
 from orchestrator.options import Option
 from orchestrator.shapes import ANY, TEXT, Shape, join_taint, record
 from orchestrator.templates import Template, parse_condition
@@ -24,7 +24,7 @@ _SEEN = ("event", "vars")
 _SEEN_HELP = "this condition is asked when the caller has spoken: it reads `event` and `vars`"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Visit:
     """One template or variable in a value, with what stands around it.
 
