@@ -143,12 +143,19 @@ class Steps(tuple[Any, ...]):
     """Steps of their own, compiled; run through `ActionContext`."""
 
 
+@dataclass(frozen=True, slots=True)
 class Trusted:
-    """Put into `Annotated[...]`: text of the caller must not decide this."""
+    """Put into `Annotated[...]`: words of a caller or another system must not decide this.
+
+    A template may choose between texts that the config writes out; another value is refused, both
+    at validation and at run time, unless the part `kind` of the config's `allow` has it.
+    """
+
+    kind: Literal["", "numbers", "queues", "agents", "digits", "languages"] = ""
 
 
 class Written:
-    """Put into `Annotated[...]`: the author writes this out; no template may decide it."""
+    """Put into `Annotated[...]`: read at load, so that no template but of `vars` decides it."""
 
 
 @dataclass(frozen=True, slots=True)

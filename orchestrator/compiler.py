@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from orchestrator.action import Action, Condition, Options, Steps
+from orchestrator.chosen import WrittenTexts, guarded, reads_vars_only
 from orchestrator.config import Condition as When
 from orchestrator.config import (
     Config,
@@ -61,6 +62,8 @@ class _Compiler:
         self.problems: list[Problem] = []
         self.vars: dict[str, Any] = {}
         self.prepare: list[Callable[[], None]] = []
+        self.texts = WrittenTexts(config, self.vars)
+        self.hook: HookConfig | None = None
 
     def plan(self) -> Plan:
         config = self.config
@@ -181,6 +184,7 @@ class _Compiler:
     # --- hooks and steps
 
     def _handler(self, hook: HookConfig) -> Handler:
+        self.hook = hook
         policy = None if hook.on_error == "steps" else hook.on_error
         return Handler(
             key=hook.key,
@@ -291,7 +295,8 @@ class _Compiler:
         }
         rendered: list[tuple[str, Option, Read]] = []
         defaults = self.config.defaults.options.get(kind.name, {})
-        for name, value in {**defaults, **step.options}.items():
+        written = {**defaults, **step.options}
+        for name, value in written.items():
             option = table[name]
             compiled = self._compile_option(value, option)
             if isinstance(compiled, Constant):
@@ -307,7 +312,7 @@ class _Compiler:
             shown=shown_options(constant) if constant is not None else {},
             make=_maker(kind.cls, fixed, tuple(rendered)),
             connection=str(connection.raw) if connection else None,
-            has_fixed_destination=_has_fixed_destination(step),
+            has_fixed_destination=_has_fixed_destination(written, table),
             limit=self.config.limit_of(kind),
         )
 
@@ -319,9 +324,20 @@ class _Compiler:
             return Constant(Condition(_event_condition(read, self.vars)))
         encode = path_value if option.kind in ("path", "url") else None
         compiled = self._compile(value, is_secret=option.kind == "secret", encode=encode)
+        if option.is_written and not isinstance(compiled, Constant):
+            compiled = self._at_load(compiled, option)
         if isinstance(compiled, Constant):
             return Constant(self._converted(value, option, compiled.value))
+        if option.is_trusted and not reads_vars_only(value):
+            return guarded(compiled, option, self.texts.of(value, self.hook), self.config.allow)
         return compiled
+
+    def _at_load(self, read: Read, option: Option) -> Constant:
+        """What is read at load sees `vars` only: of a call it would be the caller's word."""
+        try:
+            return Constant(read(_EventScope({}, self.vars)))
+        except ActionFailed:
+            return Constant(None if option.is_required else option.default)
 
     def _compile_record(self, value: Value, option: Option) -> Constant | Read:
         parts = {
@@ -426,17 +442,13 @@ def _passwords(text: str) -> set[str]:
     return {match[1], unquote(match[1])} if match else set()
 
 
-def _has_fixed_destination(step: StepConfig) -> bool:
+def _has_fixed_destination(written: Mapping[str, Value], table: Mapping[str, Option]) -> bool:
     """Whether each number that the step dials is the config author's own word."""
-    assert step.action is not None  # noqa: S101 - narrows the type for the checker
-    for name, option in step.action.options.items():
-        value = step.options.get(name)
-        if value is None or not option.accepts("destination"):
-            continue
-        for _, template, _ in value.templates():
-            if template.calls or any(read.path[0] != "vars" for read in template.reads):
-                return False
-    return True
+    return all(
+        reads_vars_only(value)
+        for name, value in written.items()
+        if table[name].accepts("destination")
+    )
 
 
 def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:

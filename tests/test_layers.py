@@ -22,7 +22,7 @@ RANKS = {
     "options": 4, "journalfile": 4, "runtimes": 4, "outbox_store": 4, "secrecy": 4, "connections": 4,
     "registry": 5, "outboxes": 5, "relay": 5,
     "config": 6, "schema": 6, "outbox": 6,
-    "plan": 7, "services": 7, "destinations": 7, "targets": 7,
+    "plan": 7, "chosen": 7, "services": 7, "destinations": 7, "targets": 7,
     "validation": 8, "compiler": 8, "ladder": 8,
     "silence": 9, "outline": 9,
     "call": 10,
