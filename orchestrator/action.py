@@ -25,7 +25,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from orchestrator.encoding import encode_query, json_bytes
-from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent
+from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent, named
 from orchestrator.limits import Limit, Rate
 from orchestrator.shapes import (
     ANY,
@@ -87,6 +87,7 @@ __all__ = [
     "json_bytes",
     "list_of",
     "maybe",
+    "named",
     "one_of",
     "record",
     "snake_case",

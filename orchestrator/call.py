@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.commands import command_fields, send_command
-from orchestrator.errors import ActionFailed, LineGone
+from orchestrator.errors import ActionFailed, LineGone, named, words
 from orchestrator.facts import CallFacts
 from orchestrator.journal import Journal, Redactor
 from orchestrator.limits import Limit
@@ -127,7 +127,7 @@ class Call:
         return self.clock.now() - self.began
 
     def _task_failed(self, error: BaseException) -> None:
-        self.journal.note("a task of this call failed", why=repr(error))
+        self.journal.note("a task of this call failed", why=named(error))
 
     def _log_timer(self, name: str, what: str, **details: Any) -> None:
         self.journal.timer(name, what, **details)
@@ -245,7 +245,7 @@ class Call:
         try:
             await self.resume_recording("recording")
         except ActionFailed as error:
-            self.journal.note("the recording could not be resumed", why=str(error))
+            self.journal.note("the recording could not be resumed", why=words(error))
 
     # --- timers
 

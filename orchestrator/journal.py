@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.errors import EnvironmentFailure, words
 from orchestrator.written import written
 
 __all__ = [
@@ -339,7 +339,8 @@ class DirectorySink:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise EnvironmentFailure(f"cannot make the journal directory: {error}") from error
+            why = f"cannot make the journal directory: {words(error)}"
+            raise EnvironmentFailure(why) from error
         self.directory = directory
         self.failures = 0
         self.last_failure = ""
@@ -372,7 +373,7 @@ class DirectorySink:
                 self._write(*item)
             except OSError as error:
                 self.failures += 1
-                self.last_failure = str(error)
+                self.last_failure = words(error)
 
     def _write(
         self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float

@@ -27,6 +27,8 @@ FAULTS = {
     "huge": ("failed", "characters"), "cancelled": ("failed", "SelfCancelled"),
     "leave": ("failed", "SystemExit"), "odd": ("failed", "BaseException"),
     "nan": ("failed", "JSON"), "flood": ("failed", "is it a loop"),
+    "close": ("failed", "GeneratorExit"), "close_later": ("failed", "GeneratorExit"),
+    "mute": ("failed", "cannot say"), "mute_failure": ("failed", "cannot say"),
 }  # fmt: skip
 CONFIG = "session:\n  user_turn:\n" + "".join(
     f"    - {{python: 'tests.hooks:{name}', timeout: 200ms}}\n    - say: 'after {name}'\n" for name in FAULTS
@@ -54,7 +56,8 @@ def test_no_call_is_harmed_by_any_fault_and_each_is_in_its_journal() -> None:
 BLOCKS = ("block", "block_later")
 #: The six kinds of faults, and what injects each.
 KINDS = {
-    "raise": {"boom", "leave", "odd", "cancelled"}, "hang": {"hang"}, "swallow cancellation": {"stubborn"},
+    "raise": {"boom", "leave", "odd", "cancelled", "close", "close_later", "mute",
+              "mute_failure"}, "hang": {"hang"}, "swallow cancellation": {"stubborn"},
     "return garbage": {"garbage", "nan"}, "exhaust a limit": {"huge", "flood"}, "block the loop": set(BLOCKS),
 }  # fmt: skip
 REAL = CONFIG.replace("version: 1\n", "") + "".join(

@@ -19,7 +19,7 @@ from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.durations import format_duration
 from orchestrator.egress import Egress, SafeUrl, parse_url
 from orchestrator.encoding import encode_query, json_bytes
-from orchestrator.errors import ActionFailed, UserError
+from orchestrator.errors import ActionFailed, UserError, words
 from orchestrator.headers import name_fault, value_fault
 from orchestrator.signing import key_of, sign
 
@@ -159,7 +159,7 @@ class HttpConnection(Connection):
             try:
                 check()
             except (ActionFailed, UserError) as error:
-                yield Fault(f"`{option}`: {error}", option)
+                yield Fault(f"`{option}`: {words(error)}", option)
 
     def _start(self, services: ServicesLike, allow: AllowLike) -> None:
         super()._start(services, allow)
@@ -302,7 +302,7 @@ class HttpConnection(Connection):
                 f"{self._label}: {error or type(error).__name__}", retryable=True
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ActionFailed(f"{self._label}: {error}") from error
+            raise ActionFailed(f"{self._label}: {words(error)}") from error
 
     @property
     def _label(self) -> str:

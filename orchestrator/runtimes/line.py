@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from orchestrator.errors import words
 from orchestrator.runtime import Bridge, CallEvent
 from orchestrator.runtimes.replies import closing
 
@@ -84,5 +85,5 @@ class Line:
 
 
 def _failure(error: Exception) -> CallEvent:
-    fields = {"code": type(error).__name__, "message": str(error)}
+    fields = {"code": type(error).__name__, "message": words(error)}
     return CallEvent("error", {**fields, "severity": "fatal", "source": "bridge"})
