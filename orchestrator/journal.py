@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.digits import hide_digits, hide_heard
 from orchestrator.errors import EnvironmentFailure, words
 from orchestrator.written import written
 
@@ -34,7 +35,6 @@ __all__ = [
     "dump_line",
     "encode",
     "file_name",
-    "hide_digits",
     "kind_of_line",
 ]
 
@@ -57,6 +57,7 @@ class Redactor:
     ) -> None:
         self.is_private = is_private
         self.hides_digits = False
+        self.heard = ""
         self._names = names
         forms = {form for secret in secrets if secret for form in written(secret).values()}
         kept = sorted(forms, key=len, reverse=True)
@@ -64,8 +65,8 @@ class Redactor:
 
     def without_masks(self) -> Redactor:
         """One that masks secrets only."""
-        other = Redactor()
-        other._secrets = self._secrets
+        other = copy.copy(self)
+        other.is_private = False
         return other
 
     def without_digits(self) -> Redactor:
@@ -74,11 +75,19 @@ class Redactor:
         other.hides_digits = True
         return other
 
+    def without_heard(self, heard: str) -> Redactor:
+        """The same, which also hides digits that were heard while the recording was paused."""
+        other = copy.copy(self)
+        other.heard = heard
+        return other
+
     def secret(self, value: Any) -> Any:
         """The value with every secret in its texts, keys included, as `***`."""
         if isinstance(value, str):
             text = self._secrets.sub("***", value) if self._secrets else value
-            return hide_digits(text) if self.hides_digits else text
+            if self.hides_digits:
+                return hide_digits(text)
+            return hide_heard(text, self.heard) if self.heard else text
         if isinstance(value, Mapping):
             return {self.secret(str(k)): self.secret(v) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
@@ -92,12 +101,23 @@ class Redactor:
     def personal(self, value: Any) -> Any:
         """Under `privacy: redact`, texts as their length and numbers of people as their end."""
         value = self.secret(value)
-        return _mask(value) if self.is_private else value
+        if self.is_private:
+            return _mask(value)
+        return self._numbers(value) if self.hides_digits or self.heard else value
 
-
-def hide_digits(text: str) -> str:
-    """The text with a star for every digit, of whatever script."""
-    return "".join("*" if c.isdigit() else c for c in text)
+    def _numbers(self, value: Any) -> Any:
+        """The value without the numbers that are made of digits to hide."""
+        if isinstance(value, Mapping):
+            return {k: self._numbers(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._numbers(item) for item in value]
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return value
+        if self.hides_digits:
+            return hide_digits(str(value))
+        shown = f"n{value}"  # as a part of a text: a count of one or two digits is no secret
+        hidden = hide_heard(shown, self.heard)
+        return value if hidden == shown else hidden[1:]
 
 
 def _mask(value: Any) -> Any:
