@@ -7,9 +7,11 @@ sink, off the call's path, with secrets (and, under `privacy: redact`, speech an
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
+import logging
 import queue
 import re
 import threading
@@ -37,6 +39,8 @@ __all__ = [
     "file_name",
     "kind_of_line",
 ]
+
+_log = logging.getLogger("orchestrator.journal")
 
 Record = tuple[Any, ...]
 Line = dict[str, Any]
@@ -388,8 +392,9 @@ class DirectorySink:
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
-            try:
+            with contextlib.suppress(OSError):  # what is old must not cost what is new
                 self._prune()
+            try:
                 self._write(*item)
             except OSError as error:
                 self.failures += 1
@@ -414,8 +419,14 @@ class DirectorySink:
             return
         self._pruned = now
         for path in self.directory.glob("*.jsonl"):
-            if path.stat().st_mtime < now - self._keep:
-                path.unlink(missing_ok=True)
+            try:
+                if path.stat().st_mtime < now - self._keep:
+                    path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue  # another process was faster
+            except OSError as error:
+                extra = {"file": str(path), "reason": error.strerror or words(error)}
+                _log.warning("an old journal cannot be removed", extra=extra)
 
     def _new_file(self, call_id: str) -> Path:
         name = file_name(call_id)

@@ -20,7 +20,7 @@ from orchestrator.durations import format_duration
 from orchestrator.egress import Egress, SafeUrl, parse_url
 from orchestrator.encoding import encode_query, json_bytes
 from orchestrator.errors import ActionFailed, UserError, words
-from orchestrator.headers import name_fault, value_fault
+from orchestrator.headers import OURS, name_fault, value_fault
 from orchestrator.signing import key_of, sign
 
 if TYPE_CHECKING:
@@ -245,8 +245,8 @@ class HttpConnection(Connection):
         now = int(self._clock.wall().timestamp())
         headers = {
             "content-type": delivery.content_type,
+            **_headers(_foreign(delivery.headers)),
             "idempotency-key": delivery.id,
-            **_headers(delivery.headers),
             **sign(self._keys, delivery.id, now, delivery.body),
         }
         limit = self.timeout if timeout is None else timeout
@@ -284,7 +284,7 @@ class HttpConnection(Connection):
         head = {
             "user-agent": f"hook-orchestrator/{__version__}",
             "accept-encoding": "identity",  # a small answer must not unpack to a huge one
-            **_headers(self.headers or {}),
+            **_headers(_foreign(self.headers or {})),
             **headers,
             **self._auth_headers,
         }
@@ -360,6 +360,11 @@ def _content(body: Any) -> tuple[dict[str, str], bytes | None]:
     if isinstance(body, str):
         return {"content-type": "text/plain; charset=utf-8"}, body.encode(errors="replace")
     return {"content-type": "application/json"}, json_bytes(body)
+
+
+def _foreign(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers that a config gives: those of the delivery are ours alone."""
+    return {name: value for name, value in headers.items() if name.lower() not in OURS}
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:
