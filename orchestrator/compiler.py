@@ -99,13 +99,26 @@ class _Compiler:
         value: Value,
         *,
         is_secret: bool = False,
+        is_carried: bool = False,
         encode: Callable[[Any], str] | None = None,
     ) -> Constant | Read:
         try:
-            return value.compile(self.env, is_secret=is_secret, encode=encode)
+            if is_carried:
+                self._keep_secret(value)
+            return value.compile(
+                self.env, is_secret=is_secret, is_carried=is_carried, encode=encode
+            )
         except EnvironmentFailure as error:
             self._report_unset(value, str(error))
             return Constant(None)
+
+    def _keep_secret(self, value: Value) -> None:
+        """What `vars` bring from the environment into a URL or header is as secret there."""
+        for _, template, _ in value.templates():
+            for read in template.reads:
+                name = str(read.path[1]) if read.path[0] == "vars" and len(read.path) > 1 else ""
+                if name in self.config.vars:
+                    self.config.vars[name].compile(self.env, is_carried=True)
 
     def _report_unset(self, value: Value, message: str) -> None:
         """Report a variable that is not set, where it is written."""
@@ -124,7 +137,9 @@ class _Compiler:
 
     def _constant(self, value: Value, option: Option | None = None) -> Any:
         known = len(self.problems)
-        compiled = self._compile(value, is_secret=option is not None and option.kind == "secret")
+        is_secret = option is not None and option.kind == "secret"
+        is_carried = option is not None and _carries(option)
+        compiled = self._compile(value, is_secret=is_secret, is_carried=is_carried)
         if not isinstance(compiled, Constant) or len(self.problems) > known:
             return None  # validation refuses templates where a constant is wanted
         return self._converted(value, option, compiled.value) if option else compiled.value
@@ -323,7 +338,8 @@ class _Compiler:
             read = parse_condition(str(value.raw)).compile()
             return Constant(Condition(_event_condition(read, self.vars)))
         encode = path_value if option.kind in ("path", "url") else None
-        compiled = self._compile(value, is_secret=option.kind == "secret", encode=encode)
+        is_secret, is_carried = option.kind == "secret", _carries(option)
+        compiled = self._compile(value, is_secret=is_secret, is_carried=is_carried, encode=encode)
         if option.is_written and not isinstance(compiled, Constant):
             compiled = self._at_load(compiled, option)
         if isinstance(compiled, Constant):
@@ -434,6 +450,12 @@ def _secrets(given: Mapping[str, Any], table: Mapping[str, Option]) -> set[str]:
         elif isinstance(value, Options):
             found |= _secrets(vars(value), option.fields)
     return found
+
+
+def _carries(option: Option) -> bool:
+    """Whether its value leaves where credentials are put: in a URL, a header, an `auth`."""
+    is_target = option.accepts("url") or option.accepts("path")
+    return is_target or option.name in ("headers", "auth", "query", "base_url")
 
 
 def _passwords(text: str) -> set[str]:

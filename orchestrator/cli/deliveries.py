@@ -78,7 +78,7 @@ def _ask(setting: str | None, work: Callable[[OutboxStore], Awaitable[T]], nothi
 @click.option("--state", "states", type=_STATE, multiple=True, default=["waiting", "dead"],
               help="May be given several times; by default waiting and dead.")  # fmt: skip
 @click.option("--endpoint", metavar="NAME",
-              help="A connection or the host of a URL, whole; CONFIG:NAME for one config's.")  # fmt: skip
+              help="A connection, or the host of a URL; whole names only.")  # fmt: skip
 @click.option("--call", "call_id", metavar="ID", help="Of this call only.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @OUTBOX
