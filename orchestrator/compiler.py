@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -488,14 +488,30 @@ def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
 
 
 def _names(config: Config) -> frozenset[str]:
-    """Names of timers and reasons of ends, as far as they are written out."""
+    """Words of the config that are nobody's secret: names, reasons, addresses, keys."""
     names = {"silence", "timer", "completed", *_END_STATES}
     for step in config.steps():
-        for option in ("name", "reason", "pause"):
+        for option in ("name", "reason", "pause", "url", "path", "source", "connection", "method"):
             value = step.options.get(option)
             if value is not None and isinstance(value.constant, str):
                 names.add(value.constant)
+        if step.action is not None:
+            given = {name: value.raw for name, value in step.options.items()}
+            names.update(step.action.output_for(given).fields)
+            names.update(step.action.options)
+        for value in step.options.values():
+            names.update(_keys(value))
     return frozenset(names)
+
+
+def _keys(value: Value) -> Iterator[str]:
+    """The keys that a value writes out, and those by which it reads."""
+    for inner in value.walk():
+        if isinstance(inner.raw, dict):
+            yield from map(str, inner.raw)
+    for _, template, _ in value.templates():
+        for read in template.reads:
+            yield from (part for part in read.path if isinstance(part, str))
 
 
 _END_STATES = ("hangup", "ended", "transferred", "error", "shutdown", "failed")

@@ -46,10 +46,15 @@ Record = tuple[Any, ...]
 Line = dict[str, Any]
 
 
+#: An id that we gave to a side effect: made of nothing that anybody said.
+_OWN_ID = re.compile(r"msg_[0-9a-f]{32}")
+
+
 class Redactor:
     """Masks secrets always; speech, numbers and saved values when `is_private`.
 
-    `names` are words that the config's author wrote: timers, reasons. They stay readable.
+    `names` are words that the config's author wrote: timers, reasons, addresses, the keys of
+    mappings. They stay readable; keys that came from elsewhere do not.
     """
 
     def __init__(
@@ -106,8 +111,25 @@ class Redactor:
         """Under `privacy: redact`, texts as their length and numbers of people as their end."""
         value = self.secret(value)
         if self.is_private:
-            return _mask(value)
+            return self._mask(value)
         return self._numbers(value) if self.hides_digits or self.heard else value
+
+    def parts(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """`personal` for each part of a mapping whose own keys are the config's or ours."""
+        return {str(self.secret(str(k))): self.personal(v) for k, v in value.items()}
+
+    def _mask(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return value if _OWN_ID.fullmatch(value) else f"[{len(value)} characters]"
+        if isinstance(value, Mapping):
+            return {
+                k if k in self._names else f"[key {number}]": self._mask(v)
+                for number, (k, v) in enumerate(value.items(), start=1)
+            }
+        if isinstance(value, list):
+            return [self._mask(item) for item in value]
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return "[number]" if is_number else value
 
     def _numbers(self, value: Any) -> Any:
         """The value without the numbers that are made of digits to hide."""
@@ -122,16 +144,6 @@ class Redactor:
         shown = f"n{value}"  # as a part of a text: a count of one or two digits is no secret
         hidden = hide_heard(shown, self.heard)
         return value if hidden == shown else hidden[1:]
-
-
-def _mask(value: Any) -> Any:
-    if isinstance(value, str):
-        return f"[{len(value)} characters]"
-    if isinstance(value, Mapping):
-        return {k: _mask(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_mask(item) for item in value]
-    return "[number]" if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 # --- one encoder a kind of record: (redactor, *fields) -> line
@@ -167,7 +179,7 @@ def _hook(r: Redactor, handler: Any, occurrence: int) -> Line:
 def _skip(r: Redactor, handler: Any, why: str, saw: Mapping[str, Any] | None) -> Line:
     line: Line = {"hook": handler.name, "at": handler.key, "on": handler.event, "ran": False,
                   "why": why}  # fmt: skip
-    return {**line, "saw": r.personal(_short(saw))} if saw else line
+    return {**line, "saw": r.parts(_short(saw))} if saw else line
 
 
 def _hook_end(r: Redactor, handler: Any, outcome: str, detail: str) -> Line:
@@ -200,8 +212,14 @@ def _step(
     return line
 
 
+#: Options that are an address: one that the author wrote out stays readable.
+_ADDRESSES = frozenset({"url", "path", "source", "connection", "method"})
+
+
 def _act(r: Redactor, step: Any, options: Mapping[str, Any]) -> Line:
-    return {"act": step.word, "at": step.key, "with": r.personal(_short(options))}
+    shown = r.parts(_short(options))
+    fixed = {k: r.name(v) for k, v in options.items() if k in _ADDRESSES and isinstance(v, str)}
+    return {"act": step.word, "at": step.key, "with": {**shown, **fixed}}
 
 
 #: Encoders that the dispatcher puts into records itself.
@@ -210,6 +228,8 @@ ACT, HOOK, SKIP, STEP = _act, _hook, _skip, _step
 
 #: Fields of commands that may hold what somebody said.
 _SPOKEN = frozenset({"text", "target", "announcement", "note", "digits"})
+#: Fields of commands that stay readable where the config's author wrote them.
+_NAMED = frozenset({"reason", "source"})
 
 
 def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line:
@@ -218,7 +238,7 @@ def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line
 
 
 def _shown(r: Redactor, key: str, value: Any) -> Any:
-    if key == "reason":
+    if key in _NAMED:
         return r.name(value)
     return r.personal(value) if key in _SPOKEN else r.secret(value)
 

@@ -326,10 +326,10 @@ def _is_final(status: int) -> bool:
 
 
 def delay_before(delivery_id: str, attempts: int) -> float:
-    """Seconds to wait after so many attempts: the schedule's, give or take 20 %, by the id.
+    """Seconds to wait after so many attempts, by the schedule and the id.
 
-    Each attempt is shifted against its planned time, and the shifts do not add up: a receiver that
-    is down for a day is always tried after it.
+    Each attempt is shifted against its planned time by up to 10 % of the interval before it, and
+    the shifts do not add up: a receiver that is down for a day is always tried after it.
     """
     shift = _shift(delivery_id, attempts) - _shift(delivery_id, attempts - 1)
     return max(0.0, SCHEDULE[attempts] + shift)
