@@ -489,7 +489,7 @@ def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
 
 def _names(config: Config) -> frozenset[str]:
     """Words of the config that are nobody's secret: names, reasons, addresses, keys."""
-    names = {"silence", "timer", "completed", *_END_STATES}
+    names = {"silence", "timer", "completed", "id", "status", "body", *_END_STATES}
     for step in config.steps():
         for option in ("name", "reason", "pause", "url", "path", "source", "connection", "method"):
             value = step.options.get(option)

@@ -20,7 +20,7 @@ from typing import Any
 
 from orchestrator.call import Call, Scope
 from orchestrator.context import StepContext
-from orchestrator.deadline import BLOCKING, StepTimeout, begun, bounded
+from orchestrator.deadline import BLOCKING, Escaped, StepTimeout, bounded
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, NotSent, named, words
 from orchestrator.journal import ACT, STEP
@@ -66,7 +66,10 @@ async def run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
         if step.is_conditional and not _enter(call, scope, step):
             continue
         try:
-            output = begun(_ACTS[step.body.__class__], call, scope, step, step.body)
+            try:
+                output = _ACTS[step.body.__class__](call, scope, step, step.body)
+            except GeneratorExit as error:
+                raise Escaped from error
             if output.__class__ not in _DATA and inspect.isawaitable(output):
                 watch = None if is_virtual else partial(_blocked, call, step)
                 output = await bounded(output, step.timeout, on_stray=call.spawn, on_block=watch)
