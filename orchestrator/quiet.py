@@ -18,8 +18,8 @@ _is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
 #: Logs in which other packages show, while debugging, what a caller said or a secret: values bound
 #: to statements, frames, headers, bodies.
 _TELLING = (
-    "aiosqlite", "asyncpg", "httpcore.connection", "httpcore.http11", "httpcore.http2",
-    "httpcore.proxy", "nats", "nats.aio.client", "nats.js", "nats.js.client",
+    "aiosqlite", "asyncpg.pool", "httpcore.connection", "httpcore.http11", "httpcore.http2",
+    "httpcore.proxy", "nats", "nats.aio.client", "nats.js", "nats.js.kv",
     "openai._base_client", "openai._legacy_response", "openai._response",
     "sqlalchemy.engine.Engine", "sqlalchemy.orm", "sqlalchemy.pool",
     "sqlalchemy.pool.impl.AsyncAdaptedQueuePool", "websockets", "websockets.client",
