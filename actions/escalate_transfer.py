@@ -20,6 +20,7 @@ from orchestrator.action import (
     Rate,
     Shape,
     Trusted,
+    Written,
     record,
 )
 
@@ -57,14 +58,16 @@ class EscalateTransfer(Action):
     ```
     """
 
-    queue: Annotated[str | None, "a queue of people", Filled, Trusted] = None
+    queue: Annotated[str | None, "a queue of people", Filled, Trusted("queues")] = None
     number: Annotated[Destination | None, "a phone number, E.164"] = None
-    agent_id: Annotated[str | None, "another agent", Filled, Trusted] = None
+    agent_id: Annotated[str | None, "another agent", Filled, Trusted("agents")] = None
     mode: Annotated[Literal["cold", "warm"], "warm briefs the other side first"] = "cold"
     announcement: Annotated[str, "what the other side hears before a warm transfer"] = ""
     answer_within: Annotated[Duration, "how long the other side may take to answer"] = Duration(25)
     hours: Annotated[Hours | None, "when transfers are made"] = None
-    allow: Annotated[list[str], "numbers that may be dialled, beside the config's `allow`"] = []
+    allow: Annotated[
+        list[str], "numbers that may be dialled, beside the config's `allow`", Written
+    ] = []
 
     main: ClassVar[str] = "queue"
     output: ClassVar[Shape] = record({"target": TEXT, "mode": TEXT})

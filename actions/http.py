@@ -68,9 +68,9 @@ class Http(Action):
 
     async def run(self, ctx: ActionContext) -> dict[str, Any]:
         """Send the request and read the answer."""
-        headers, body = dict(self.headers), None
+        headers, body = _without_key(self.headers), None
         if self.method not in ("GET", "HEAD"):
-            headers.setdefault("Idempotency-Key", ctx.id)
+            headers["Idempotency-Key"] = ctx.id
         if self.json is not None:
             headers.setdefault("Content-Type", "application/json")
             body = json_bytes(self.json)
@@ -83,3 +83,8 @@ class Http(Action):
             expect=[self.expect] if isinstance(self.expect, int) else self.expect,
         )
         return {"status": answer.status, "body": answer.content}
+
+
+def _without_key(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers of the step; the key by which a repetition is told is never its own."""
+    return {name: value for name, value in headers.items() if name.lower() != "idempotency-key"}

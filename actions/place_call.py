@@ -17,6 +17,7 @@ from orchestrator.action import (
     Rate,
     Shape,
     Trusted,
+    Written,
     json_bytes,
     maybe,
     record,
@@ -50,11 +51,13 @@ class PlaceCall(Action):
         ConnectionName, "a carrier (twilio, telnyx), or the http connection of a backend"
     ]
     path: Annotated[Path, "where a backend starts calls"] = Path("/calls")
-    from_: Annotated[str | None, "the number that is shown"] = None
-    agent_id: Annotated[str | None, "which agent speaks", Filled, Trusted] = None
+    from_: Annotated[str | None, "the number that is shown", Filled, Trusted("numbers")] = None
+    agent_id: Annotated[str | None, "which agent speaks", Filled, Trusted("agents")] = None
     data: Annotated[dict[str, Any], "what the new call starts with"] = {}
     answer_within: Annotated[Duration, "how long it may ring"] = Duration(30)
-    allow: Annotated[list[str], "numbers that may be dialled, beside the config's `allow`"] = []
+    allow: Annotated[
+        list[str], "numbers that may be dialled, beside the config's `allow`", Written
+    ] = []
 
     output: ClassVar[Shape] = record({"id": maybe(TEXT), "status": maybe(TEXT)})
     taint: ClassVar[str] = "remote"

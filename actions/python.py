@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
-from orchestrator.action import Action, ActionContext, ActionFailed, PythonName
+from orchestrator.action import Action, ActionContext, ActionFailed, PythonName, named
 
 __all__ = ["Python"]
 
@@ -64,7 +64,7 @@ def load_function(name: str) -> tuple[Callable[..., Any], int | None, frozenset[
             function = getattr(function, part)
         parameters = inspect.signature(function).parameters.values()
     except Exception as error:
-        raise ActionFailed(f"cannot load {name}: {type(error).__name__}: {error}") from error
+        raise ActionFailed(f"cannot load {name}: {named(error)}") from error
     kinds = {p.kind for p in parameters}
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     takes_any = inspect.Parameter.VAR_POSITIONAL in kinds

@@ -30,7 +30,7 @@ class SendDtmf(Action):
     ```
     """
 
-    digits: Annotated[str, "keys: 0-9, A-D, *, #, and w to wait", Filled, Trusted]
+    digits: Annotated[str, "keys: 0-9, A-D, *, #, and w to wait", Filled, Trusted("digits")]
 
     needs: ClassVar[frozenset[str]] = frozenset({"digits"})
     output: ClassVar[Shape] = NULL

@@ -35,9 +35,13 @@ class SetLanguage(Action):
     ```
     """
 
-    to: Annotated[str | None, "the language of both, such as de-DE", Filled, Trusted] = None
-    speech: Annotated[str | None, "what the agent speaks", Filled, Trusted] = None
-    transcription: Annotated[str | None, "what the caller is heard in", Filled, Trusted] = None
+    to: Annotated[
+        str | None, "the language of both, such as de-DE", Filled, Trusted("languages")
+    ] = None
+    speech: Annotated[str | None, "what the agent speaks", Filled, Trusted("languages")] = None
+    transcription: Annotated[
+        str | None, "what the caller is heard in", Filled, Trusted("languages")
+    ] = None
 
     needs: ClassVar[frozenset[str]] = frozenset({"language"})
     output: ClassVar[Shape] = NULL

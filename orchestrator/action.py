@@ -25,7 +25,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from orchestrator.encoding import encode_query, json_bytes
-from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent
+from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent, named
 from orchestrator.limits import Limit, Rate
 from orchestrator.shapes import (
     ANY,
@@ -88,6 +88,7 @@ __all__ = [
     "json_bytes",
     "list_of",
     "maybe",
+    "named",
     "one_of",
     "record",
     "snake_case",
@@ -144,12 +145,19 @@ class Steps(tuple[Any, ...]):
     """Steps of their own, compiled; run through `ActionContext`."""
 
 
+@dataclass(frozen=True, slots=True)
 class Trusted:
-    """Put into `Annotated[...]`: text of the caller must not decide this."""
+    """Put into `Annotated[...]`: words of a caller or another system must not decide this.
+
+    A template may choose between texts that the config writes out; another value is refused, both
+    at validation and at run time, unless the part `kind` of the config's `allow` has it.
+    """
+
+    kind: Literal["", "numbers", "queues", "agents", "digits", "languages"] = ""
 
 
 class Written:
-    """Put into `Annotated[...]`: the author writes this out; no template may decide it."""
+    """Put into `Annotated[...]`: read at load, so that no template but of `vars` decides it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.commands import command_fields, send_command
-from orchestrator.errors import ActionFailed, LineGone
+from orchestrator.digits import digits_in
+from orchestrator.errors import ActionFailed, LineGone, named, words
 from orchestrator.facts import CallFacts
 from orchestrator.journal import Journal, Redactor
 from orchestrator.limits import Limit
@@ -35,6 +36,10 @@ __all__ = ["Call", "Scope", "side_effect_id"]
 
 #: Seconds that background work may still take once the call is over.
 DRAIN_LIMIT = 10.0
+#: Digits of pauses of the recording that one call remembers.
+MOST_HEARD = 4_096
+#: Events in which digits are given.
+_SAYING = frozenset({"user_turn", "agent_turn", "interruption", "dtmf", "tool_call", "tool_result"})
 
 
 class Scope:
@@ -127,7 +132,7 @@ class Call:
         return self.clock.now() - self.began
 
     def _task_failed(self, error: BaseException) -> None:
-        self.journal.note("a task of this call failed", why=repr(error))
+        self.journal.note("a task of this call failed", why=named(error))
 
     def _log_timer(self, name: str, what: str, **details: Any) -> None:
         self.journal.timer(name, what, **details)
@@ -140,6 +145,8 @@ class Call:
             return
         origin = "hook" if self._own_events[name] > 0 else ""
         self._own_events[name] -= bool(origin)
+        if self._recording_timer is not None:
+            self._hear_digits(name, fields)
         self.journal.event(name, fields, origin)
         self._timers.on_event(name)
         if self.watchers:
@@ -199,7 +206,7 @@ class Call:
         await send_command(self.session, command)
         self.journal.command(command.name, command_fields(command), by)
         if isinstance(command, Say):
-            self.facts.transcript.append({"who": "agent", "text": command.text})
+            self.facts.add_to_transcript("agent", command.text)
             self.floor.spoke(command.text)
         elif isinstance(command, Transfer) and "transfer.outcome" in self.capabilities:
             self.floor.transfer_begins()
@@ -225,13 +232,22 @@ class Call:
         await self.command(Recording("resume"), by)
 
     def _hide_digits(self, *, is_on: bool) -> None:
-        """While a recording is paused, digits go neither into the journal nor the transcript."""
+        """While a recording is paused, digits go neither into the journal nor the transcript.
+
+        Once it goes on, those that were heard meanwhile do not either.
+        """
         journal = self.journal
         journal.flush()  # what came before is shown as it was
         self._open_redactor = self._open_redactor or journal.redactor
         shown = self._open_redactor
-        journal.redactor = shown.without_digits() if is_on else shown
+        heard = self.facts.heard
+        journal.redactor = shown.without_digits() if is_on else shown.without_heard(heard)
         self.facts.hides_digits = is_on
+
+    def _hear_digits(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Note digits that were given while the recording is paused: they stay hidden later."""
+        if name in _SAYING or name.startswith("custom."):
+            self.facts.heard = (self.facts.heard + digits_in(dict(fields)))[-MOST_HEARD:]
 
     def _resume_recording_now(self, why: str) -> None:
         if self._recording_timer is not None:
@@ -245,7 +261,7 @@ class Call:
         try:
             await self.resume_recording("recording")
         except ActionFailed as error:
-            self.journal.note("the recording could not be resumed", why=str(error))
+            self.journal.note("the recording could not be resumed", why=words(error))
 
     # --- timers
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
 from orchestrator.action import Action, Condition, Options, Steps
+from orchestrator.chosen import WrittenTexts, guarded, reads_vars_only
 from orchestrator.config import Condition as When
 from orchestrator.config import (
     Config,
@@ -61,6 +62,8 @@ class _Compiler:
         self.problems: list[Problem] = []
         self.vars: dict[str, Any] = {}
         self.prepare: list[Callable[[], None]] = []
+        self.texts = WrittenTexts(config, self.vars)
+        self.hook: HookConfig | None = None
 
     def plan(self) -> Plan:
         config = self.config
@@ -96,13 +99,26 @@ class _Compiler:
         value: Value,
         *,
         is_secret: bool = False,
+        is_carried: bool = False,
         encode: Callable[[Any], str] | None = None,
     ) -> Constant | Read:
         try:
-            return value.compile(self.env, is_secret=is_secret, encode=encode)
+            if is_carried:
+                self._keep_secret(value)
+            return value.compile(
+                self.env, is_secret=is_secret, is_carried=is_carried, encode=encode
+            )
         except EnvironmentFailure as error:
             self._report_unset(value, str(error))
             return Constant(None)
+
+    def _keep_secret(self, value: Value) -> None:
+        """What `vars` bring from the environment into a URL or header is as secret there."""
+        for _, template, _ in value.templates():
+            for read in template.reads:
+                name = str(read.path[1]) if read.path[0] == "vars" and len(read.path) > 1 else ""
+                if name in self.config.vars:
+                    self.config.vars[name].compile(self.env, is_carried=True)
 
     def _report_unset(self, value: Value, message: str) -> None:
         """Report a variable that is not set, where it is written."""
@@ -121,7 +137,9 @@ class _Compiler:
 
     def _constant(self, value: Value, option: Option | None = None) -> Any:
         known = len(self.problems)
-        compiled = self._compile(value, is_secret=option is not None and option.kind == "secret")
+        is_secret = option is not None and option.kind == "secret"
+        is_carried = option is not None and _carries(option)
+        compiled = self._compile(value, is_secret=is_secret, is_carried=is_carried)
         if not isinstance(compiled, Constant) or len(self.problems) > known:
             return None  # validation refuses templates where a constant is wanted
         return self._converted(value, option, compiled.value) if option else compiled.value
@@ -181,6 +199,7 @@ class _Compiler:
     # --- hooks and steps
 
     def _handler(self, hook: HookConfig) -> Handler:
+        self.hook = hook
         policy = None if hook.on_error == "steps" else hook.on_error
         return Handler(
             key=hook.key,
@@ -291,7 +310,8 @@ class _Compiler:
         }
         rendered: list[tuple[str, Option, Read]] = []
         defaults = self.config.defaults.options.get(kind.name, {})
-        for name, value in {**defaults, **step.options}.items():
+        written = {**defaults, **step.options}
+        for name, value in written.items():
             option = table[name]
             compiled = self._compile_option(value, option)
             if isinstance(compiled, Constant):
@@ -307,7 +327,7 @@ class _Compiler:
             shown=shown_options(constant) if constant is not None else {},
             make=_maker(kind.cls, fixed, tuple(rendered)),
             connection=str(connection.raw) if connection else None,
-            has_fixed_destination=_has_fixed_destination(step),
+            has_fixed_destination=_has_fixed_destination(written, table),
             limit=self.config.limit_of(kind),
         )
 
@@ -318,10 +338,22 @@ class _Compiler:
             read = parse_condition(str(value.raw)).compile()
             return Constant(Condition(_event_condition(read, self.vars)))
         encode = path_value if option.kind in ("path", "url") else None
-        compiled = self._compile(value, is_secret=option.kind == "secret", encode=encode)
+        is_secret, is_carried = option.kind == "secret", _carries(option)
+        compiled = self._compile(value, is_secret=is_secret, is_carried=is_carried, encode=encode)
+        if option.is_written and not isinstance(compiled, Constant):
+            compiled = self._at_load(compiled, option)
         if isinstance(compiled, Constant):
             return Constant(self._converted(value, option, compiled.value))
+        if option.is_trusted and not reads_vars_only(value):
+            return guarded(compiled, option, self.texts.of(value, self.hook), self.config.allow)
         return compiled
+
+    def _at_load(self, read: Read, option: Option) -> Constant:
+        """What is read at load sees `vars` only: of a call it would be the caller's word."""
+        try:
+            return Constant(read(_EventScope({}, self.vars)))
+        except ActionFailed:
+            return Constant(None if option.is_required else option.default)
 
     def _compile_record(self, value: Value, option: Option) -> Constant | Read:
         parts = {
@@ -420,23 +452,25 @@ def _secrets(given: Mapping[str, Any], table: Mapping[str, Option]) -> set[str]:
     return found
 
 
+def _carries(option: Option) -> bool:
+    """Whether its value leaves where credentials are put: in a URL, a header, an `auth`."""
+    is_target = option.accepts("url") or option.accepts("path")
+    return is_target or option.name in ("headers", "auth", "query", "base_url")
+
+
 def _passwords(text: str) -> set[str]:
     """The password in a URL, as it is written and as it is meant: errors may show it alone."""
     match = _IN_URL.match(text)
     return {match[1], unquote(match[1])} if match else set()
 
 
-def _has_fixed_destination(step: StepConfig) -> bool:
+def _has_fixed_destination(written: Mapping[str, Value], table: Mapping[str, Option]) -> bool:
     """Whether each number that the step dials is the config author's own word."""
-    assert step.action is not None  # noqa: S101 - narrows the type for the checker
-    for name, option in step.action.options.items():
-        value = step.options.get(name)
-        if value is None or not option.accepts("destination"):
-            continue
-        for _, template, _ in value.templates():
-            if template.calls or any(read.path[0] != "vars" for read in template.reads):
-                return False
-    return True
+    return all(
+        reads_vars_only(value)
+        for name, value in written.items()
+        if table[name].accepts("destination")
+    )
 
 
 def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
@@ -454,14 +488,30 @@ def _needs(config: Config) -> Mapping[str, tuple[str, ...]]:
 
 
 def _names(config: Config) -> frozenset[str]:
-    """Names of timers and reasons of ends, as far as they are written out."""
-    names = {"silence", "timer", "completed", *_END_STATES}
+    """Words of the config that are nobody's secret: names, reasons, addresses, keys."""
+    names = {"silence", "timer", "completed", "id", "status", "body", *_END_STATES}
     for step in config.steps():
-        for option in ("name", "reason", "pause"):
+        for option in ("name", "reason", "pause", "url", "path", "source", "connection", "method"):
             value = step.options.get(option)
             if value is not None and isinstance(value.constant, str):
                 names.add(value.constant)
+        if step.action is not None:
+            given = {name: value.raw for name, value in step.options.items()}
+            names.update(step.action.output_for(given).fields)
+            names.update(step.action.options)
+        for value in step.options.values():
+            names.update(_keys(value))
     return frozenset(names)
+
+
+def _keys(value: Value) -> Iterator[str]:
+    """The keys that a value writes out, and those by which it reads."""
+    for inner in value.walk():
+        if isinstance(inner.raw, dict):
+            yield from map(str, inner.raw)
+    for _, template, _ in value.templates():
+        for read in template.reads:
+            yield from (part for part in read.path if isinstance(part, str))
 
 
 _END_STATES = ("hangup", "ended", "transferred", "error", "shutdown", "failed")

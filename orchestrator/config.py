@@ -162,11 +162,15 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Where calls and requests may go beyond what is written out."""
+    """Where calls and requests may go, and what is said of them, beyond what is written out."""
 
     numbers: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    digits: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

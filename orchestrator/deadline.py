@@ -17,7 +17,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from types import CoroutineType
 from typing import Any, NoReturn, TypeVar
 
-__all__ = ["BLOCKING", "GRACE", "Cut", "Rest", "SelfCancelled", "StepCut", "StepTimeout", "bounded"]
+__all__ = [
+    "BLOCKING",
+    "GRACE",
+    "Cut",
+    "Escaped",
+    "Rest",
+    "SelfCancelled",
+    "StepCut",
+    "StepTimeout",
+    "begun",
+    "bounded",
+]
 
 T = TypeVar("T")
 
@@ -49,6 +60,25 @@ class SelfCancelled(Exception):
 
     def __str__(self) -> str:
         return "it awaited something that was cancelled"
+
+
+class Escaped(Exception):
+    """The work raised `GeneratorExit`, which from anybody else means that we are being closed."""
+
+    def __str__(self) -> str:
+        return "it raised GeneratorExit"
+
+
+def begun(start: Callable[..., T], *given: Any) -> T:
+    """What a function gives, which may be work to wait for.
+
+    Raises:
+        Escaped: it raised `GeneratorExit`; all else as it comes.
+    """
+    try:
+        return start(*given)
+    except GeneratorExit as error:
+        raise Escaped from error
 
 
 class Cut:
@@ -133,6 +163,7 @@ async def bounded(
         StepTimeout: the limit passed. What the work made of its cancellation is the cause.
         StepCut: `cut()` was called meanwhile.
         SelfCancelled: the work ended as cancelled although nobody had cancelled the task.
+        Escaped: the work raised `GeneratorExit`.
         asyncio.CancelledError: the task was cancelled by somebody else, even if also late.
     """
     driven: Any = work if isinstance(work, CoroutineType) else _as_coroutine(work)
@@ -145,6 +176,8 @@ async def bounded(
         return done.value  # type: ignore[no-any-return]  # StopIteration is not generic
     except asyncio.CancelledError as error:  # nothing was awaited yet that could have brought it
         raise SelfCancelled from error
+    except GeneratorExit as error:
+        raise Escaped from error
     if on_block is not None:
         if (took := time.monotonic() - started) > BLOCKING:
             on_block(took)
@@ -215,13 +248,14 @@ async def _expired(
 @types.coroutine
 def _driven(work: Coroutine[Any, Any, T], waiting: Any, limit: _Limit) -> Generator[Any, Any, Any]:
     """Pass on what the work waits for until it ends, or until it had its two warnings."""
-    is_gated = False
+    is_gated = is_closing = False
     try:
         while limit.delivered < 2:
             is_gated = waiting.__class__ not in _DIRECT and asyncio.isfuture(waiting)
             try:
                 value = (yield from limit.gate(waiting)) if is_gated else (yield waiting)
             except GeneratorExit:
+                is_closing = True
                 work.close()
                 raise
             except asyncio.CancelledError as request:
@@ -234,6 +268,10 @@ def _driven(work: Coroutine[Any, Any, T], waiting: Any, limit: _Limit) -> Genera
                 waiting = work.send(value)
     except StopIteration as done:
         return done.value
+    except GeneratorExit as error:
+        if is_closing:
+            raise
+        raise Escaped from error
     limit.rest = Rest(work, waiting)
     return None
 

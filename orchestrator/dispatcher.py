@@ -14,7 +14,7 @@ from typing import Any
 from orchestrator.call import Call, Scope
 from orchestrator.deadline import StepTimeout, bounded
 from orchestrator.durations import format_duration
-from orchestrator.errors import ActionFailed
+from orchestrator.errors import ActionFailed, words
 from orchestrator.journal import HOOK
 from orchestrator.plan import Handler
 from orchestrator.steps import Flow, run_list
@@ -72,7 +72,7 @@ def _admit(call: Call, handler: Handler, scope: Scope) -> bool:
         try:
             is_met = handler.when(scope)
         except ActionFailed as error:
-            call.journal.skip(handler, f"`when` could not be decided: {error}")
+            call.journal.skip(handler, f"`when` could not be decided: {words(error)}")
             return False
         if not is_met:
             saw = handler.explain(scope) if handler.explain is not None else None

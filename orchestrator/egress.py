@@ -27,7 +27,14 @@ _METADATA = frozenset(
          "192.0.0.192"),
     )
 )  # fmt: skip
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: Addresses whose last 32 bits are an IPv4 one: of translators (RFC 6052, 8215, 7915).
+_TRANSLATED = tuple(
+    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"))
+)
+#: Addresses that only mean something inside a network, which Python counts as global ones.
+_INSIDE = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "::ffff:0:0:0/96", "fec0::/10")))
+#: The middle of an ISATAP address (RFC 5214), before its IPv4 one.
+_ISATAP = (0x00005EFE, 0x02005EFE)
 
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\.?)"
@@ -107,21 +114,39 @@ def _literal(host: str) -> IPAddress | None:
 def _is_loopback_name(host: str) -> bool:
     address = _literal(host)
     if address is not None:
-        return _unwrapped(address).is_loopback
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     return host == "localhost" or host.endswith(".localhost")
 
 
-def _unwrapped(address: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 one stands for, where it does."""
+def _meanings(address: IPAddress) -> tuple[IPAddress, ...]:
+    """What a packet to an address may reach: an IPv6 one may stand for one of IPv4, or hold it."""
     if isinstance(address, ipaddress.IPv4Address):
-        return address
+        return (address,)
+    number = int(address)
+    last = ipaddress.IPv4Address(number & 0xFFFFFFFF)
     if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
+        return (address.ipv4_mapped,)
     if address.sixtofour is not None:
-        return address.sixtofour
-    if address in _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
+        return (address.sixtofour,)
+    if number >> 32 == 0 and number > 1:
+        return (last,)
+    if address in _TRANSLATED[1]:  # where the IPv4 address stands depends on their own prefix
+        early = (number >> 64 & 0xFFFF) << 16 | number >> 40 & 0xFFFF
+        return address, last, ipaddress.IPv4Address(early)
+    if any(address in network for network in _TRANSLATED):
+        return (last,) if address not in _INSIDE[1] else (address, last)
+    if address.teredo is not None:
+        return (address, *address.teredo)
+    if number >> 32 & 0xFFFFFFFF in _ISATAP:
+        return address, last
+    return (address,)
+
+
+def _is_global(address: IPAddress) -> bool:
+    is_inside = isinstance(address, ipaddress.IPv6Address) and any(
+        address in network for network in _INSIDE
+    )
+    return address.is_global and not is_inside
 
 
 @dataclass(frozen=True)
@@ -168,9 +193,13 @@ class Egress:
         Raises:
             ActionFailed: this connection may not reach it.
         """
-        real = _unwrapped(address)
-        if real.is_multicast or real.is_unspecified:
+        meanings = _meanings(address)
+        if meanings[0].is_multicast or meanings[0].is_unspecified:
             raise ActionFailed(f"{host} has the address {address}, which is no machine's")
+        for real in meanings:
+            self._check_meaning(host, address, real)
+
+    def _check_meaning(self, host: str, address: IPAddress, real: IPAddress) -> None:
         if self.is_listed(host) or (real.is_loopback and _is_loopback_name(host)):
             return
         if real in _METADATA or real.is_link_local:
@@ -178,7 +207,7 @@ class Egress:
                 f"{host} has the link-local or metadata address {address}; "
                 "list the host under `allow: hosts` if that is meant"
             )
-        if not self.allows_private and not real.is_global:
+        if not self.allows_private and not _is_global(real):
             raise ActionFailed(
                 f"{host} has the private address {address}; give the connection "
                 "`allow_private: true`, or list the host under `allow: hosts`"

@@ -46,7 +46,22 @@ __all__ = [
     "TemplateFailed",
     "UnknownEvent",
     "UserError",
+    "named",
+    "words",
 ]
+
+
+def words(error: BaseException) -> str:
+    """What an exception says. Never raises: one that cannot say it must not hide what failed."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - its own `__str__` is at fault
+        return f"(a {type(error).__name__} that cannot say what is wrong)"
+
+
+def named(error: BaseException) -> str:
+    """The type of an exception and what it says."""
+    return f"{type(error).__name__}: {words(error)}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,9 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from orchestrator.clock import Clock
+from orchestrator.digits import hide_digits, hide_heard
 from orchestrator.durations import parse_duration
 from orchestrator.errors import ActionFailed
-from orchestrator.journal import hide_digits
 
 __all__ = ["CallFacts"]
 
@@ -33,6 +33,7 @@ class CallFacts:
         self.outcome: str | None = None
         self.transcript: list[dict[str, str]] = []
         self.hides_digits = False
+        self.heard = ""  # digits that the caller gave while the recording was paused
         self.turns = 0
         self.interruptions = 0
         self._clock = clock
@@ -82,13 +83,19 @@ class CallFacts:
         if name == "user_turn":
             self.turns += 1
             self.language = fields.get("language") or self.language
-            text = fields["text"]
-            said = hide_digits(text) if self.hides_digits else text
-            self.transcript.append({"who": "caller", "text": said})
+            self.add_to_transcript("caller", fields["text"])
         elif name == "agent_turn":
-            self.transcript.append({"who": "agent", "text": fields["text"]})
+            self.add_to_transcript("agent", fields["text"])
         elif name == "interruption":
             self.interruptions += 1
+
+    def add_to_transcript(self, who: str, text: str) -> None:
+        """Add what was said, without digits that are not to be kept."""
+        if self.hides_digits:
+            text = hide_digits(text)
+        elif self.heard:
+            text = hide_heard(text, self.heard)
+        self.transcript.append({"who": who, "text": text})
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["name_fault", "value_fault"]
+__all__ = ["OURS", "name_fault", "value_fault", "written_fault"]
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -13,6 +13,9 @@ _FRAMING = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer",
      "expect", "keep-alive", "proxy-connection", "accept-encoding"}
 )  # fmt: skip
+
+#: Headers by which a receiver tells a repetition and knows us: of the delivery, never a step's.
+OURS = frozenset({"idempotency-key", "webhook-id", "webhook-timestamp", "webhook-signature"})
 
 #: What is wrong, and what to do about it.
 Fault = tuple[str, str]
@@ -26,6 +29,13 @@ def name_fault(name: str) -> Fault | None:
         return None
     return (f"{name[:40]!r} cannot be the name of a header",
             "a name has letters, digits and `-`, such as `X-Api-Key`")  # fmt: skip
+
+
+def written_fault(name: str) -> Fault | None:
+    """Why a config may not give a header of this name, or None."""
+    if name.lower() in OURS:
+        return f"header {name!r} is set by the delivery itself", "remove it"
+    return name_fault(name)
 
 
 def value_fault(name: str, value: str) -> Fault | None:

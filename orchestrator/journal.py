@@ -7,9 +7,11 @@ sink, off the call's path, with secrets (and, under `privacy: redact`, speech an
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
+import logging
 import queue
 import re
 import threading
@@ -18,7 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.digits import hide_digits, hide_heard
+from orchestrator.errors import EnvironmentFailure, words
 from orchestrator.written import written
 
 __all__ = [
@@ -34,18 +37,24 @@ __all__ = [
     "dump_line",
     "encode",
     "file_name",
-    "hide_digits",
     "kind_of_line",
 ]
+
+_log = logging.getLogger("orchestrator.journal")
 
 Record = tuple[Any, ...]
 Line = dict[str, Any]
 
 
+#: An id that we gave to a side effect: made of nothing that anybody said.
+_OWN_ID = re.compile(r"msg_[0-9a-f]{32}")
+
+
 class Redactor:
     """Masks secrets always; speech, numbers and saved values when `is_private`.
 
-    `names` are words that the config's author wrote: timers, reasons. They stay readable.
+    `names` are words that the config's author wrote: timers, reasons, addresses, the keys of
+    mappings. They stay readable; keys that came from elsewhere do not.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class Redactor:
     ) -> None:
         self.is_private = is_private
         self.hides_digits = False
+        self.heard = ""
         self._names = names
         forms = {form for secret in secrets if secret for form in written(secret).values()}
         kept = sorted(forms, key=len, reverse=True)
@@ -64,8 +74,8 @@ class Redactor:
 
     def without_masks(self) -> Redactor:
         """One that masks secrets only."""
-        other = Redactor()
-        other._secrets = self._secrets
+        other = copy.copy(self)
+        other.is_private = False
         return other
 
     def without_digits(self) -> Redactor:
@@ -74,11 +84,19 @@ class Redactor:
         other.hides_digits = True
         return other
 
+    def without_heard(self, heard: str) -> Redactor:
+        """The same, which also hides digits that were heard while the recording was paused."""
+        other = copy.copy(self)
+        other.heard = heard
+        return other
+
     def secret(self, value: Any) -> Any:
         """The value with every secret in its texts, keys included, as `***`."""
         if isinstance(value, str):
             text = self._secrets.sub("***", value) if self._secrets else value
-            return hide_digits(text) if self.hides_digits else text
+            if self.hides_digits:
+                return hide_digits(text)
+            return hide_heard(text, self.heard) if self.heard else text
         if isinstance(value, Mapping):
             return {self.secret(str(k)): self.secret(v) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
@@ -92,22 +110,40 @@ class Redactor:
     def personal(self, value: Any) -> Any:
         """Under `privacy: redact`, texts as their length and numbers of people as their end."""
         value = self.secret(value)
-        return _mask(value) if self.is_private else value
+        if self.is_private:
+            return self._mask(value)
+        return self._numbers(value) if self.hides_digits or self.heard else value
 
+    def parts(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """`personal` for each part of a mapping whose own keys are the config's or ours."""
+        return {str(self.secret(str(k))): self.personal(v) for k, v in value.items()}
 
-def hide_digits(text: str) -> str:
-    """The text with a star for every digit, of whatever script."""
-    return "".join("*" if c.isdigit() else c for c in text)
+    def _mask(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return value if _OWN_ID.fullmatch(value) else f"[{len(value)} characters]"
+        if isinstance(value, Mapping):
+            return {
+                k if k in self._names else f"[key {number}]": self._mask(v)
+                for number, (k, v) in enumerate(value.items(), start=1)
+            }
+        if isinstance(value, list):
+            return [self._mask(item) for item in value]
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return "[number]" if is_number else value
 
-
-def _mask(value: Any) -> Any:
-    if isinstance(value, str):
-        return f"[{len(value)} characters]"
-    if isinstance(value, Mapping):
-        return {k: _mask(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_mask(item) for item in value]
-    return "[number]" if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    def _numbers(self, value: Any) -> Any:
+        """The value without the numbers that are made of digits to hide."""
+        if isinstance(value, Mapping):
+            return {k: self._numbers(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._numbers(item) for item in value]
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return value
+        if self.hides_digits:
+            return hide_digits(str(value))
+        shown = f"n{value}"  # as a part of a text: a count of one or two digits is no secret
+        hidden = hide_heard(shown, self.heard)
+        return value if hidden == shown else hidden[1:]
 
 
 # --- one encoder a kind of record: (redactor, *fields) -> line
@@ -143,7 +179,7 @@ def _hook(r: Redactor, handler: Any, occurrence: int) -> Line:
 def _skip(r: Redactor, handler: Any, why: str, saw: Mapping[str, Any] | None) -> Line:
     line: Line = {"hook": handler.name, "at": handler.key, "on": handler.event, "ran": False,
                   "why": why}  # fmt: skip
-    return {**line, "saw": r.personal(_short(saw))} if saw else line
+    return {**line, "saw": r.parts(_short(saw))} if saw else line
 
 
 def _hook_end(r: Redactor, handler: Any, outcome: str, detail: str) -> Line:
@@ -176,8 +212,14 @@ def _step(
     return line
 
 
+#: Options that are an address: one that the author wrote out stays readable.
+_ADDRESSES = frozenset({"url", "path", "source", "connection", "method"})
+
+
 def _act(r: Redactor, step: Any, options: Mapping[str, Any]) -> Line:
-    return {"act": step.word, "at": step.key, "with": r.personal(_short(options))}
+    shown = r.parts(_short(options))
+    fixed = {k: r.name(v) for k, v in options.items() if k in _ADDRESSES and isinstance(v, str)}
+    return {"act": step.word, "at": step.key, "with": {**shown, **fixed}}
 
 
 #: Encoders that the dispatcher puts into records itself.
@@ -186,6 +228,8 @@ ACT, HOOK, SKIP, STEP = _act, _hook, _skip, _step
 
 #: Fields of commands that may hold what somebody said.
 _SPOKEN = frozenset({"text", "target", "announcement", "note", "digits"})
+#: Fields of commands that stay readable where the config's author wrote them.
+_NAMED = frozenset({"reason", "source"})
 
 
 def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line:
@@ -194,7 +238,7 @@ def _command(r: Redactor, name: str, fields: Mapping[str, Any], by: str) -> Line
 
 
 def _shown(r: Redactor, key: str, value: Any) -> Any:
-    if key == "reason":
+    if key in _NAMED:
         return r.name(value)
     return r.personal(value) if key in _SPOKEN else r.secret(value)
 
@@ -339,7 +383,8 @@ class DirectorySink:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise EnvironmentFailure(f"cannot make the journal directory: {error}") from error
+            why = f"cannot make the journal directory: {words(error)}"
+            raise EnvironmentFailure(why) from error
         self.directory = directory
         self.failures = 0
         self.last_failure = ""
@@ -367,12 +412,13 @@ class DirectorySink:
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
-            try:
+            with contextlib.suppress(OSError):  # what is old must not cost what is new
                 self._prune()
+            try:
                 self._write(*item)
             except OSError as error:
                 self.failures += 1
-                self.last_failure = str(error)
+                self.last_failure = words(error)
 
     def _write(
         self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
@@ -393,8 +439,14 @@ class DirectorySink:
             return
         self._pruned = now
         for path in self.directory.glob("*.jsonl"):
-            if path.stat().st_mtime < now - self._keep:
-                path.unlink(missing_ok=True)
+            try:
+                if path.stat().st_mtime < now - self._keep:
+                    path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue  # another process was faster
+            except OSError as error:
+                extra = {"file": str(path), "reason": error.strerror or words(error)}
+                _log.warning("an old journal cannot be removed", extra=extra)
 
     def _new_file(self, call_id: str) -> Path:
         name = file_name(call_id)

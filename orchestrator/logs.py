@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from orchestrator.errors import UserError
+from orchestrator.errors import UserError, named
 
 __all__ = ["JsonFormatter", "logging_set_up", "set_up_logging"]
 
@@ -40,7 +40,7 @@ class JsonFormatter(logging.Formatter):
             **_extras(record),
         }
         if record.exc_info and record.exc_info[1] is not None:
-            line["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+            line["error"] = named(record.exc_info[1])
         return json.dumps(line, default=str)
 
 
@@ -53,7 +53,7 @@ class _TextFormatter(logging.Formatter):
         fields = {**extras.pop("fields", {}), **extras}
         tail = "".join(f" {name}={_short(value)}" for name, value in fields.items())
         if record.exc_info and record.exc_info[1] is not None:
-            tail += f" error={type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+            tail += f" error={named(record.exc_info[1])}"
         return f"{clock} {record.levelname.lower():7} {_one_line(record.getMessage() + tail)}"
 
 

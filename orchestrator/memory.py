@@ -51,19 +51,21 @@ insert into taken select :key, :now where :count >
 
 
 class Memory:
-    """The cross-call memory. Without a path nothing is kept on disk.
+    """The cross-call memory, kept in the file at `path`; without one nothing is kept on disk.
 
     `wall` gives seconds since the epoch; in virtual time the caller passes the virtual one.
     """
 
-    def __init__(self, path: Path | None = None, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: str | Path | None = None, wall: Callable[[], float] = time.time
+    ) -> None:
         self.wall = wall
         self.failures = 0
         self._entries: dict[str, tuple[Any, float | None]] = {}
         self._times: dict[str, deque[float]] = {}
         self._taken: dict[str, deque[float]] = {}
         self._away_until = 0.0
-        self._writer = MemoryFile(path, self._failed) if path is not None else None
+        self._writer = MemoryFile(Path(path), self._failed) if path is not None else None
         if self._writer is not None:
             self._load(self._writer.rows())
 

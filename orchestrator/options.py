@@ -96,6 +96,7 @@ class Option:
     is_trusted: bool = False
     is_written: bool = False
     form: str = ""
+    trusted_by: str = ""
 
     @property
     def is_required(self) -> bool:
@@ -181,7 +182,7 @@ def options_of(cls: type) -> dict[str, Option]:
 
 
 def _option(name: str, hint: Any, default: Any, place: str) -> Option:
-    doc, schema, form = "", None, ""
+    doc, schema, form, trusted_by = "", None, "", ""
     low: float | None = None
     high: float | None = None
     marks: set[Any] = set()
@@ -194,6 +195,9 @@ def _option(name: str, hint: Any, default: Any, place: str) -> Option:
                 schema = note.schema
             elif note in (Filled, Trusted, Written):
                 marks.add(note)
+            elif isinstance(note, Trusted):
+                marks.add(Trusted)
+                trusted_by = note.kind
             elif isinstance(note, Form):
                 form = note.role
             elif isinstance(note, range):
@@ -204,6 +208,7 @@ def _option(name: str, hint: Any, default: Any, place: str) -> Option:
         "name": name, "doc": doc, "default": default, "low": low, "high": high, "schema": schema,
         "is_filled": Filled in marks, "is_trusted": Trusted in marks,
         "is_written": Written in marks, "form": form,
+        "trusted_by": trusted_by,
     }  # fmt: skip
     return _typed(hint, shared, place)
 
@@ -222,15 +227,9 @@ def _typed(hint: Any, shared: dict[str, Any], place: str) -> Option:
     if origin is Literal:
         return Option(kind="choice", choices=args, **shared)
     if origin is list or origin is tuple:
-        return Option(
-            kind="list", item=_option(name, args[0] if args else Any, NO_DEFAULT, place), **shared
-        )
+        return Option(kind="list", item=_item(args[0] if args else Any, shared, place), **shared)
     if origin is dict or origin is Mapping or hint is Mapping:
-        return Option(
-            kind="mapping",
-            item=_option(name, args[1] if args else Any, NO_DEFAULT, place),
-            **shared,
-        )
+        return Option(kind="mapping", item=_item(args[1] if args else Any, shared, place), **shared)
     if isinstance(hint, type) and issubclass(hint, Options):
         return Option(kind="record", fields=options_of(hint), type=hint, **shared)
     if hint in _KINDS:
@@ -240,6 +239,13 @@ def _typed(hint: Any, shared: dict[str, Any], place: str) -> Option:
         "use str, int, float, bool, Any, Literal, list, dict, X | None or a type of "
         "orchestrator.action"
     )
+
+
+def _item(hint: Any, shared: Mapping[str, Any], place: str) -> Option:
+    """The option of a part: who may decide the whole decides its parts."""
+    inner = _option(shared["name"], hint, NO_DEFAULT, place)
+    kept = {name: shared[name] for name in ("is_trusted", "is_written", "trusted_by")}
+    return replace(inner, **kept)
 
 
 # --- rendered values

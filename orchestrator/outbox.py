@@ -24,7 +24,7 @@ from typing import Any
 from orchestrator.action import Delivery
 from orchestrator.breaker import Breaker
 from orchestrator.clock import Clock
-from orchestrator.errors import ActionFailed, StoreFailed
+from orchestrator.errors import ActionFailed, StoreFailed, named, words
 from orchestrator.outbox_store import LEASE, Entry, OutboxStore, Room, State
 from orchestrator.outboxes.memory import MemoryStore
 
@@ -285,9 +285,9 @@ class Outbox:
         except TimeoutError:
             return None, f"no answer within {ATTEMPT_LIMIT:g} s", True
         except ActionFailed as error:
-            return None, str(error), error.retryable
+            return None, words(error), error.retryable
         except Exception as error:  # noqa: BLE001 - recorded as the entry's reason
-            return None, f"{type(error).__name__}: {error}", True
+            return None, named(error), True
 
     async def _judge(self, entry: Entry, answer: Any, reason: str, is_worth_more: bool) -> None:
         status = answer.status if answer is not None else 0
@@ -326,10 +326,10 @@ def _is_final(status: int) -> bool:
 
 
 def delay_before(delivery_id: str, attempts: int) -> float:
-    """Seconds to wait after so many attempts: the schedule's, give or take 20 %, by the id.
+    """Seconds to wait after so many attempts, by the schedule and the id.
 
-    Each attempt is shifted against its planned time, and the shifts do not add up: a receiver that
-    is down for a day is always tried after it.
+    Each attempt is shifted against its planned time by up to 10 % of the interval before it, and
+    the shifts do not add up: a receiver that is down for a day is always tried after it.
     """
     shift = _shift(delivery_id, attempts) - _shift(delivery_id, attempts - 1)
     return max(0.0, SCHEDULE[attempts] + shift)

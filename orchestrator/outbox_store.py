@@ -49,7 +49,8 @@ class Entry:
     def address(self) -> str:
         """What a receiver closes by `410 Gone`: the endpoint's path, without its query."""
         path = self.delivery.url.partition("?")[0]
-        return f"{self.delivery.config}|{self.delivery.connection}|{path}"
+        cut = "".join(f"|{c.variable}" for c in self.delivery.cuts if c.part == "url")
+        return f"{self.delivery.config}|{self.delivery.connection}|{path}{cut}"
 
     @property
     def order(self) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from orchestrator.action import Action, Fault, Limit, Shape, snake_case
 from orchestrator.capabilities import CAPABILITIES
-from orchestrator.errors import EnvironmentFailure, OrchestratorError, UserError
+from orchestrator.errors import EnvironmentFailure, OrchestratorError, UserError, named
 from orchestrator.options import Option, OptionKind, options_of
 
 __all__ = [
@@ -169,8 +169,7 @@ class ActionType:
         try:
             answer = ask()
         except Exception as error:  # the code of a plugin
-            words = f"{type(error).__name__}: {error}"
-            raise UserError(f"{self._whose}: its `{what}` failed: {words}") from error
+            raise UserError(f"{self._whose}: its `{what}` failed: {named(error)}") from error
         self._must_be(what, answer, kind)
         return answer
 
@@ -228,9 +227,7 @@ def import_name(name: str) -> Any:
     try:
         found: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a plugin's module may raise anything on import
-        raise EnvironmentFailure(
-            f"cannot import {module_name!r}: {type(error).__name__}: {error}"
-        ) from error
+        raise EnvironmentFailure(f"cannot import {module_name!r}: {named(error)}") from error
     for part in attribute.split(".") if attribute else ():
         try:
             found = getattr(found, part)

@@ -29,7 +29,7 @@ class Secrecy:
         self._cuts: dict[str, tuple[str, str]] = {}
         for name, value in values.items():
             if len(value) >= SHORTEST:
-                for form, text in written(value).items():
+                for form, text in _forms(value).items():
                     self._cuts.setdefault(text, (name, form))
                     self._cuts.setdefault(_as_bytes(text), (name, form))
         found = "|".join(map(re.escape, sorted(self._cuts, key=len, reverse=True)))
@@ -56,10 +56,12 @@ class Secrecy:
         kept, end, length = [], 0, 0
         assert self._pattern is not None  # noqa: S101 - `conceal` looked
         for match in self._pattern.finditer(text):
-            kept.append(text[end : match.start()])
-            length += match.start() - end
+            variable, form = self._cuts[match[0]]
+            stays = _split_url(match[0])[0] if form == _TAIL else ""
+            kept += [text[end : match.start()], stays]
+            length += match.start() - end + len(stays)
             end = match.end()
-            cuts.append(Cut(part, length, *self._cuts[match[0]]))
+            cuts.append(Cut(part, length, variable, form))
         return "".join([*kept, text[end:]]) if kept else text
 
     def reveal(self, delivery: Delivery) -> Delivery:
@@ -83,10 +85,35 @@ class Secrecy:
             value = self._values.get(cut.variable)
             if value is None:
                 raise ActionFailed(f"the variable {cut.variable} is not set", retryable=True)
-            value = written(value)[cut.form]
-            value = _as_bytes(value) if part == "body" else value
-            text = text[: cut.offset] + value + text[cut.offset :]
+            before, after = text[: cut.offset], text[cut.offset :]
+            if cut.form == _TAIL:
+                origin, value = _split_url(value)
+                is_host = part == "url" and _split_url(before) == (before, "")
+                before = origin if is_host else before  # the host may have changed too
+            else:
+                value = written(value)[cut.form]
+            text = before + (_as_bytes(value) if part == "body" else value) + after
         return text
+
+
+_URL = re.compile(r"(https?://[^/?#@]+)(.*)", re.IGNORECASE | re.DOTALL)
+#: The form of a secret URL of which the scheme and host stay: by them deliveries are told apart.
+_TAIL = "tail"
+
+
+def _split_url(value: str) -> tuple[str, str]:
+    """A URL's scheme and host, and the rest; of what is none, nothing and the whole."""
+    match = _URL.fullmatch(value)
+    return (match[1], match[2]) if match is not None else ("", value)
+
+
+def _forms(value: str) -> Mapping[str, str]:
+    """How a secret may look in a delivery; of a whole URL only what follows its host is cut."""
+    origin, tail = _split_url(value)
+    if not origin:
+        return written(value)
+    forms = {form: text for form, text in written(value).items() if not text.startswith(origin)}
+    return {**forms, _TAIL: value} if len(tail) >= SHORTEST else forms
 
 
 def _as_bytes(text: str) -> str:

@@ -17,6 +17,7 @@ from orchestrator.egress import Egress
 from orchestrator.errors import ActionFailed, NotSent
 from orchestrator.limits import Rate
 from orchestrator.memory import Memory
+from orchestrator.quiet import hush
 from orchestrator.secrecy import Secrecy
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Services:
         self._own_outbox: Outbox | None = None
         self._config = config
         self._secrecy = Secrecy(secrets or {})
+        hush()
 
     @property
     def http(self) -> httpx.AsyncClient:

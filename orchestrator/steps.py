@@ -20,9 +20,9 @@ from typing import Any
 
 from orchestrator.call import Call, Scope
 from orchestrator.context import StepContext
-from orchestrator.deadline import BLOCKING, StepTimeout, bounded
+from orchestrator.deadline import BLOCKING, Escaped, StepTimeout, bounded
 from orchestrator.durations import format_duration
-from orchestrator.errors import ActionFailed, NotSent
+from orchestrator.errors import ActionFailed, NotSent, named, words
 from orchestrator.journal import ACT, STEP
 from orchestrator.options import shown_options
 from orchestrator.plain import plain
@@ -66,7 +66,10 @@ async def run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
         if step.is_conditional and not _enter(call, scope, step):
             continue
         try:
-            output = _ACTS[step.body.__class__](call, scope, step, step.body)
+            try:
+                output = _ACTS[step.body.__class__](call, scope, step, step.body)
+            except GeneratorExit as error:
+                raise Escaped from error
             if output.__class__ not in _DATA and inspect.isawaitable(output):
                 watch = None if is_virtual else partial(_blocked, call, step)
                 output = await bounded(output, step.timeout, on_stray=call.spawn, on_block=watch)
@@ -83,7 +86,7 @@ async def run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
         except CancelledError:
             _finish(call, scope, step, "cancelled", started)
             raise
-        except (KeyboardInterrupt, GeneratorExit):  # a person, or the loop, wants out
+        except (KeyboardInterrupt, GeneratorExit):  # a person, or whoever closes us, wants out
             raise
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the call goes on
             flow = await _failed(call, scope, step, started, error)
@@ -134,8 +137,9 @@ def _send_to_background(call: Call, scope: Scope, step: Step) -> None:
     if isinstance(body, ActionBody) and body.constant is None:
         try:
             action = body.make(scope)
-        except ActionFailed as error:
-            _finish(call, scope, step, "failed", call.journal.now(), error=str(error))
+        except Exception as error:  # noqa: BLE001 - the words of an option's own type, perhaps
+            status, message = _describe(call, step, error)
+            _finish(call, scope, step, status, call.journal.now(), error=message)
             return
         made = replace(body, constant=action, shown=shown_options(action))
         step = replace(step, body=made)
@@ -169,7 +173,7 @@ async def _failed(
     if isinstance(error, NotSent):
         if step.save is not None:
             scope.data[step.save] = None
-        _finish(call, scope, step, "not_sent", started, error=str(error))
+        _finish(call, scope, step, "not_sent", started, error=words(error))
         return Flow.DONE
     status, message = _describe(call, step, error)
     _finish(call, scope, step, status, started, error=message)
@@ -188,8 +192,8 @@ def _describe(call: Call, step: Step, error: BaseException) -> tuple[str, str]:
         stray = "; it ignores being stopped" if error.is_stray else ""
         return "timed_out", f"no answer within {format_duration(step.timeout or 0)}{stray}"
     if isinstance(error, ActionFailed):
-        return "failed", str(error)
-    message = f"{type(error).__name__}: {error}"
+        return "failed", words(error)
+    message = named(error)
     _log_raised(call, step, error)
     return "failed", message
 
@@ -201,7 +205,7 @@ def _log_raised(call: Call, step: Step, error: BaseException) -> None:
     if redact(trace) == trace:
         _log.warning("a step raised", exc_info=error, extra=extra)
         return
-    shown = f"{type(error).__name__}: {redact(str(error))}"
+    shown = f"{type(error).__name__}: {redact(words(error))}"
     _log.warning("a step raised", extra={**extra, "reason": shown})
 
 
@@ -252,7 +256,8 @@ async def _with_retries(call: Call, step: Step, action: Any, context: StepContex
         except Exception as error:
             if isinstance(error, ActionFailed) and not error.retryable:
                 raise
-            call.journal.note("a step is tried again", at=step.key, attempt=attempt, why=str(error))
+            why = words(error)
+            call.journal.note("a step is tried again", at=step.key, attempt=attempt, why=why)
         await asyncio.sleep(pause)
         pause = min(pause * 2, step.retry.max)
     return await _try(call, step, action, context)

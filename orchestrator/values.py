@@ -25,7 +25,15 @@ _PIECES = re.compile(
     r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<how>[-?])(?P<rest>[^}]*))?\}",
     re.DOTALL,
 )
-_SECRET_NAMES = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIALS?)(_|$)", re.I)
+_SECRET_NAMES = re.compile(
+    r"(^|_)(TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|PASS|PIN|KEY|CREDENTIALS?|SIG|SIGNATURE"
+    r"|WEBHOOK_URL)(_|$)",
+    re.IGNORECASE,
+)
+#: Characters below which what a variable carries into a URL or header is no credential.
+_SHORTEST = 4
+#: The beginning of a URL, up to where its path begins; what is only this is no credential.
+_ORIGIN = re.compile(r"[a-z]+://[^/?#@]*/?", re.IGNORECASE)
 
 
 class Place(NamedTuple):
@@ -77,8 +85,11 @@ class Environment:
         self.secrets: set[str] = set()
         self.secret_names: dict[str, str] = {}
 
-    def read(self, ref: EnvRef, *, is_secret: bool = False) -> str:
+    def read(self, ref: EnvRef, *, is_secret: bool = False, carried: str | None = None) -> str:
         """The value of a reference.
+
+        `carried` is what stands before it in a URL, header or the like: whatever the variable is
+        called, what it adds there is kept secret, unless it is only a host.
 
         Raises:
             EnvironmentFailure: it is not set and has no default.
@@ -89,10 +100,20 @@ class Environment:
         if value is None or (not value and ref.message is not None):
             detail = f": {ref.message}" if ref.message else ""
             raise EnvironmentFailure(f"environment variable {ref.name} is not set{detail}")
+        if carried is not None and ref.name in self._variables:
+            is_secret |= len(value) >= _SHORTEST and not _is_host(carried, value)
         if (is_secret or ref.is_secret) and value:
             self.secrets.add(value)
             self.secret_names[ref.name] = value
         return value
+
+
+def _is_host(before: str, value: str) -> bool:
+    """Whether a value is no more than the scheme and host of a URL, or a part of them."""
+    is_in_host = _ORIGIN.fullmatch(before) is not None and not before.endswith("/")
+    return (
+        _ORIGIN.fullmatch(f"{before}{value}" if is_in_host or before == "" else value) is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,27 +177,36 @@ class Value:
         env: Environment,
         *,
         is_secret: bool = False,
+        is_carried: bool = False,
         encode: Callable[[Any], str] | None = None,
     ) -> Compiled:
         """The value as a constant or a function of the scope.
 
         `encode` is put on each value that a template reads into a text, but for the config's own
-        `vars`.
+        `vars`. `is_carried` says that the value leaves in a URL, a header or a credential.
         """
         if self.parts:
-            return self._compile_text(env, is_secret, encode)
+            return self._compile_text(env, is_secret, is_carried, encode)
         if not self.items:
             return Constant(self.raw)
-        compiled = {key: item.compile(env, is_secret=is_secret) for key, item in self.items.items()}
+        compiled = {
+            key: item.compile(env, is_secret=is_secret, is_carried=is_carried)
+            for key, item in self.items.items()
+        }
         return _compile_list(compiled) if isinstance(self.raw, list) else _compile_map(compiled)
 
     def _compile_text(
-        self, env: Environment, is_secret: bool, encode: Callable[[Any], str] | None
+        self,
+        env: Environment,
+        is_secret: bool,
+        is_carried: bool,
+        encode: Callable[[Any], str] | None,
     ) -> Compiled:
         parts: list[Any] = []
         for part in self.parts:
             if isinstance(part, EnvRef):
-                parts.append(env.read(part, is_secret=is_secret))
+                carried = str(self.raw)[: part.offset] if is_carried else None
+                parts.append(env.read(part, is_secret=is_secret, carried=carried))
             elif isinstance(part, str):
                 parts.append(part)
             elif encode is not None:

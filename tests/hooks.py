@@ -7,6 +7,8 @@ import itertools
 import time
 from typing import Any
 
+from orchestrator.action import ActionFailed
+
 seen: list[Any] = []
 
 
@@ -144,3 +146,37 @@ async def slow5(ctx: Any) -> str:
     """Take five seconds."""
     await asyncio.sleep(5)
     return "late"
+
+
+async def close(ctx: Any) -> None:
+    """Raise what Python raises in a generator that is closed."""
+    raise GeneratorExit
+
+
+async def close_later(ctx: Any) -> None:
+    """Raise it after a wait."""
+    await asyncio.sleep(0.01)
+    raise GeneratorExit
+
+
+class Mute(Exception):
+    """It cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+async def mute(ctx: Any) -> None:
+    """Raise what cannot be shown."""
+    raise Mute
+
+
+async def mute_failure(ctx: Any) -> None:
+    """Raise a failure of ours that cannot be shown."""
+
+    class Failure(Mute, ActionFailed):
+        pass
+
+    raise Failure("no words")

@@ -222,3 +222,14 @@ def test_virtual_time_makes_no_outbox(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "state").exists()
+
+
+def test_an_endpoint_is_named_whole(outbox: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`rm` is no name for `crm`: what is purged by it would be somebody else's."""
+    for name in ("rm", "m", "port:crm", ""):
+        found = run(capsys, "list", "--endpoint", name, "--format", "json")[1]
+        assert json.loads(found) == []
+    run(capsys, "purge", "--state", "dead", "--endpoint", "rm", "--yes")
+    for name in ("crm", "support:crm"):
+        found = run(capsys, "list", "--endpoint", name, "--format", "json")[1]
+        assert len(json.loads(found)) == 1

@@ -156,6 +156,25 @@ def test_real_time_takes_its_time_and_gives_the_same_commands(tmp_path: Path, co
     assert (tmp_path / "j" / "c1.jsonl").exists()
 
 
+def test_in_real_time_what_is_not_delivered_stays_in_the_outbox_that_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next worker sends it; here nobody listens."""
+    monkeypatch.setenv("ORCHESTRATOR_OUTBOX", str(tmp_path / "o.db"))
+    (tmp_path / "c.jsonl").write_text(
+        CALL.replace('"t": 1', '"t": 0.1').replace('"t": 3', '"t": 0.3')
+    )
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "version: 1\nname: c\nsession:\n  call_start:\n"
+        "    - webhook: {url: 'http://localhost:9/in', json: {a: 1}}\n"
+    )
+    ran = run_process("run", config, "--call", "c.jsonl", "--realtime", cwd=tmp_path)
+    assert ran.returncode == 0
+    kept = run_process("deliveries", "list", "--format", "json", cwd=tmp_path)
+    assert [one["state"] for one in json.loads(kept.stdout)] == ["waiting"]
+
+
 def test_a_call_that_is_not_there_is_exit_code_3(tmp_path: Path, config: Path) -> None:
     """Nothing was played, so there is no table."""
     ran = run_cli("run", config, "--call", tmp_path / "nope.jsonl")

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.clock import run_virtual
 from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounded
+from orchestrator.runtimes.handlers import Limits, Registered, run_handlers
 
 
 class Strays:
@@ -611,3 +612,43 @@ def test_abandoned_work_that_nobody_runs_is_closed_with_its_wrapper() -> None:
         gc.collect()
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_handler_that_raises_generator_exit_is_one_handler_at_fault(is_async: bool) -> None:
+    """The next one runs: only who closes us may end us so."""
+    ran: list[str] = []
+
+    def at_once() -> Any:
+        raise GeneratorExit
+
+    async def later() -> None:
+        await asyncio.sleep(0)
+        raise GeneratorExit
+
+    async def last() -> None:
+        ran.append("last")
+
+    async def main() -> None:
+        handlers = [
+            Registered(later if is_async else at_once, frozenset(), keeps_deadline=False),
+            Registered(last, frozenset(), keeps_deadline=False),
+        ]
+        await run_handlers(handlers, (), {}, Limits(1.0, lambda rest: None), about={})
+
+    asyncio.run(main())
+    assert ran == ["last"]
+
+
+def test_work_that_is_closed_is_closed() -> None:
+    """A `GeneratorExit` from outside passes through."""
+
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        outer = bounded(work(), 5.0, on_stray=lambda rest: None)
+        outer.send(None)
+        outer.close()
+
+    asyncio.run(main())

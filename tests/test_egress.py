@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.egress import Egress, parse_url
 from orchestrator.errors import ActionFailed
+from orchestrator.validation import check_text
 from tests.servers import Opened, Server, run
 
 DISGUISED = [
@@ -47,11 +48,16 @@ PRIVATE = [
     "::10.0.0.1", "192.0.2.1", "198.18.0.1", "240.0.0.1", "2001:db8::1",
     "10.255.255.255", "172.31.255.255", "192.0.0.1", "198.51.100.1", "203.0.113.1", "fdff::1",
     "::ffff:192.168.0.1", "2002:c0a8:0101::", "64:ff9b::192.168.0.1", "127.255.255.254",
+    "64:ff9b:1::10.0.0.1", "64:ff9b:1::1", "64:ff9b:1:0a00:0:0100::", "::ffff:0:10.0.0.1",
+    "::ffff:0:8.8.8.8", "fec0::1", "feff::1", "2606:4700::5efe:10.0.0.1", "2002:7f00:1::",
+    "2606:4700::200:5efe:192.168.0.1", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "64:ff9b::127.0.0.1",
 ]  # fmt: skip
 METADATA = [
     "169.254.169.254", "169.254.1.1", "fe80::1", "fd00:ec2::254", "100.100.100.200",
     "168.63.129.16", "::ffff:169.254.169.254", "::ffff:100.100.100.200", "2002:a9fe:a9fe::",
     "64:ff9b::169.254.169.254", "169.254.170.2", "192.0.0.192", "fe80::a9fe:a9fe",
+    "64:ff9b:1::169.254.169.254", "64:ff9b:1:a9fe:a9:fe00::", "::ffff:0:169.254.169.254",
+    "2606:4700::5efe:169.254.169.254", "2001:0:a9fe:a9fe::1",
 ]  # fmt: skip
 NOBODY = ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "::ffff:0.0.0.0"]  # noqa: S104 - refused
 
@@ -283,3 +289,24 @@ def test_tls_is_for_the_host_not_the_address(monkeypatch: pytest.MonkeyPatch) ->
         server.close()
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://0x7f000001/", "https://2130706433/", "https://127.1/", "https://0/",
+     "https://017700000001/", "https://100.64.0.1/", "https://example.com:65536/",
+     "https://\uff11\uff12\uff17.0.0.1/", "https://example.com\\\\@evil.com/",
+     "https://[64:ff9b:1::a00:1]/", "https://[fec0::1]/"],
+)  # fmt: skip
+def test_a_url_that_can_only_fail_is_found_at_validation(url: str) -> None:
+    """By the functions that judge it when the request is made; of steps and of connections."""
+    top = "version: 1\n"
+    step = f'session: {{user_turn: [{{http: {{url: "{url}"}}}}]}}\n'
+    found = check_text(top + step).problems
+    assert len(found) == 1
+    assert found[0].code in ("HK123", "HK512")
+    used = "session: {user_turn: [{http: {connection: a, path: /x}}]}\n"
+    found = check_text(
+        f'{top}connections: {{a: {{kind: http, base_url: "{url}"}}}}\n{used}'
+    ).problems
+    assert len(found) == 1

@@ -43,6 +43,12 @@ def test_a_post_carries_json_and_its_key() -> None:
     assert (seen.headers["idempotency-key"], seen.headers["x-a"]) == ("msg_1", "b")
 
 
+def test_the_key_is_never_the_steps_own() -> None:
+    """Whatever its spelling: by the key a receiver tells a repetition."""
+    _, seen = ask(Reply(), path="/x", method="POST", json=1, headers={"IDEMPOTENCY-key": "b"})
+    assert seen.headers["idempotency-key"] == "msg_1"
+
+
 def test_a_body_is_sent_as_it_is() -> None:
     """Text is sent as text, and its type may be given."""
     _, seen = ask(Reply(), method="PUT", body="<a/>", headers={"Content-Type": "text/xml"})

@@ -159,3 +159,23 @@ def test_journals_are_removed_when_they_are_too_old(tmp_path: Path) -> None:
     j.flush()
     sink.close()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c1.jsonl", "new.jsonl", "other.txt"]
+
+
+def test_what_cannot_be_removed_costs_no_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder with the name of a journal is passed over, with one line in the log."""
+    import os
+
+    (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "old.jsonl").write_text("{}")
+    for name in ("folder.jsonl", "old.jsonl"):
+        os.utime(tmp_path / name, (0, 0))
+    sink = DirectorySink(tmp_path, keep_days=30)
+    j = journal(sink)
+    j.note("x")
+    j.flush()
+    sink.close()
+    assert sink.failures == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c1.jsonl", "folder.jsonl"]
+    assert [r.getMessage() for r in caplog.records] == ["an old journal cannot be removed"]

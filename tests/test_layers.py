@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 #: Rank by module; a package has one rank. What a user reads first stands lowest.
 RANKS = {
     "_version": 0, "errors": 0, "codes": 0, "shapes": 0, "durations": 0, "deadline": 0,
-    "capabilities": 0, "frozen": -1, "headers": 0, "limits": 1, "memoryfile": 1, "quiet": 1, "written": 1,
+    "capabilities": 0, "digits": 0, "frozen": -1, "headers": 0, "limits": 1, "memoryfile": 1, "quiet": 1, "written": 1,
     "events": 1, "clock": 1, "runtime": 1, "plain": 1,
     "document": 2, "templates": 2, "journal": 2, "memory": 2, "signing": 2, "egress": 2,
     "breaker": 2, "logs": 2, "encoding": 2, "scriptevent": 2, "dialog": 2, "dialog_http": 2,
@@ -22,7 +22,7 @@ RANKS = {
     "options": 4, "journalfile": 4, "runtimes": 4, "outbox_store": 4, "secrecy": 4, "connections": 4,
     "registry": 5, "outboxes": 5, "relay": 5,
     "config": 6, "schema": 6, "outbox": 6,
-    "plan": 7, "services": 7, "destinations": 7, "targets": 7,
+    "plan": 7, "chosen": 7, "services": 7, "destinations": 7, "targets": 7,
     "validation": 8, "compiler": 8, "ladder": 8,
     "silence": 9, "outline": 9,
     "call": 10,

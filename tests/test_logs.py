@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.errors import UserError
 from orchestrator.logs import set_up_logging
-from tests.kit import run
+from tests.kit import did, run
 
 CONFIG = """
 session:
@@ -59,6 +59,19 @@ def test_an_exception_of_a_hook_is_one_line_without_a_traceback(stream: io.Strin
     run("session:\n  user_turn: [{python: 'tests.hooks:boom'}]\n", [{"t": 1, "user_turn": "x"}])
     assert stream.getvalue().count("\n") == 1
     assert "error=ValueError: boom" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_exception_that_cannot_say_what_is_wrong_is_a_line_too(
+    form: str, stream: io.StringIO
+) -> None:
+    """Its type is said; the hooks after it run."""
+    set_up_logging({"ORCHESTRATOR_LOG": form}, stream)
+    hooks = "[{python: 'tests.hooks:mute'}, {say: 'after'}]"
+    played = run(f"session:\n  user_turn: {hooks}\n", [{"t": 1, "user_turn": "x"}])
+    assert [said for _, said in did(played, "say")] == ["after"]
+    assert stream.getvalue().count("\n") == 1
+    assert "Mute" in stream.getvalue()
 
 
 @pytest.mark.parametrize("name", ["ORCHESTRATOR_LOG", "ORCHESTRATOR_LOG_LEVEL"])

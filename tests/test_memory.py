@@ -83,3 +83,11 @@ def test_the_oldest_key_is_dropped_beyond_the_limit(monkeypatch: pytest.MonkeyPa
         memory.remember(key)
     assert memory.get("a") is None
     assert memory.get("d") is True
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    """As the documents write it: `Memory("mem.db")`."""
+    first = Memory(str(tmp_path / "mem.db"))
+    first.remember("k", "v")
+    first.close()
+    assert Memory(str(tmp_path / "mem.db")).get("k") == "v"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import sqlite3
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.callscript import CallScript, TimedEvent
-from orchestrator.journal import DirectorySink
+from orchestrator.config import Allow
+from orchestrator.connections.sql import SqlConnection
+from orchestrator.journal import DirectorySink, Redactor
 from orchestrator.memory import Memory
 from orchestrator.replay import play
 from orchestrator.runtime import CallEvent
 from orchestrator.runtimes.script_bridge import PlayOptions
 from orchestrator.testing.given import Given
 from tests.kit import make_plan
+from tests.servers import services
 from tests.test_hostile_events import EVENTS, FIELDS, logged, text_for, usual
 
 SPOKEN = "cnry my name is Ada Lovelace"
@@ -43,7 +50,7 @@ def outputs(
     )
     options = PlayOptions(linger=4)
     with logged() as found:
-        plan = make_plan("privacy: redact\n" + text)
+        plan = make_plan("privacy: redact\n" + textwrap.dedent(text))
         played = play(plan, script, options=options, memory=Memory(), given=Given(given or {}))
     assert played.data.get("reached") is True
     lines = [json.dumps(line, ensure_ascii=False) for line in played.lines]
@@ -106,3 +113,77 @@ def test_a_folder_of_journals_that_we_make_is_its_owners(tmp_path: Path) -> None
     """Nobody else enters it; one that was there stays as it is."""
     DirectorySink(tmp_path / "journals").close()
     assert (tmp_path / "journals").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_source_of_a_sound_shows_only_what_the_author_wrote() -> None:
+    """A path that holds a caller's words is masked; one that is written out is not."""
+    text = """
+    session:
+      user_turn:
+        - play: "https://a.example.com/hold.mp3"
+        - play: "https://a.example.com/{{ event.text }}.mp3"
+        - set: {reached: true}
+    """
+    shown = outputs(text, "user_turn", {"text": SPOKEN})
+    assert "https://a.example.com/hold.mp3" in shown
+    assert "Lovelace" not in shown
+
+
+@pytest.mark.parametrize("event", ["tool_call", "tool_result"])
+def test_keys_that_came_from_elsewhere_are_in_no_output(event: str) -> None:
+    """Of the data of a call, and of a tool's arguments and result; those the config reads are."""
+    text = f"""
+    session:
+      {event}:
+        - log: "{{{{ data.tier | default('-') }}}}"
+        - set: {{reached: true, kept: "{{{{ event.{"args" if event == "tool_call" else "result"} }}}}"}}
+    """
+    fields = {"name": "look", "args": {SPOKEN: 1, "tier": {SPOKEN: 2}}}
+    if event == "tool_result":
+        fields = {"name": "look", "result": {SPOKEN: {SPOKEN: 2}}, "ok": True}
+    shown = outputs(text, event, fields, {"data": {SPOKEN: "x", "tier": "gold"}})
+    assert "cnry" not in shown
+    assert '"tier"' in shown
+    assert "gold" not in shown
+
+
+def test_the_id_and_the_address_of_a_delivery_stay_readable() -> None:
+    """By them an operator finds it again: neither tells of a person."""
+    text = """
+    session:
+      user_turn:
+        - webhook: {url: "https://a.example.com/in", json: {said: "{{ event.text }}"}}
+          background: false
+          save: sent
+        - set: {reached: true}
+    """
+    sent = "msg_" + "0" * 32
+    given = {"webhook": {"id": sent}}
+    shown = outputs(text, "user_turn", {"text": SPOKEN}, given=given)
+    assert "https://a.example.com/in" in shown
+    assert "Lovelace" not in shown
+    assert sent in json.dumps(Redactor(is_private=True).personal({"id": sent}))
+
+
+def test_other_packages_do_not_tell_while_debugging(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A statement's values, in the log of the database's driver."""
+    file = tmp_path / "crm.db"
+    with sqlite3.connect(file) as database:
+        database.execute("create table people (name text)")
+    database.close()
+
+    async def main() -> None:
+        crm = SqlConnection.open("crm", SqlConnection(url=f"sqlite:///{file}"), services(), Allow())
+        await crm.write("people", {"name": SPOKEN}, {"name": f"{SPOKEN}!"})
+        await crm.aclose()
+
+    with caplog.at_level(logging.DEBUG):
+        for name in ("aiosqlite", "sqlalchemy.engine.Engine", "websockets.server"):
+            logging.getLogger(name).setLevel(logging.DEBUG)
+        asyncio.run(main())
+        logging.getLogger("websockets.server").debug("< TEXT %r", SPOKEN)
+        logging.getLogger("aiosqlite").warning("a warning goes through")
+    assert "cnry" not in caplog.text
+    assert "a warning goes through" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from orchestrator.action import Delivery
 from orchestrator.callscript import parse_script
 from orchestrator.clock import real_clock
 from orchestrator.errors import ActionFailed
+from orchestrator.outbox_store import Entry
 from orchestrator.outboxes.packed import pack, unpack
 from orchestrator.outboxes.sqlite import SqliteStore
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from orchestrator.secrecy import Secrecy
 from orchestrator.signing import key_of, verify
+from orchestrator.validation import check_text
 from tests.servers import Server
+from tests.test_attachment import Lines
 
 _TEXT = st.text(st.sampled_from("abcé{}$\x00 %2F/\"'tok"), max_size=30)
 
@@ -134,3 +138,68 @@ def test_no_secret_is_in_the_outbox_file(tmp_path: Path) -> None:
     assert b"I said" in kept[0]
     for canary in (*canaries.values(), "canary"):
         assert not any(canary.encode() in content for content in kept), canary
+
+
+FROM_ENVIRONMENT = """
+version: 1
+name: secrets
+vars: {later: "${LATER}"}
+session:
+  user_turn:
+    - webhook:
+        url: "${SLACK_URL}"
+        headers: {x-pass: "${X_PHRASE}", x-later: "{{ vars.later }}", x-host: "${PLAIN:-fixed}"}
+        json: {said: "{{ event.text }}"}
+    - log: "used {{ vars.later }}"
+"""
+
+
+def test_what_the_environment_carries_into_a_request_is_secret(tmp_path: Path) -> None:
+    """Whatever the variables are called; the host stays, by which deliveries are told apart."""
+
+    async def main(server: Server) -> tuple[list[Any], str]:
+        variables = {
+            "SLACK_URL": f"{server.url}/services/T0/B0/cnry-path",
+            "X_PHRASE": "cnry-phrase",
+            "LATER": "cnry-later",
+        }
+        checked = check_text(FROM_ENVIRONMENT)
+        assert checked.config is not None
+        sink = Lines()
+        app = Orchestrator(
+            checked.config, variables=variables, journals=sink, outbox=tmp_path / "o"
+        )
+        runner = AgentRunner()
+        app.attach(runner)
+        script = parse_script('{"call": {"id": "c"}}\n{"t": 0, "user_turn": "cnry-later"}\n')
+        await runner.handle(ScriptBridge(script, PlayOptions(linger=0.5)))
+        await app.aclose()
+        return server.seen, json.dumps(sink.lines)
+
+    async def served() -> tuple[list[Any], str]:
+        async with Server() as server:
+            return await main(server)
+
+    seen, journal = asyncio.run(served())
+    (one,) = seen
+    assert one.target == "/services/T0/B0/cnry-path"
+    assert (one.headers["x-pass"], one.headers["x-later"]) == ("cnry-phrase", "cnry-later")
+    assert "cnry" not in journal
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"cnry-pa" not in stored
+    assert b"cnry-phrase" not in stored
+
+
+def test_a_secret_url_keeps_its_host_and_may_move() -> None:
+    """Its path is cut out; another URL that has the same path is left alone."""
+    value = "https://hooks.example.com/services/T0"
+    secrecy = Secrecy({"SLACK_URL": value})
+    stored = secrecy.conceal(Delivery("i", "", f"{value}?a=1", b""))
+    assert stored.url == "https://hooks.example.com?a=1"
+    moved = Secrecy({"SLACK_URL": "https://new.example.com/T1"}).reveal(stored)
+    assert moved.url == "https://new.example.com/T1?a=1"
+    other = Delivery("i", "", "https://other.example.com/services/T0", b"")
+    assert secrecy.conceal(other) == other
+    pairs = [Entry(secrecy.conceal(Delivery("i", "", url, b"")), 0).address for url in
+             (value, "https://hooks.example.com/")]  # fmt: skip
+    assert pairs[0] != pairs[1]

@@ -17,6 +17,7 @@ from orchestrator.connections.http import HttpConnection
 from orchestrator.errors import ActionFailed, NotSent
 from orchestrator.memory import Memory
 from orchestrator.services import Services
+from orchestrator.validation import check_text
 from tests.fakes import FakeContext
 from tests.servers import Opened, Reply, Server, run, services
 
@@ -184,3 +185,25 @@ def test_services_in_virtual_time_refuse_everything() -> None:
         await shared.aclose()
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "WEBHOOK-ID", "webhook-signature"])
+def test_no_step_chooses_the_headers_of_the_delivery(name: str) -> None:
+    """By them a receiver tells a repetition; validation refuses them, and they are never sent."""
+    text = (
+        "version: 1\nsession:\n  user_turn:\n"
+        f"    - webhook: {{url: 'https://a.example.com/', headers: {{{name}: x}}, json: {{}}}}\n"
+    )
+    assert [p.code for p in check_text(text).problems] == ["HK125"]
+
+    async def main() -> Any:
+        async with Server(Reply(200)) as server:
+            shared = services({"billing": lambda s: HttpConnection.open(
+                "billing", HttpConnection(base_url=server.url), s, Allow())})  # fmt: skip
+            await shared.deliver(Delivery("msg_1", "billing", "/in", b"{}", headers={name: "x"}))
+            await shared.aclose()
+            return server.seen
+
+    (one,) = run(main())
+    assert one.headers["idempotency-key"] == one.headers["webhook-id"] == "msg_1"
+    assert "webhook-signature" not in one.headers

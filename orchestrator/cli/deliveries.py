@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -76,7 +77,8 @@ def _ask(setting: str | None, work: Callable[[OutboxStore], Awaitable[T]], nothi
 @command.command("list")
 @click.option("--state", "states", type=_STATE, multiple=True, default=["waiting", "dead"],
               help="May be given several times; by default waiting and dead.")  # fmt: skip
-@click.option("--endpoint", metavar="NAME", help="A connection, or the host of a URL.")
+@click.option("--endpoint", metavar="NAME",
+              help="A connection, or the host of a URL; whole names only.")  # fmt: skip
 @click.option("--call", "call_id", metavar="ID", help="Of this call only.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @OUTBOX
@@ -111,13 +113,17 @@ async def _find_all(store: OutboxStore, states: Sequence[State]) -> list[Entry]:
     return [entry for state in dict.fromkeys(states) for entry in await store.list(state)]
 
 
+def _names(entry: Entry) -> tuple[str, ...]:
+    """What an entry's endpoint may be called: `billing`, `//host:8443`, with its config or not."""
+    if entry.delivery.connection:
+        return entry.endpoint, entry.delivery.connection
+    host = urlsplit(entry.delivery.url).netloc
+    return entry.endpoint, host, f"//{host}"
+
+
 def _fits(entry: Entry, endpoint: str | None, call_id: str | None = None) -> bool:
-    whole = entry.endpoint
-    is_there = endpoint is None or endpoint in (
-        whole,
-        whole.partition(":")[2],
-        whole[-len(endpoint) :],
-    )
+    """Whether an entry is one that was asked for; names are whole ones, never parts."""
+    is_there = endpoint is None or endpoint in _names(entry)
     return is_there and (call_id is None or entry.delivery.call_id == call_id)
 
 

@@ -19,8 +19,8 @@ from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.durations import format_duration
 from orchestrator.egress import Egress, SafeUrl, parse_url
 from orchestrator.encoding import encode_query, json_bytes
-from orchestrator.errors import ActionFailed, UserError
-from orchestrator.headers import name_fault, value_fault
+from orchestrator.errors import ActionFailed, UserError, words
+from orchestrator.headers import OURS, name_fault, value_fault
 from orchestrator.signing import key_of, sign
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class HttpConnection(Connection):
             try:
                 check()
             except (ActionFailed, UserError) as error:
-                yield Fault(f"`{option}`: {error}", option)
+                yield Fault(f"`{option}`: {words(error)}", option)
 
     def _start(self, services: ServicesLike, allow: AllowLike) -> None:
         super()._start(services, allow)
@@ -245,8 +245,8 @@ class HttpConnection(Connection):
         now = int(self._clock.wall().timestamp())
         headers = {
             "content-type": delivery.content_type,
+            **_headers(_foreign(delivery.headers)),
             "idempotency-key": delivery.id,
-            **_headers(delivery.headers),
             **sign(self._keys, delivery.id, now, delivery.body),
         }
         limit = self.timeout if timeout is None else timeout
@@ -284,7 +284,7 @@ class HttpConnection(Connection):
         head = {
             "user-agent": f"hook-orchestrator/{__version__}",
             "accept-encoding": "identity",  # a small answer must not unpack to a huge one
-            **_headers(self.headers or {}),
+            **_headers(_foreign(self.headers or {})),
             **headers,
             **self._auth_headers,
         }
@@ -302,7 +302,7 @@ class HttpConnection(Connection):
                 f"{self._label}: {error or type(error).__name__}", retryable=True
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ActionFailed(f"{self._label}: {error}") from error
+            raise ActionFailed(f"{self._label}: {words(error)}") from error
 
     @property
     def _label(self) -> str:
@@ -360,6 +360,11 @@ def _content(body: Any) -> tuple[dict[str, str], bytes | None]:
     if isinstance(body, str):
         return {"content-type": "text/plain; charset=utf-8"}, body.encode(errors="replace")
     return {"content-type": "application/json"}, json_bytes(body)
+
+
+def _foreign(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers that a config gives: those of the delivery are ours alone."""
+    return {name: value for name, value in headers.items() if name.lower() not in OURS}
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ import httpcore
 import httpx
 
 from orchestrator.egress import Egress
-from orchestrator.errors import ActionFailed
+from orchestrator.errors import ActionFailed, words
 from orchestrator.quiet import unlogged
 
 __all__ = ["certificates", "guarded_client"]
@@ -94,7 +94,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"{host}: the name was not resolved in time") from None
         except OSError as error:
-            raise httpcore.ConnectError(f"{host}: the name is unknown ({error})") from error
+            raise httpcore.ConnectError(f"{host}: the name is unknown ({words(error)})") from error
 
     async def connect_unix_socket(
         self,
@@ -165,4 +165,4 @@ class _Body(httpx.AsyncByteStream):
 def _translated(error: Exception) -> Exception:
     """The error of the same name in httpx."""
     kind: type[Exception] = getattr(httpx, type(error).__name__, httpx.TransportError)
-    return kind(str(error))
+    return kind(words(error))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from orchestrator.action import Delivery
-from orchestrator.errors import StoreFailed
+from orchestrator.errors import StoreFailed, words
 from orchestrator.outbox_store import Entry, OutboxStore, Room, State
 
 __all__ = ["FallbackStore"]
@@ -81,7 +81,7 @@ class FallbackStore:
             try:
                 is_new = await self._first.put(delivery, due)
             except StoreFailed as error:
-                reason = str(error)
+                reason = words(error)
                 self._went_away(reason)
             else:
                 self._came_back()
@@ -116,7 +116,7 @@ class FallbackStore:
                 if self._may_hold:
                     await self._hand_on(now, room)
             except StoreFailed as error:
-                self._went_away(str(error))
+                self._went_away(words(error))
             else:
                 return _marked(claimed, self._first)
         if not self._may_hold:
@@ -153,7 +153,7 @@ class FallbackStore:
             try:
                 times.append(await self._first.next_due(now, room))
             except StoreFailed as error:
-                self._went_away(str(error))
+                self._went_away(words(error))
                 times.append(now)
         return min((due for due in times if due is not None), default=None)
 
@@ -209,7 +209,7 @@ class FallbackStore:
             try:
                 answer = await ask(self._first)
             except StoreFailed as error:
-                self._went_away(str(error))
+                self._went_away(words(error))
             else:
                 if answer or not self._may_hold:
                     return answer

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.action import Delivery
-from orchestrator.errors import StoreFailed
+from orchestrator.errors import StoreFailed, words
 from orchestrator.outbox_store import HORIZON, LEASE, Entry, Room, State
 from orchestrator.outboxes.nats_link import ANSWER, Link, Target, digest, token
 from orchestrator.outboxes.nats_pull import Pull
@@ -75,8 +75,8 @@ class NatsStore:
         try:
             yield await self._link.js()
         except (Error, TimeoutError, OSError) as error:
-            words = str(error) or type(error).__name__
-            raise StoreFailed(f"the NATS server: {words[:200]}") from error
+            why = words(error) or type(error).__name__
+            raise StoreFailed(f"the NATS server: {why[:200]}") from error
 
     def _came_back(self) -> None:
         for pull in self._pulls.values():
@@ -175,7 +175,7 @@ class NatsStore:
             delivery = unpack(message.data)
         except StoreFailed as error:
             lost = Delivery(message.subject.rpartition(".")[2], "", "", message.data)
-            await self._bury(js, Entry(lost, now), str(error), data.sequence.stream)
+            await self._bury(js, Entry(lost, now), words(error), data.sequence.stream)
             await message.term()
             return None
         note: dict[str, Any] = {}

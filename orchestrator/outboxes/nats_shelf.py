@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.action import Delivery
-from orchestrator.errors import StoreFailed
+from orchestrator.errors import StoreFailed, words
 from orchestrator.outbox_store import Entry
 from orchestrator.outboxes.nats_link import Link, digest
 from orchestrator.outboxes.packed import unpack
@@ -83,7 +83,7 @@ def _sound(packed: bytes) -> Delivery:
     try:
         return unpack(packed)
     except StoreFailed as error:
-        return Delivery("", "", f"({error})", packed)
+        return Delivery("", "", f"({words(error)})", packed)
 
 
 def dead_entry(found: RawStreamMsg) -> Entry:

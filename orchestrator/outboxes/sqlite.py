@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.action import Delivery
-from orchestrator.errors import StoreFailed
+from orchestrator.errors import StoreFailed, words
 from orchestrator.outbox_store import HORIZON, LEASE, Entry, Room, State
 from orchestrator.outboxes.packed import pack, unpack
 from orchestrator.outboxes.sqlite_file import OutboxFile
@@ -107,7 +107,7 @@ class SqliteStore:
         except StoreFailed as error:
             db.execute(
                 "update entries set state = 'dead', reason = ?, ended_at = ? where seq = ?",
-                (str(error), self._wall(), row[1]),
+                (words(error), self._wall(), row[1]),
             )
             return False
         return True
@@ -246,5 +246,5 @@ def _entry(row: Sequence[Any]) -> Entry:
     try:
         delivery = unpack(packed)
     except StoreFailed as error:
-        delivery, reason = Delivery(delivery_id, "", "", b""), str(error)
+        delivery, reason = Delivery(delivery_id, "", "", b""), words(error)
     return Entry(delivery, due, state, attempts, reason, put_at)

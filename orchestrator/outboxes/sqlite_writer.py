@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from orchestrator.errors import StoreFailed
+from orchestrator.errors import StoreFailed, words
 from orchestrator.outboxes.sqlite_file import OutboxFile
 
 __all__ = ["Writer"]
@@ -93,7 +93,7 @@ class Writer:
         except (sqlite3.Error, OSError, StoreFailed) as error:
             self._file.drop_transaction()
             for job in jobs:
-                job.result = StoreFailed(f"the outbox file {self._file.path}: {error}")
+                job.result = StoreFailed(f"the outbox file {self._file.path}: {words(error)}")
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits for it
             self._file.drop_transaction()
             for job in jobs:

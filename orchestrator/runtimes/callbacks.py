@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orchestrator.errors import ActionFailed, CommandRefused, LineGone
+from orchestrator.errors import ActionFailed, CommandRefused, LineGone, named
 from orchestrator.runtime import CallEvent, CallOffer, Command
 from orchestrator.runtimes.tasks import TaskOwner
 
@@ -218,7 +218,7 @@ class CallbackBridge:
         except ActionFailed:
             raise
         except Exception as error:  # what a runtime raises is its way to say no
-            why = f"{type(error).__name__}: {error}"
+            why = named(error)
             raise CommandRefused(f"the runtime refused {command.name!r}: {why}") from error
 
     async def act(self, command: Command) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, bounded
+from orchestrator.deadline import GRACE, Cut, Rest, StepCut, StepTimeout, begun, bounded
 from orchestrator.events import Event, Scope, check_event, is_custom
 from orchestrator.runtime import Handler
 
@@ -162,7 +162,7 @@ async def _run_one(
     keeps = handler.keeps_deadline
     seconds, grace = (None, limits.seconds) if keeps else (limits.seconds, GRACE)
     try:
-        work = handler.call(args, extras)
+        work = begun(handler.call, args, extras)
         await bounded(work, seconds, on_stray=limits.on_stray, cut=limits.cut, grace=grace)
     except StepCut:
         logger.info("handler cut short by the end of the call", extra=_who(handler, about))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from orchestrator.errors import words
 from orchestrator.runtime import Bridge, CallEvent
 from orchestrator.runtimes.replies import closing
 
@@ -93,5 +94,5 @@ def _nobody(event: CallEvent) -> None:
 
 
 def _failure(error: Exception) -> CallEvent:
-    fields = {"code": type(error).__name__, "message": str(error)}
+    fields = {"code": type(error).__name__, "message": words(error)}
     return CallEvent("error", {**fields, "severity": "fatal", "source": "bridge"})

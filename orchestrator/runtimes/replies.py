@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from orchestrator.deadline import Cut, StepCut, bounded
-from orchestrator.errors import ActionFailed, CommandRefused, LineGone
+from orchestrator.errors import ActionFailed, CommandRefused, LineGone, words
 from orchestrator.runtime import CallEvent, Command, DialogMachine, ReplyDelta, ReplyEnd
 from orchestrator.runtimes.tasks import TaskOwner
 
@@ -84,7 +84,7 @@ class Replies:
         except (LineGone, CommandRefused):
             logger.info("reply ended because the line did not take it")
         except ActionFailed as error:
-            logger.warning("dialog machine failed", extra={"reason": str(error)})
+            logger.warning("dialog machine failed", extra={"reason": words(error)})
             self._report(_failure(error))
         except Exception as error:  # whatever a dialog machine raises, the call goes on
             logger.exception("dialog machine raised")
@@ -117,7 +117,7 @@ class Replies:
 def _failure(error: Exception) -> CallEvent:
     return CallEvent(
         "error",
-        {"code": type(error).__name__, "message": str(error), "severity": "error",
+        {"code": type(error).__name__, "message": words(error), "severity": "error",
          "source": "dialog_machine"},
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Literal
 
-from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSupported
+from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSupported, words
 from orchestrator.runtime import CallEvent, Handler
 from orchestrator.runtimes.handlers import HandlerTable
 
@@ -171,7 +171,7 @@ class UnpodSession:
         except ActionFailed:
             raise
         except (OSError, ValueError, RuntimeError) as error:
-            raise CommandRefused(f"the SDK refused {what!r}: {error}") from error
+            raise CommandRefused(f"the SDK refused {what!r}: {words(error)}") from error
         except Exception as error:
             if not is_line_error(error):
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.config import Config
-from orchestrator.headers import name_fault, value_fault
+from orchestrator.headers import value_fault, written_fault
 from orchestrator.validation.findings import Findings
 from orchestrator.values import Value
 
@@ -18,7 +18,7 @@ def check_headers(config: Config, findings: Findings) -> None:
         _check_key(connection.options.get("auth"), findings)
     for headers in _headers(config):
         for name, value in headers.items.items():
-            if fault := name_fault(str(name)):
+            if fault := written_fault(str(name)):
                 message, hint = f"`headers`: {fault[0]}", fault[1]
                 findings.at(value.place, "HK125", message, on="key", help=hint)
             elif not value.parts and (fault := value_fault(str(name), str(value.raw))):
@@ -29,7 +29,7 @@ def _check_key(auth: Value | None, findings: Findings) -> None:
     """The header of `auth: {header: {name, value}}`."""
     header = auth.items.get("header") if auth is not None else None
     name = header.items.get("name") if header is not None else None
-    if name is not None and not name.parts and (fault := name_fault(str(name.raw))):
+    if name is not None and not name.parts and (fault := written_fault(str(name.raw))):
         findings.at(name.place, "HK125", f"`auth`: {fault[0]}", help=fault[1])
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from dataclasses import replace
 
 from orchestrator.config import Config
+from orchestrator.egress import Egress, parse_url
+from orchestrator.errors import ActionFailed
 from orchestrator.validation.findings import Findings
 from orchestrator.values import Value
 
 __all__ = ["check_hosts"]
 
-_LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_WRITE = "write it as https://host/path; credentials go into a connection's `auth`"
 
 
 def check_hosts(config: Config, findings: Findings) -> None:
@@ -52,30 +52,26 @@ def _is_decided_by_template(raw: str) -> bool:
 
 
 def _check_host(config: Config, value: Value, findings: Findings, *, is_open: bool) -> None:
-    raw = value.raw
+    """Judge a host as it is judged when the request is made, with the same functions."""
+    scheme, separator, _ = value.raw.partition("://")
+    authority = _authority(value.raw)
+    if "${" in scheme + authority or not separator:
+        return
     try:
-        host = urlsplit(raw).hostname or ""
-    except ValueError:
+        url = parse_url(f"{scheme}://{authority}")
+    except ActionFailed as error:
+        findings.at(value.place, "HK123", f"`{value.place.key}`: {error}", help=_WRITE)
         return
-    if "${" in _authority(raw) or not host or host in config.allow.hosts:
-        return
-    address = _address(host)
-    is_loopback = host in _LOOPBACK_NAMES or (address is not None and address.is_loopback)
-    allow = f"if it is meant, add it: `allow: {{hosts: ['{host}']}}`"
-    if address is not None and not is_loopback and not is_open and _is_inside(address):
-        message = f"{host} is an address inside of a network, which requests may not reach"
+    reach = Egress(frozenset(map(str.lower, config.allow.hosts)), is_open)
+    allow = f"if it is meant, add it: `allow: {{hosts: ['{url.host}']}}`"
+    try:
+        reach.check(replace(url, scheme="https"))
+    except ActionFailed:
+        message = f"{url.host} is an address inside of a network, which requests may not reach"
         findings.at(value.place, "HK512", message, help=allow)
-    elif raw.startswith("http://") and not is_loopback:
-        message = f"requests to {host} go over plain http, which anybody on the way can read"
-        findings.at(value.place, "HK503", message, help=f"use https; {allow}")
-
-
-def _address(host: str) -> Address | None:
+        return
     try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def _is_inside(address: Address) -> bool:
-    return address.is_private or address.is_link_local or address.is_reserved
+        reach.check_scheme(url.scheme, url.host)
+    except ActionFailed:
+        message = f"requests to {url.host} go over plain http, which anybody on the way can read"
+        findings.at(value.place, "HK503", message, help=f"use https; {allow}")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestrator.chosen import reads_vars_only
 from orchestrator.document import YamlList, YamlMap
 from orchestrator.events import SESSION_EVENTS, TIMED_WORDS, find_event, is_custom
 from orchestrator.options import Option
@@ -13,6 +14,7 @@ from orchestrator.templates import parse_condition
 from orchestrator.templates.arguments import check_role
 from orchestrator.templates.tree import Constant
 from orchestrator.validation.reader import DAY, Reader
+from orchestrator.values import parse_value
 
 __all__ = ["check_number_text", "check_value"]
 
@@ -56,6 +58,11 @@ def _check_dynamic(reader: Reader, node: Any, key: Any, option: Option) -> bool:
         message = f"`{key}` is read when the config is loaded: no templates here"
         on = reader.inside(node, key, value.index("{{"), 2)
         reader.at(node, key, "HK118", message, on=on, help=f"write {option.wanted()}")
+        return False
+    if option.is_written and not reads_vars_only(parse_value(value, reader.place(node, key))):
+        on = reader.inside(node, key, value.index("{{"), 2)
+        message = f"a template decides `{option.name}`"
+        reader.at(node, key, "HK513", message, on=on, help="write it out, or read it from `vars`")
         return False
     if option.kind in _PARTS and not _is_lone(value):
         return _misfit(reader, node, key, option)

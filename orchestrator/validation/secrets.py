@@ -21,7 +21,7 @@ _SECRET_NAME = re.compile(
 )
 _IN_URL = re.compile(r"[a-z+]+://[^/\s:@]*:([^/\s@]+)@")
 #: Options through which a credential may rightly leave.
-_CREDENTIAL_OPTIONS = frozenset({"headers", "auth"})
+_CREDENTIAL_OPTIONS = frozenset({"headers", "auth", "digits"})
 _METHODS = frozenset({"basic", "bearer", "digest", "hmac", "none"})
 _READ_IT = "read it from the environment: `${NAME}`"
 
@@ -100,7 +100,8 @@ def _check_flow(visit: Visit, findings: Findings) -> None:
     if visit.taint != "secret":
         return
     hint = "put it into a connection's `auth`, which is never logged or spoken"
-    is_meant = visit.option is not None and visit.option.accepts("secret")
+    option = visit.option
+    is_meant = option is not None and (option.accepts("secret") or option.accepts("url"))
     if is_meant or visit.name in _CREDENTIAL_OPTIONS:
         return
     message = f"a secret flows into `{visit.name}` of `{visit.step.word}`"

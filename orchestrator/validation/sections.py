@@ -34,6 +34,10 @@ _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "numbers": (re.compile(r"\+[1-9][0-9]{6,14}"), "'+15550100'"),
     "prefixes": (re.compile(r"\+[1-9][0-9]{0,13}"), "'+1555'"),
     "hosts": (re.compile(r"(?!.*://)[A-Za-z0-9.*:\[\]/_-]+"), "crm.example.com"),
+    "queues": (re.compile(r"\S(.*\S)?"), "support, or desk-* for all that begin with desk-"),
+    "agents": (re.compile(r"\S(.*\S)?"), "billing-agent, or billing-* for all that begin so"),
+    "digits": (re.compile(r"[0-9A-D#wW]{1,64}\*?|\*"), "'1w2#', or '*' for all keys"),
+    "languages": (re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*(-?\*)?|\*"), "de-DE, or de-*"),
 }
 
 
@@ -87,11 +91,7 @@ def read_allow(reader: Reader, root: YamlMap, before: Allow) -> Allow:
         return before
     reader.check_keys(node, _FORMS, "`allow`")
     found = {key: _texts(reader, node, key) for key in _FORMS}
-    return Allow(
-        before.numbers + found["numbers"],
-        before.prefixes + found["prefixes"],
-        before.hosts + found["hosts"],
-    )
+    return Allow(**{key: getattr(before, key) + texts for key, texts in found.items()})
 
 
 def _texts(reader: Reader, node: YamlMap, key: str) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from orchestrator.values import Place
 
 __all__ = ["Scene", "TemplateChecker"]
 
+#: What nothing in the file saves came with the call: from whoever placed it.
+_BROUGHT = ANY.tainted("remote")
 _GUARD = "guard it with `| default(...)` or `is defined`"
 
 
@@ -49,7 +51,7 @@ class Scene:
             if read.path[0] == "data" and len(read.path) > 1:
                 key = str(read.path[1])
                 saved = self.find(key) or self.elsewhere.get(key)
-                fields.update({key: saved.shape} if saved is not None else {})
+                fields[key] = saved.shape if saved is not None else _BROUGHT
             elif read.path == ("data",):  # a computed key, or all of it
                 is_whole = True
         data = record(fields, is_open=True) if fields else ANY_RECORD

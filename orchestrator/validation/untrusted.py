@@ -20,29 +20,35 @@ def check_untrusted(config: Config, visits: Iterable[Visit], findings: Findings)
     for visit in visits:
         if visit.option is not None and visit.option.accepts("destination"):
             _check_destination(config, visit, findings)
-        elif visit.option is not None and (visit.option.is_trusted or visit.option.is_written):
-            _check_choice(visit, visit.option, findings)
+        elif visit.option is not None and visit.option.is_trusted:
+            _check_choice(config, visit, visit.option, findings)
 
 
 def _check_destination(config: Config, visit: Visit, findings: Findings) -> None:
     whose = _WHOSE.get(visit.taint)
-    has_list = config.allow.numbers or config.allow.prefixes or "allow" in visit.step.options
+    has_list = "allow" in visit.step.options or _has_list(config, "numbers")
     if whose is None or has_list:
         return
     message = f"text of {whose} decides which number is dialled"
     visit.report(findings, "HK510", message, _ALLOW)
 
 
-def _check_choice(visit: Visit, option: Option, findings: Findings) -> None:
-    """Where a call goes, and which table is read, is the author's to say.
+def _has_list(config: Config, kind: str) -> bool:
+    """Whether the config says what may be; at run time each value is held against it."""
+    allow = config.allow
+    return bool(getattr(allow, kind, ()) or (kind == "numbers" and allow.prefixes))
+
+
+def _check_choice(config: Config, visit: Visit, option: Option, findings: Findings) -> None:
+    """Where a call goes is the author's to say.
 
     One of a fixed set of words, such as a key that was pressed, is nothing that a caller made up.
     """
-    if option.is_written and visit.value.is_template:
-        message, hint = f"a template decides `{option.name}`", "write it out"
-    elif option.is_trusted and visit.taint == "caller" and not visit.shape.choices:
-        message = f"text of the caller decides `{option.name}`"
-        hint = "choose between texts of your own: `{{ 'sales' if ... else 'support' }}`"
-    else:
+    whose = _WHOSE.get(visit.taint)
+    if whose is None or visit.shape.choices or _has_list(config, option.trusted_by):
         return
+    message = f"text of {whose} decides `{option.name}`"
+    hint = "choose between texts of your own: `{{ 'sales' if ... else 'support' }}`"
+    if option.trusted_by:
+        hint += f", or list what it may be in `allow: {{{option.trusted_by}: [...]}}`"
     visit.report(findings, "HK513", message, hint)

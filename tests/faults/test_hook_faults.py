@@ -1,6 +1,7 @@
 """Faults in hooks: many calls, each with every fault; no call is harmed, every fault is recorded.
 
-`HOOK_FAULT_CALLS=1000` injects 10,000 faults; the suite runs a tenth of that.
+`make faults` plays 1,000 calls with every fault, which is more than 10,000; the suite a tenth of it.
+`HOOK_FAULT_CALLS` sets another number of calls.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from orchestrator.call import Call
 from orchestrator.replay import play
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from orchestrator.validation import check_text
+from tests.faults.record import Fault, size
 from tests.kit import make_plan, script
 from tests.test_attachment import Lines
 
-CALLS = int(os.environ.get("HOOK_FAULT_CALLS", "100"))
+CALLS = int(os.environ.get("HOOK_FAULT_CALLS") or size(100, 1000))
 FAULTS = {
     "boom": ("failed", "ValueError"), "hang": ("timed_out", "no answer"),
     "stubborn": ("timed_out", "ignores being stopped"), "garbage": ("failed", "not plain data"),
     "huge": ("failed", "characters"), "cancelled": ("failed", "SelfCancelled"),
     "leave": ("failed", "SystemExit"), "odd": ("failed", "BaseException"),
     "nan": ("failed", "JSON"), "flood": ("failed", "is it a loop"),
+    "close": ("failed", "GeneratorExit"), "close_later": ("failed", "GeneratorExit"),
+    "mute": ("failed", "cannot say"), "mute_failure": ("failed", "cannot say"),
 }  # fmt: skip
 CONFIG = "session:\n  user_turn:\n" + "".join(
     f"    - {{python: 'tests.hooks:{name}', timeout: 200ms}}\n    - say: 'after {name}'\n" for name in FAULTS
@@ -48,13 +52,16 @@ def test_no_call_is_harmed_by_any_fault_and_each_is_in_its_journal() -> None:
             assert step["status"] == status
             assert words in step["error"]
             found[name] += 1
-    assert sum(found.values()) == CALLS * len(FAULTS)
+    fault = Fault(f"{len(FAULTS)} kinds of faults in hooks, {CALLS:,} calls")
+    fault.injected, fault.survived = CALLS * len(FAULTS), sum(found.values())
+    fault.check()
 
 
 BLOCKS = ("block", "block_later")
 #: The six kinds of faults, and what injects each.
 KINDS = {
-    "raise": {"boom", "leave", "odd", "cancelled"}, "hang": {"hang"}, "swallow cancellation": {"stubborn"},
+    "raise": {"boom", "leave", "odd", "cancelled", "close", "close_later", "mute",
+              "mute_failure"}, "hang": {"hang"}, "swallow cancellation": {"stubborn"},
     "return garbage": {"garbage", "nan"}, "exhaust a limit": {"huge", "flood"}, "block the loop": set(BLOCKS),
 }  # fmt: skip
 REAL = CONFIG.replace("version: 1\n", "") + "".join(

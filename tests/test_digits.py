@@ -1,0 +1,98 @@
+"""Digits that a caller gives while the recording is paused are written nowhere, then or later."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.digits import digits_in, hide_digits, hide_heard
+from tests.kit import lines, run
+from tests.test_hostile_events import logged
+
+CARD = "4242424242421234"
+TEXT = """
+session:
+  agent_turn: [{recording: {pause: card, max: 60s}}]
+  dtmf:
+    - set: {card: "{{ (data.card | default('')) ~ event.digit }}"}
+  tool_call:
+    - name: number
+      do:
+        - set: {num: "{{ event.args.n }}"}
+        - emit: {event: custom.number, fields: {num: "{{ data.num }}"}}
+        - log: {message: number, fields: {num: "{{ data.num }}"}}
+  user_turn:
+    - set: {spoken: "{{ event.text }}"}
+  custom.number: [{set: {again: "{{ event.num }}"}}]
+  interruption:
+    - recording: resume
+    - log: {message: "{{ data.card | default('-') }}", fields: {num: "{{ data.num | default(0) }}"}}
+    - set: {shown: "{{ data.num | default(0) }}", words: "{{ data.spoken | default('-') }}"}
+    - say: "You gave {{ data.card | default('-') }}."
+  call_end: [{log: {message: all, fields: {turns: "{{ call.transcript }}"}}}]
+"""
+
+
+def written(*given_: dict[str, object], privacy: str = "open") -> str:
+    """Journal and log of a call that gives something in the pause, and all of it again later."""
+    events = [{"t": 1, "agent_turn": "Your number?"}, *given_, {"t": 50, "event": "interruption"},
+              {"t": 51, "user_turn": "It was order 7788."}, {"t": 52, "hangup": ""}]  # fmt: skip
+    with logged() as found:
+        played = run(f"privacy: {privacy}\n{TEXT}", events)
+    assert not lines(played, status="failed")
+    return "\n".join([json.dumps(played.lines), *found["text"], *found["json"]])
+
+
+@pytest.mark.parametrize("privacy", ["open", "redact"])
+def test_keys_that_were_put_together_stay_hidden(privacy: str) -> None:
+    """In `data`, in a log line and in what is said after the pause."""
+    keys = [{"t": 2 + n, "dtmf": digit} for n, digit in enumerate(CARD)]
+    found = written(*keys, privacy=privacy)
+    assert not any(CARD[at : at + 3] in found for at in range(len(CARD) - 2))
+
+
+@pytest.mark.parametrize("privacy", ["open", "redact"])
+def test_numbers_are_digits_too(privacy: str) -> None:
+    """Of a step, an act, an event and a log record; during the pause and after it."""
+    call = {"t": 2, "event": "tool_call", "name": "pay", "args": {"n": int(CARD)}}
+    assert CARD not in written(call, privacy=privacy)
+
+
+def test_digits_in_words_are_digits() -> None:
+    """A transcript may spell them."""
+    found = written({"t": 2, "user_turn": "four two four two, one double three oh"})
+    assert "four" not in found
+    assert "three" not in found
+
+
+def test_what_has_nothing_to_do_with_it_stays_readable() -> None:
+    """An order number that is said later."""
+    assert "It was order 7788." in written({"t": 2, "user_turn": "4242 4242"})
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("4242-4242", "****-****"), ("call 4242 now", "call **** now"), ("in 42 days", "in 42 days"),
+     ("42", "**"), ("x 999 y", "x 999 y"), ("four two four two", "* * * *"),
+     ("\u0664\u0662\u0664\u0662", "****")],
+)  # fmt: skip
+def test_what_was_heard_is_hidden_in_any_form(text: str, shown: str) -> None:
+    """Three digits in a row that were heard, or a text that is nothing else."""
+    assert hide_heard(text, "4242" * 4) == shown
+
+
+@pytest.mark.parametrize("words", ["four two", "vier zwei", "cuatro dos", "quatre deux"])
+def test_words_of_some_languages_are_known(words: str) -> None:
+    """English, German, Spanish, French."""
+    assert digits_in(words) == "42"
+    assert hide_digits(words) == "* *"
+
+
+@given(st.text())
+def test_no_digit_is_left(text: str) -> None:
+    """Of whatever script."""
+    assert not any(c.isdigit() for c in hide_digits(text))
+    hide_heard(text, digits_in(text))
