@@ -30,6 +30,8 @@ Frame = dict[str, Any]
 
 #: The custom parameter that holds a call's data as JSON, and the one that names its agent.
 DATA, AGENT = "orchestrator_data", "orchestrator_agent"
+#: Characters of a frame, at most.
+MOST_FRAME = 64 * 1024
 _KEYS = frozenset("0123456789*#ABCD")
 _SHOWN = 40
 
@@ -42,8 +44,10 @@ def parse_frame(raw: str | bytes) -> Frame:
     """A frame with its `type`.
 
     Raises:
-        BadFrame: it is no JSON object with a type.
+        BadFrame: it is no JSON object with a type, or too long.
     """
+    if len(raw) > MOST_FRAME:
+        raise BadFrame(f"too long, {len(raw)}")
     try:
         frame = json.loads(raw)
     except (ValueError, RecursionError):

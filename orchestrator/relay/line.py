@@ -51,6 +51,7 @@ class RelayLine:
         self._words: list[str] = []
         self._limit: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()  # the session is done with this call
+        self._is_told = asyncio.Event()  # why the socket was lost
         self._tasks = TaskOwner()
         self._remark = Remarks()
 
@@ -84,7 +85,8 @@ class RelayLine:
             case Say(text) if self.phase is Phase.LAST_WORDS:
                 self._words.append(text)
             case ReplyDelta() | ReplyEnd() if self.phase is Phase.LOST:
-                pass  # why the socket is gone is about to be told; the reply is cut then
+                await self._is_told.wait()  # the reply stands still, and is cut by what is told
+                raise LineGone(f"{command.name}: the line is gone")
             case _:
                 frame = frame_of(command)
                 await self._write(self._require_line(command), frame)
@@ -160,6 +162,8 @@ class RelayLine:
         finally:  # whatever happens to the reading, the call must not wait for it
             if self._socket is socket:
                 self._socket = None
+                if socket.why_closed:
+                    self._remark("the socket was closed", why=socket.why_closed)
                 self._lost()
 
     def _take(self, raw: str | bytes) -> None:
@@ -206,6 +210,7 @@ class RelayLine:
 
     def _finish(self) -> None:
         self.phase = Phase.OVER
+        self._is_told.set()
         self._unlimited()
         self._drop_socket()
         self._settled.set()

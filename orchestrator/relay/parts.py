@@ -27,6 +27,11 @@ class Phase(enum.Enum):
 class Socket(Protocol):
     """The WebSocket of a call, as far as this module cares."""
 
+    @property
+    def why_closed(self) -> str:
+        """What is to be said of how it closed; empty for nothing."""
+        ...
+
     async def receive(self) -> str | bytes | None:
         """The next message; None once it is closed."""
         ...
@@ -65,6 +70,7 @@ class Limits:
         send: for one frame to leave.
         dialled: beside a transfer's own `answer_within`, for a carrier to say that nobody answered.
         queued: likewise, for one to say that the caller left the queue.
+        whispered: beside an announcement's own time, for one to say that whoever heard it left.
     """
 
     callback: float = 5.0
@@ -75,6 +81,7 @@ class Limits:
     send: float = 5.0
     dialled: float = 12.0
     queued: float = 3.0
+    whispered: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
