@@ -1,7 +1,8 @@
 """Requests that the packages below us do not log.
 
 httpx writes the URL of each request into its own log, which a program may well show: with whatever
-key stands in it. What we send is in our journal, where secrets are masked.
+key stands in it; websockets writes whole handshakes. What we send is in our journal, where secrets
+are masked.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ import logging
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["unlogged"]
+__all__ = ["UNLOGGED", "unlogged"]
 
 _is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
+
+
+#: A logger that tells nobody anything, for packages that take one to write to.
+UNLOGGED = logging.Logger("orchestrator.unlogged", logging.CRITICAL + 1)
 
 
 class _Ours(logging.Filter):

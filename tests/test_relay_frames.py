@@ -129,3 +129,16 @@ def test_a_reply_stops_when_the_socket_is_lost(caplog: pytest.LogCaptureFixture)
             assert [vars(r)["call_id"] for r in lines] == ["CA1"]
 
     run(main())
+
+
+def test_half_a_character_is_sent_as_a_mark() -> None:
+    """What the caller said may hold one; the carrier gets whole characters only."""
+
+    async def main() -> None:
+        async with line(HELLO) as server:
+            call = await server.ring("CA1")
+            await call.send_raw('{"type": "prompt", "voicePrompt": "\\ud800 x", "last": true}')
+            await call.until_heard("You said: \ufffd x")
+            await call.hang_up()
+
+    run(main())

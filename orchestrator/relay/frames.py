@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.errors import CommandRefused
+from orchestrator.plain import json_text
 from orchestrator.runtime import (
     CallEvent,
     CallOffer,
@@ -200,4 +201,4 @@ def frame_of(command: Command) -> Frame:
 
 def end_frame(handoff: Mapping[str, Any]) -> Frame:
     """The frame that ends the session; what is handed over comes back in the action callback."""
-    return {"type": "end", "handoffData": json.dumps(handoff)}
+    return {"type": "end", "handoffData": json_text(handoff)}

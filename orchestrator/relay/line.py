@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from orchestrator.errors import CommandRefused, LineGone
+from orchestrator.plain import json_text
 from orchestrator.relay.frames import BadFrame, Frame, end_frame, events_of, frame_of, parse_frame
 from orchestrator.relay.heard import Heard
-from orchestrator.relay.parts import Phase, Remarks, Socket, Surroundings
+from orchestrator.relay.parts import Phase, Socket, Surroundings
 from orchestrator.runtime import (
     CallEvent,
     CallOffer,
@@ -23,6 +23,7 @@ from orchestrator.runtime import (
     Say,
     Transfer,
 )
+from orchestrator.runtimes.remarks import Remarks
 from orchestrator.runtimes.tasks import TaskOwner
 
 __all__ = ["RelayLine"]
@@ -111,7 +112,7 @@ class RelayLine:
     async def _write(self, socket: Socket, frame: Frame) -> None:
         try:
             async with asyncio.timeout(self._limits.send):
-                await socket.send(json.dumps(frame))
+                await socket.send(json_text(frame))
         except (OSError, TimeoutError):
             raise LineGone("the connection is broken") from None
 

@@ -53,8 +53,9 @@ class Line:
                     if self.is_gone:
                         return
             end = CallEvent("hangup", {"reason": "line closed"})
-        except Exception as error:  # whatever a bridge raises is an error of this call only
-            logger.exception("bridge raised", extra={"call_id": self._bridge.offer.call_id})
+        except Exception as error:  # noqa: BLE001 - whatever it is, an error of this call only
+            about = {"call_id": self._bridge.offer.call_id, "reason": _named(error)}
+            logger.error("bridge raised", extra=about)
             end = _failure(error)
         self.is_gone = True
         self.arrive(end)
@@ -81,6 +82,10 @@ class Line:
     def rest(self) -> list[CallEvent]:
         """What is still queued; it is taken out."""
         return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _failure(error: Exception) -> CallEvent:
