@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.app import Orchestrator
+from orchestrator.dialog import Dialogs
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.relay.collector import Collector
 from orchestrator.relay.dialects import RELAY_CAPABILITIES, Dialect
@@ -25,8 +26,7 @@ from orchestrator.relay.signatures import Seal, Verifier
 from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
 from orchestrator.relay.web import RelayWeb
-from orchestrator.runtime import DialogMachine
-from orchestrator.runtimes.native import AgentRunner, CallContext, Entrypoint
+from orchestrator.runtimes.native import AgentRunner
 
 __all__ = ["RelayService", "ServeSettings"]
 
@@ -72,7 +72,7 @@ class RelayService:
     Args:
         orchestrator: the hooks; closed in the end.
         settings: see there.
-        make_dialog: makes the dialog machine of a call.
+        dialogs: the dialog machines of calls; closed in the end.
         socket: where to listen.
 
     Raises:
@@ -83,10 +83,10 @@ class RelayService:
         self,
         orchestrator: Orchestrator,
         settings: ServeSettings,
-        make_dialog: Callable[[], DialogMachine],
+        dialogs: Dialogs,
         socket: net.socket,
     ) -> None:
-        self._app = orchestrator
+        self._app, self._dialogs = orchestrator, dialogs
         self._settings = settings
         attributes = {**settings.dialect.attributes, **settings.attributes}
         directions = Directions(
@@ -96,7 +96,7 @@ class RelayService:
             directions, recorder=self._recorder, max_calls=settings.max_calls
         )  # fmt: skip
         self.runner = AgentRunner(
-            _entrypoint(make_dialog), agent_id=orchestrator.config.name, exchange=self.board,
+            dialogs.carry, agent_id=orchestrator.config.name, exchange=self.board,
             capabilities=RELAY_CAPABILITIES, max_concurrent=settings.max_calls,
         )  # fmt: skip
         self.runner.runtime_name = "conversation_relay"
@@ -116,7 +116,12 @@ class RelayService:
         (self._now if self._stop.is_set() else self._stop).set()
 
     async def run(self, ready: Callable[[], object] = lambda: None) -> None:
-        """Take calls until `stop`, then drain; `ready` is called once we listen."""
+        """Take calls until `stop`, then drain; `ready` is called once we listen.
+
+        Raises:
+            UserError: the dialog machine cannot be made.
+        """
+        self._dialogs.prepare()
         self._begin_deliveries()
         await self._listener.start()
         running = asyncio.create_task(self.runner.run())
@@ -164,6 +169,7 @@ class RelayService:
         await self._unless_now(self.board.settle(GOODBYES))
         await _within(AT_ONCE, self.board.settle(0))
         await self._unless_now(self._app.aclose())
+        await _within(AT_ONCE, self._dialogs.aclose())
         await self._listener.aclose()
 
     async def _unless_now(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -224,24 +230,3 @@ def _stamps(files: tuple[str, ...]) -> dict[str, tuple[int, int]]:
 async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(work, seconds)
-
-
-async def _close(machine: DialogMachine) -> None:
-    aclose = getattr(machine, "aclose", None)
-    if aclose is not None:
-        try:
-            await aclose()
-        except Exception:  # it is user code, and the call went well
-            logger.exception("a dialog machine could not be closed")
-
-
-def _entrypoint(make_dialog: Callable[[], DialogMachine]) -> Entrypoint:
-    async def entrypoint(ctx: CallContext) -> None:
-        machine = make_dialog()
-        ctx.session.dialog_machine = machine
-        try:
-            await ctx.session.run()
-        finally:
-            await _close(machine)
-
-    return entrypoint
