@@ -36,8 +36,8 @@ logger = logging.getLogger("orchestrator.serve")
 WATCH_EVERY = 1.0
 #: Seconds that goodbyes may still take once every session has ended.
 GOODBYES = 6.0
-#: Seconds for each part of the end when it is to end at once.
-AT_ONCE = 2.0
+#: Seconds for each part of the end when it is to end at once: about one for all of them.
+AT_ONCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class RelayService:
             if self._collector is not None:
                 self._collector.stop()
             running.cancel()
-            await asyncio.gather(running, watching, return_exceptions=True)
+            await self._unless_now(_ended(running, watching))
 
     def _begin_deliveries(self) -> None:
         """What an earlier process left is sent also when no call of this one sends anything."""
@@ -169,20 +169,21 @@ class RelayService:
         await self._unless_now(self.board.settle(GOODBYES))
         await _within(AT_ONCE, self.board.settle(0))
         await self._unless_now(self._app.aclose())
-        await _within(AT_ONCE, self._dialogs.aclose())
+        await self._unless_now(self._dialogs.aclose())
         await self._listener.aclose()
 
     async def _unless_now(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Wait for work, but not beyond a second request to end."""
+        """Wait for work, but hardly beyond a second request to end."""
         task = asyncio.ensure_future(work)
         now = asyncio.ensure_future(self._now.wait())
         await asyncio.wait({task, now}, return_when=asyncio.FIRST_COMPLETED)
         now.cancel()
+        await asyncio.wait({task}, timeout=AT_ONCE)
         if not task.done():
-            await asyncio.wait({task}, timeout=AT_ONCE)
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+            await asyncio.wait({task}, timeout=AT_ONCE)
+        if task.done() and not task.cancelled():
+            task.result()
 
     # --- reload
 
@@ -225,6 +226,10 @@ def _stamps(files: tuple[str, ...]) -> dict[str, tuple[int, int]]:
             found = os.stat(file)
             stamps[file] = (found.st_mtime_ns, found.st_size)
     return stamps
+
+
+async def _ended(*tasks: asyncio.Task[Any]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> None:
