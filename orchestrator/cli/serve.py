@@ -73,8 +73,8 @@ def command(config: Path, **given: Any) -> int:
     rotate) or TELNYX_PUBLIC_KEY from the environment. /healthz and /readyz tell how it is.
 
     SIGTERM or Ctrl-C: no new calls, calls that are on may end, post-call work and deliveries are
-    finished; a second one ends at once. SIGHUP, or a change of the config's files: the new config
-    serves new calls, unless it is bad.
+    finished; a second one ends within about a second. SIGHUP, or a change of the config's files:
+    the new config serves new calls, unless it is bad.
 
     \b
     Example:
