@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from orchestrator.errors import ActionFailed
-from orchestrator.plain import plain, whole_text
+from orchestrator.plain import plain
 
 __all__ = ["encode_query", "json_bytes", "path_value"]
 
@@ -23,7 +23,7 @@ def json_bytes(value: Any) -> bytes:
         text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
         raise ActionFailed("JSON has no infinity and no NaN") from None
-    return whole_text(text).encode()
+    return text.encode(errors="replace")  # half of a surrogate pair is no character
 
 
 def encode_query(query: Mapping[str, Any]) -> str:
