@@ -150,8 +150,8 @@ def test_notes_go_along_with_the_next_words() -> None:
     assert asyncio.run(main()) == [{"text": "hi", "notes": ["be brief"]}, {"text": "hi"}]
 
 
-def test_a_machine_that_fails_does_not_end_the_call() -> None:
-    """The session reports an error event, and the next turn is answered."""
+def test_a_machine_that_fails_does_not_end_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    """The session reports an error event, the log names the call, and the next turn is answered."""
     from orchestrator import AgentRunner
     from orchestrator.runtimes.script_bridge import ScriptBridge
     from tests.kit import script
@@ -184,6 +184,8 @@ def test_a_machine_that_fails_does_not_end_the_call() -> None:
     events = [{"t": 1, "user_turn": "a"}, {"t": 2, "user_turn": "b"}, {"t": 3, "hangup": ""}]
     run_virtual(AgentRunner(entrypoint).handle(ScriptBridge(script(events))))
     assert heard == ["error: the dialog endpoint is away", "Here I am."]
+    (line,) = [r for r in caplog.records if r.message == "dialog machine failed"]
+    assert vars(line)["call_id"]
 
 
 def test_an_answer_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,3 +100,25 @@ def test_who_hears_the_announcement_out_has_answered() -> None:
                 assert "session call_end transferred" in server.journals.story(name)
 
     run(main())
+
+
+def test_a_reply_to_a_caller_who_is_passed_on_was_not_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No turn of the agent, and one line in the log, with the call and why."""
+    caplog.set_level("INFO", "orchestrator")
+
+    async def main() -> None:
+        async with line(TRANSFERS % "") as server:
+            call = await greeted(server)
+            await call.say("human")
+            await call.until_doing("dialling")
+            await call.ask("statusCallback")
+            await server.idle()
+            events = [x.get("event") for x in server.journals.lines["CA1"]]
+            assert "agent_turn" not in events
+
+    run(main())
+    (ended,) = [r for r in caplog.records if r.message.startswith("reply ended")]
+    assert vars(ended)["call_id"] == "CA1"
+    assert "transferred" in vars(ended)["reason"]
