@@ -1,13 +1,21 @@
-"""Small dialog machines: an echo to try things with, and one made from any async function."""
+"""Small dialog machines, and where the machines of calls come from."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
+from orchestrator.errors import ActionFailed, UserError
 from orchestrator.runtime import DialogMachine
 
-__all__ = ["Echo", "from_callable"]
+if TYPE_CHECKING:
+    from orchestrator.runtimes.native import CallContext
+
+__all__ = ["Dialogs", "Echo", "from_callable"]
+
+logger = logging.getLogger(__name__)
 
 
 class Echo:
@@ -47,3 +55,98 @@ def from_callable(
         >>> machine = from_callable(answer)
     """
     return _FromCallable(function)
+
+
+class Dialogs:
+    """The dialog machines of calls: one made for each, or one that all of them share.
+
+    What is made for a call is closed with it; what calls share is closed once, by `aclose`.
+
+    Args:
+        name: what an operator calls them.
+        make: makes the machine of a call; it is given the call's context.
+        shared: what it gives, if that is one machine for all calls.
+        is_for_any: whether `make` makes no use of the context: then `prepare` tries it out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[CallContext | None], DialogMachine],
+        *,
+        shared: DialogMachine | None = None,
+        is_for_any: bool = False,
+    ) -> None:
+        self._name = name
+        self._make = make
+        self._shared = shared
+        self._is_for_any = is_for_any
+        self._spare: DialogMachine | None = None  # the first call takes it
+
+    def prepare(self) -> None:
+        """Find out before any call whether a machine can be made, where that needs no call.
+
+        Raises:
+            UserError: it cannot; the message names the machine and says why.
+        """
+        if self._is_for_any:
+            self._spare = self._made(None)
+
+    async def carry(self, ctx: CallContext) -> None:
+        """An entrypoint: run the call's session with its machine.
+
+        A machine that cannot be made is an error of each turn: the hooks of the call still run.
+        """
+        machine = self._machine_of(ctx)
+        ctx.session.dialog_machine = machine
+        try:
+            await ctx.session.run()
+        finally:
+            if machine is not self._shared:
+                await self._close(machine)
+
+    def _machine_of(self, ctx: CallContext) -> DialogMachine:
+        machine, self._spare = self._spare, None
+        try:
+            return machine or self._made(ctx)
+        except UserError as error:
+            extra = {"call_id": ctx.call_id, "reason": str(error)}
+            logger.error("a call has no dialog machine", extra=extra)
+            return _Unmade(str(error))
+
+    def _made(self, ctx: CallContext | None) -> DialogMachine:
+        try:
+            machine = self._make(ctx)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(f"the dialog machine {self._name} cannot be made: {reason}") from error
+        if not isinstance(machine, DialogMachine):
+            what = type(machine).__name__
+            raise UserError(f"{self._name} made a {what}, which is no dialog machine (`stream`)")
+        return machine
+
+    async def aclose(self) -> None:
+        """Close what calls shared, once no call is on any more."""
+        for machine in (self._shared, self._spare):
+            if machine is not None:
+                await self._close(machine)
+        self._shared = self._spare = None
+
+    async def _close(self, machine: DialogMachine) -> None:
+        aclose = getattr(machine, "aclose", None)
+        if aclose is not None:
+            try:
+                await aclose()
+            except Exception:  # it is user code, and the call went well
+                logger.exception("a dialog machine could not be closed")
+
+
+class _Unmade:
+    """Stands for a machine that could not be made."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def stream(self, text: str) -> AsyncIterator[str]:
+        raise ActionFailed(self._why)
+        yield ""

@@ -7,51 +7,22 @@ An endpoint that is away, slow or confused raises `ActionFailed`, which the sess
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from orchestrator.dialog_wire import Client, media_type, paced, silent, unreachable
 from orchestrator.errors import ActionFailed, EnvironmentFailure
-from orchestrator.quiet import unlogged
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = ["HttpDialog", "OpenAIDialog"]
 
-#: Bytes of one answer at most.
-MOST_BYTES = 1_000_000
 #: Turns of the conversation that are sent along.
 MOST_TURNS = 100
-
-
-class _Client:
-    """An HTTP client made on first use; `timeout` is in seconds and holds between two pieces."""
-
-    def __init__(self, headers: Mapping[str, str], timeout: float) -> None:
-        self._headers = dict(headers)
-        self._timeout = timeout
-        self._client: httpx.AsyncClient | None = None
-
-    def open(self) -> httpx.AsyncClient:
-        """The client."""
-        if self._client is None:
-            import httpx
-
-            self._client = httpx.AsyncClient(
-                headers=self._headers,
-                timeout=self._timeout,
-                follow_redirects=False,
-                event_hooks={"request": [unlogged]},
-            )
-        return self._client
-
-    async def aclose(self) -> None:
-        """Close it; it opens again when it is needed."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+_SHOWN = 40
 
 
 class HttpDialog:
@@ -62,14 +33,22 @@ class HttpDialog:
     Args:
         url: where to post.
         headers: such as an `Authorization`.
-        timeout: seconds for the answer.
+        call: which call it is, sent along as `call`.
+        timeout: seconds for the whole answer.
     """
 
     def __init__(
-        self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 15.0
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        call: Mapping[str, Any] | None = None,
+        timeout: float = 15.0,
     ) -> None:
         self._url = url
-        self._client = _Client(headers or {}, timeout)
+        self._client = Client(headers or {}, timeout)
+        self._timeout = timeout
+        self._call = {"call": dict(call)} if call else {}
         self._notes: list[str] = []
 
     def assist(self, note: str) -> None:
@@ -82,18 +61,27 @@ class HttpDialog:
         Raises:
             ActionFailed: the endpoint is away, or answers with something else than text.
         """
+        notes, self._notes = self._notes, []
+        body: dict[str, Any] = {"text": text, **({"notes": notes} if notes else {}), **self._call}
+        try:
+            async with asyncio.timeout(self._timeout):
+                reply = await self._ask(body)
+        except TimeoutError:
+            raise silent(self._timeout) from None
+        if reply:
+            yield reply
+
+    async def _ask(self, body: Mapping[str, Any]) -> str:
         import httpx
 
-        notes, self._notes = self._notes, []
-        body: dict[str, Any] = {"text": text, **({"notes": notes} if notes else {})}
+        content = self._client.content(body)
         try:
-            answer = await self._client.open().post(self._url, json=body)
+            answer = await self._client.open().post(self._url, content=content)
         except httpx.HTTPError as error:
-            raise _unreachable(self._url, error) from error
+            raise unreachable(self._url, error) from error
         if answer.status_code != 200:
             raise ActionFailed(f"the dialog endpoint answered HTTP {answer.status_code}")
-        if reply := _text_of(answer):
-            yield reply
+        return _text_of(answer)
 
     async def aclose(self) -> None:
         """Give back the connection."""
@@ -101,25 +89,19 @@ class HttpDialog:
 
 
 def _text_of(answer: httpx.Response) -> str:
-    if len(answer.content) > MOST_BYTES:
-        raise ActionFailed(f"the dialog endpoint answered {len(answer.content):,} bytes")
-    if "json" not in answer.headers.get("content-type", ""):
+    kind = media_type(answer)
+    if "json" not in kind:
+        if kind not in ("", "text/plain"):
+            raise ActionFailed(f"the dialog endpoint answered {kind[:_SHOWN]!r}, not text")
         return answer.text.strip()
     try:
         found = answer.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ActionFailed("the dialog endpoint's answer is no JSON") from error
     reply = found.get("text", found.get("reply")) if isinstance(found, dict) else found
     if not isinstance(reply, str):
         raise ActionFailed("the dialog endpoint's answer has no `text`")
     return reply
-
-
-def _unreachable(url: str, error: Exception) -> ActionFailed:
-    reason = str(error) or type(error).__name__
-    parts = urlsplit(url)  # a password or a key in it is nobody's business
-    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return ActionFailed(f"the dialog endpoint {where} cannot be asked: {reason}", retryable=True)
 
 
 class OpenAIDialog:
@@ -133,7 +115,7 @@ class OpenAIDialog:
         api_key: sent as a bearer token; empty for none.
         system: the instructions.
         options: more fields of the request, such as `temperature`.
-        timeout: seconds between two pieces of the reply.
+        timeout: seconds to the first text of the reply, and between two pieces of it.
 
     Raises:
         EnvironmentFailure: the package `httpx-sse` is not installed (extra `openai`).
@@ -156,7 +138,8 @@ class OpenAIDialog:
                 "a streaming dialog needs more packages: pip install 'hook-orchestrator[openai]'"
             ) from error
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-        self._client = _Client(headers, timeout)
+        self._client = Client(headers, timeout)
+        self._timeout = timeout
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._request = {**(options or {}), "model": model, "stream": True}
         self._system = system
@@ -170,51 +153,79 @@ class OpenAIDialog:
         """The reply, piece by piece.
 
         Raises:
-            ActionFailed: the endpoint is away, refuses, or its stream is broken.
+            ActionFailed: the endpoint is away or silent, refuses, or its stream is broken.
         """
         self.messages.append({"role": "user", "content": text})
         reply: list[str] = []
         try:
-            async for piece in self._pieces():
+            async for piece in paced(self._pieces(), self._timeout):
                 reply.append(piece)
                 yield piece
         finally:  # also when the caller cuts in: the model should know what was said
             if reply:
                 self.messages.append({"role": "assistant", "content": "".join(reply)})
 
-    async def _pieces(self) -> AsyncIterator[str]:
+    async def _pieces(self) -> AsyncGenerator[str]:
         import httpx
         from httpx_sse import SSEError, aconnect_sse
 
         system = [{"role": "system", "content": self._system}] if self._system else []
         body = {**self._request, "messages": [*system, *self.messages[-MOST_TURNS:]]}
-        size = 0
+        asked = aconnect_sse(
+            self._client.open(), "POST", self._url, content=self._client.content(body)
+        )
+        is_whole = False
         try:
-            async with aconnect_sse(self._client.open(), "POST", self._url, json=body) as source:
+            async with asked as source:
                 if source.response.status_code != 200:
                     status = source.response.status_code
                     raise ActionFailed(f"the model's endpoint answered HTTP {status}")
                 async for event in source.aiter_sse():
-                    size += len(event.data)
-                    if event.data == "[DONE]" or size > MOST_BYTES:
+                    if event.data == "[DONE]":
                         return
-                    if piece := _delta(event.data):
+                    chunk = _chunk(event.data)
+                    if piece := _delta(chunk):
                         yield piece
+                    is_whole = is_whole or bool(_choice(chunk).get("finish_reason"))
         except SSEError as error:
             raise ActionFailed(f"the model's answer is no event stream: {error}") from error
         except httpx.HTTPError as error:
-            raise _unreachable(self._url, error) from error
+            raise unreachable(self._url, error) from error
+        if not is_whole:
+            raise ActionFailed("the model's answer broke off")
 
     async def aclose(self) -> None:
         """Give back the connection."""
         await self._client.aclose()
 
 
-def _delta(data: str) -> str:
-    """The text of one chunk; a chunk that has none (a role, a tool, an unknown form) is empty."""
+def _chunk(data: str) -> Mapping[str, Any]:
+    """One chunk; empty for what is none.
+
+    Raises:
+        ActionFailed: it says that the model failed.
+    """
     try:
         chunk = json.loads(data)
-        content = chunk["choices"][0]["delta"].get("content")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return ""
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(chunk, dict):
+        return {}
+    if error := chunk.get("error"):
+        about = error if isinstance(error, dict) else {}
+        name = about.get("code") or about.get("type") or "no code"  # its message may hold a key
+        raise ActionFailed(f"the model's endpoint reported an error: {str(name)[:_SHOWN]}")
+    return chunk
+
+
+def _choice(chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = chunk.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else {}
+
+
+def _delta(chunk: Mapping[str, Any]) -> str:
+    """The text of one chunk; a chunk that has none (a role, a tool, an unknown form) is empty."""
+    delta = _choice(chunk).get("delta")
+    content = delta.get("content") if isinstance(delta, dict) else None
     return content if isinstance(content, str) else ""

@@ -253,7 +253,8 @@ def _note(r: Redactor, text: str, details: Mapping[str, Any]) -> Line:
 
 
 def _end(r: Redactor, facts: Mapping[str, Any]) -> Line:
-    return {"end": {**r.secret(facts), "reason": r.name(str(facts.get("reason")))}}
+    reason = facts.get("reason")  # none when the session never ran
+    return {"end": {**r.secret(facts), "reason": None if reason is None else r.name(str(reason))}}
 
 
 def _short(value: Any, limit: int = 2000) -> Any:

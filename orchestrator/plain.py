@@ -7,6 +7,7 @@ into by a config. Size is bounded: an answer of an outside system must not eat t
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence, Set
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -17,7 +18,7 @@ from uuid import UUID
 
 from orchestrator.errors import ActionFailed
 
-__all__ = ["MAX_DEPTH", "MAX_TEXT", "MAX_VALUES", "plain"]
+__all__ = ["MAX_DEPTH", "MAX_TEXT", "MAX_VALUES", "json_text", "plain", "whole_text"]
 
 MAX_VALUES = 20_000
 MAX_TEXT = 1_000_000
@@ -25,6 +26,18 @@ MAX_DEPTH = 32
 
 _NUMBERS = frozenset({bool, int, float})
 _SIMPLE = (str, bool, int, float, type(None))
+
+
+def whole_text(text: str) -> str:
+    """A text that every wire can carry: half of a surrogate pair becomes U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def json_text(value: Any) -> str:
+    """Plain data as JSON that every wire can carry; see `whole_text`."""
+    return whole_text(json.dumps(value, ensure_ascii=False))
 
 
 def plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ import logging
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["hush", "unlogged"]
+__all__ = ["UNLOGGED", "hush", "unlogged"]
 
 _is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
 
@@ -25,6 +25,10 @@ _TELLING = (
     "sqlalchemy.pool.impl.AsyncAdaptedQueuePool", "websockets", "websockets.client",
     "websockets.protocol", "websockets.server",
 )  # fmt: skip
+
+
+#: A logger that tells nobody anything, for packages that take one to write to.
+UNLOGGED = logging.Logger("orchestrator.unlogged", logging.CRITICAL + 1)
 
 
 class _Ours(logging.Filter):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.app import Orchestrator
+from orchestrator.dialog import Dialogs
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.relay.collector import Collector
 from orchestrator.relay.dialects import RELAY_CAPABILITIES, Dialect
@@ -25,8 +26,7 @@ from orchestrator.relay.signatures import Seal, Verifier
 from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
 from orchestrator.relay.web import RelayWeb
-from orchestrator.runtime import DialogMachine
-from orchestrator.runtimes.native import AgentRunner, CallContext, Entrypoint
+from orchestrator.runtimes.native import AgentRunner
 
 __all__ = ["RelayService", "ServeSettings"]
 
@@ -36,8 +36,8 @@ logger = logging.getLogger("orchestrator.serve")
 WATCH_EVERY = 1.0
 #: Seconds that goodbyes may still take once every session has ended.
 GOODBYES = 6.0
-#: Seconds for each part of the end when it is to end at once.
-AT_ONCE = 2.0
+#: Seconds for each part of the end when it is to end at once: about one for all of them.
+AT_ONCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class RelayService:
     Args:
         orchestrator: the hooks; closed in the end.
         settings: see there.
-        make_dialog: makes the dialog machine of a call.
+        dialogs: the dialog machines of calls; closed in the end.
         socket: where to listen.
 
     Raises:
@@ -83,10 +83,10 @@ class RelayService:
         self,
         orchestrator: Orchestrator,
         settings: ServeSettings,
-        make_dialog: Callable[[], DialogMachine],
+        dialogs: Dialogs,
         socket: net.socket,
     ) -> None:
-        self._app = orchestrator
+        self._app, self._dialogs = orchestrator, dialogs
         self._settings = settings
         attributes = {**settings.dialect.attributes, **settings.attributes}
         directions = Directions(
@@ -96,7 +96,7 @@ class RelayService:
             directions, recorder=self._recorder, max_calls=settings.max_calls
         )  # fmt: skip
         self.runner = AgentRunner(
-            _entrypoint(make_dialog), agent_id=orchestrator.config.name, exchange=self.board,
+            dialogs.carry, agent_id=orchestrator.config.name, exchange=self.board,
             capabilities=RELAY_CAPABILITIES, max_concurrent=settings.max_calls,
         )  # fmt: skip
         self.runner.runtime_name = "conversation_relay"
@@ -116,7 +116,12 @@ class RelayService:
         (self._now if self._stop.is_set() else self._stop).set()
 
     async def run(self, ready: Callable[[], object] = lambda: None) -> None:
-        """Take calls until `stop`, then drain; `ready` is called once we listen."""
+        """Take calls until `stop`, then drain; `ready` is called once we listen.
+
+        Raises:
+            UserError: the dialog machine cannot be made.
+        """
+        self._dialogs.prepare()
         self._begin_deliveries()
         await self._listener.start()
         running = asyncio.create_task(self.runner.run())
@@ -135,7 +140,7 @@ class RelayService:
             if self._collector is not None:
                 self._collector.stop()
             running.cancel()
-            await asyncio.gather(running, watching, return_exceptions=True)
+            await self._unless_now(_ended(running, watching))
 
     def _begin_deliveries(self) -> None:
         """What an earlier process left is sent also when no call of this one sends anything."""
@@ -164,19 +169,21 @@ class RelayService:
         await self._unless_now(self.board.settle(GOODBYES))
         await _within(AT_ONCE, self.board.settle(0))
         await self._unless_now(self._app.aclose())
+        await self._unless_now(self._dialogs.aclose())
         await self._listener.aclose()
 
     async def _unless_now(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Wait for work, but not beyond a second request to end."""
+        """Wait for work, but hardly beyond a second request to end."""
         task = asyncio.ensure_future(work)
         now = asyncio.ensure_future(self._now.wait())
         await asyncio.wait({task, now}, return_when=asyncio.FIRST_COMPLETED)
         now.cancel()
+        await asyncio.wait({task}, timeout=AT_ONCE)
         if not task.done():
-            await asyncio.wait({task}, timeout=AT_ONCE)
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+            await asyncio.wait({task}, timeout=AT_ONCE)
+        if task.done() and not task.cancelled():
+            task.result()
 
     # --- reload
 
@@ -221,27 +228,10 @@ def _stamps(files: tuple[str, ...]) -> dict[str, tuple[int, int]]:
     return stamps
 
 
+async def _ended(*tasks: asyncio.Task[Any]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def _within(seconds: float, work: Coroutine[Any, Any, Any]) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(work, seconds)
-
-
-async def _close(machine: DialogMachine) -> None:
-    aclose = getattr(machine, "aclose", None)
-    if aclose is not None:
-        try:
-            await aclose()
-        except Exception:  # it is user code, and the call went well
-            logger.exception("a dialog machine could not be closed")
-
-
-def _entrypoint(make_dialog: Callable[[], DialogMachine]) -> Entrypoint:
-    async def entrypoint(ctx: CallContext) -> None:
-        machine = make_dialog()
-        ctx.session.dialog_machine = machine
-        try:
-            await ctx.session.run()
-        finally:
-            await _close(machine)
-
-    return entrypoint

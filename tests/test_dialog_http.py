@@ -150,8 +150,8 @@ def test_notes_go_along_with_the_next_words() -> None:
     assert asyncio.run(main()) == [{"text": "hi", "notes": ["be brief"]}, {"text": "hi"}]
 
 
-def test_a_machine_that_fails_does_not_end_the_call() -> None:
-    """The session reports an error event, and the next turn is answered."""
+def test_a_machine_that_fails_does_not_end_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    """The session reports an error event, the log names the call, and the next turn is answered."""
     from orchestrator import AgentRunner
     from orchestrator.runtimes.script_bridge import ScriptBridge
     from tests.kit import script
@@ -184,3 +184,110 @@ def test_a_machine_that_fails_does_not_end_the_call() -> None:
     events = [{"t": 1, "user_turn": "a"}, {"t": 2, "user_turn": "b"}, {"t": 3, "hangup": ""}]
     run_virtual(AgentRunner(entrypoint).handle(ScriptBridge(script(events))))
     assert heard == ["error: the dialog endpoint is away", "Here I am."]
+    (line,) = [r for r in caplog.records if r.message == "dialog machine failed"]
+    assert vars(line)["call_id"]
+
+
+def test_an_answer_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is for the whole answer, not for each read."""
+    with pytest.raises(ActionFailed, match=r"no text for 0\.5 s"):
+        ask(Reply(body="a" * 100, headers={"content-type": "text/plain"}, drip=0.1))
+
+
+@pytest.mark.parametrize("kind", ["text/html", "image/png"])
+def test_what_is_no_text_is_not_spoken(kind: str) -> None:
+    """A page of a proxy, for one."""
+    with pytest.raises(ActionFailed, match=f"answered '{kind}', not text"):
+        ask(Reply(body="<html>hi</html>", headers={"content-type": f"{kind}; charset=utf-8"}))
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["http", "model"])
+def test_a_huge_answer_is_not_read_to_its_end(*, streams: bool) -> None:
+    """Reading stops at the bound, also within one line of a stream."""
+    kind = STREAM if streams else {"content-type": "text/plain"}
+
+    async def main() -> int:
+        got = 0
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal got
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"HTTP/1.1 200 X\r\ncontent-type: {kind['content-type']}\r\n\r\n".encode())
+            try:
+                for _ in range(300):
+                    writer.write(b"a" * 1_000_000)
+                    await writer.drain()
+                    got += 1
+            except ConnectionError:
+                pass
+            finally:
+                writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            machine: Any = OpenAIDialog("m", base_url=url) if streams else HttpDialog(url)
+            with pytest.raises(ActionFailed, match="over 1,000,000 bytes"):
+                await said(machine, "hi")
+            await machine.aclose()
+        return got
+
+    assert asyncio.run(main()) < 100
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (chunks("half ", end=""), "broke off"),
+        (chunks("half ", end='data: {"error": {"message": "sk-1", "code": 529}}\n\n'), ": 529"),
+        (chunks(end='data: {"error": "no"}\n\n'), "reported an error"),
+    ],
+    ids=["cut", "error", "error at once"],
+)
+def test_a_stream_that_does_not_end_well_is_a_failure(body: str, why: str) -> None:
+    """What came before it was spoken; then the session hears of the failure."""
+    with pytest.raises(ActionFailed, match=why) as caught:
+        ask(Reply(body=body, headers=STREAM), streams=True)
+    assert "sk-1" not in str(caught.value)
+
+
+def test_a_finish_reason_ends_a_stream_too() -> None:
+    """Not every server sends `[DONE]`."""
+    end = 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
+    assert ask(Reply(body=chunks("Hi.", end=end), headers=STREAM), streams=True)[0] == [["Hi."]]
+
+
+def test_comments_that_keep_a_stream_open_are_no_text() -> None:
+    """A model that never answers is given up though its server is talkative."""
+
+    async def main() -> None:
+        async with Server(Reply(body=": still here\n\n" * 30, headers=STREAM, drip=0.01)) as server:
+            machine = OpenAIDialog("m", base_url=server.url, timeout=0.5)
+            with pytest.raises(ActionFailed, match=r"no text for 0\.5 s"):
+                await said(machine, "hi")
+            await machine.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["http", "model"])
+def test_half_a_character_does_not_poison_a_conversation(*, streams: bool) -> None:
+    """It is sent as a mark, this turn and the next ones."""
+    reply = Reply(body=chunks("Hi.") if streams else {"text": "Hi."},
+                  headers=STREAM if streams else {})  # fmt: skip
+    replies, seen, _ = ask(reply, streams=streams, texts=("\ud800 x", "again"))
+    assert replies == [["Hi."]] * 2
+    sent = seen[0].json["messages"][-1]["content"] if streams else seen[0].json["text"]
+    assert sent == "\ufffd x"
+
+
+def test_the_endpoint_is_told_which_call_it_is() -> None:
+    """Beside the words, in each request."""
+
+    async def main() -> Any:
+        async with Server(Reply(body="ok")) as server:
+            machine = HttpDialog(server.url, call={"id": "CA1"})
+            await said(machine, "hi")
+            await machine.aclose()
+            return server.seen[0].json
+
+    assert asyncio.run(main()) == {"text": "hi", "call": {"id": "CA1"}}

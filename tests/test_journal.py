@@ -33,6 +33,14 @@ def test_secrets_are_masked_in_every_kind_of_line() -> None:
     assert text.count("***") >= 7
 
 
+def test_a_call_without_a_session_ends_for_no_reason() -> None:
+    """A null, not a word that looks like one."""
+    j = journal()
+    j.end(final_state="failed", reason=None)
+    (line,) = encode(j.records, j.redactor, j.began)
+    assert line["end"] == {"final_state": "failed", "reason": None}
+
+
 def test_under_privacy_redact_speech_and_numbers_are_masked_and_states_are_not() -> None:
     """Lengths remain, so that a reader still follows the call."""
     text = "privacy: redact\nsession:\n  user_turn: [{say: 'you said {{ event.text }}'}, {set: {n: 5}}]\n"

@@ -16,7 +16,7 @@ RANKS = {
     "capabilities": 0, "digits": 0, "frozen": -1, "headers": 0, "limits": 1, "memoryfile": 1, "quiet": 1, "written": 1,
     "events": 1, "clock": 1, "runtime": 1, "plain": 1,
     "document": 2, "templates": 2, "journal": 2, "memory": 2, "signing": 2, "egress": 2,
-    "breaker": 2, "logs": 2, "encoding": 2, "scriptevent": 2, "dialog": 2, "dialog_http": 2,
+    "breaker": 2, "logs": 2, "encoding": 2, "scriptevent": 2, "dialog": 2, "dialog_wire": 2, "dialog_http": 3,
     "commands": 2, "facts": 3, "owned": 2, "summary": 3,
     "action": 3, "values": 3, "callscript": 3, "story": 3, "effects": 3, "comparison": 4,
     "options": 4, "journalfile": 4, "runtimes": 4, "outbox_store": 4, "secrecy": 4, "connections": 4,

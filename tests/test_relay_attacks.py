@@ -287,21 +287,6 @@ def test_two_calls_of_which_one_misbehaves() -> None:
     run(main())
 
 
-def test_a_frame_that_is_too_large_ends_its_own_call_only() -> None:
-    """The socket is closed; the other call goes on."""
-
-    async def main() -> None:
-        async with line(HELLO) as server:
-            bad, good = await server.ring("CA1"), await server.ring("CA2")
-            await good.until_heard("hello")
-            await bad.send_raw("x" * 70_000)
-            await bad.until(lambda: bad.socket is None)
-            await good.say("hi")
-            await good.until_heard("You said: hi")
-
-    run(main())
-
-
 def test_a_flood_of_frames_waits() -> None:
     """A socket is read no faster than a call can speak; others are not held up."""
 

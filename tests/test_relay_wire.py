@@ -183,22 +183,22 @@ def test_documents_are_what_twilios_builder_makes() -> None:
     _same(DIRECTIONS.connect("CA1", {"a": '<"&ü>'}), theirs)
 
     theirs = VoiceResponse()
-    dial = Dial(action=DIRECTIONS.url("dialled", "CA1"), timeout=20, answer_on_bridge=True)
-    dial.number("+15550100", status_callback=DIRECTIONS.url("answered", "CA1"),
+    dial = Dial(action=DIRECTIONS.url("dialled", "CA1", 2), timeout=20, answer_on_bridge=True)
+    dial.number("+15550100", status_callback=DIRECTIONS.url("answered", "CA1", 2),
                 status_callback_event="answered")  # fmt: skip
     theirs.append(dial)
-    _same(DIRECTIONS.transfer("CA1", Transfer("number", "+15550100", answer_within=20)), theirs)
+    _same(DIRECTIONS.transfer("CA1", Transfer("number", "+15550100", answer_within=20), 2), theirs)
 
     theirs = VoiceResponse()
-    dial = Dial(action=DIRECTIONS.url("dialled", "CA1"), timeout=25, answer_on_bridge=True)
-    dial.number("+15550100", url=DIRECTIONS.url("whisper", "CA1"))
+    dial = Dial(action=DIRECTIONS.url("dialled", "CA1", 2), timeout=25, answer_on_bridge=True)
+    dial.number("+15550100", url=DIRECTIONS.url("whisper", "CA1", 2))
     theirs.append(dial)
-    _same(DIRECTIONS.transfer("CA1", Transfer("number", "+15550100", "warm", "x")), theirs)
+    _same(DIRECTIONS.transfer("CA1", Transfer("number", "+15550100", "warm", "x"), 2), theirs)
 
     theirs = VoiceResponse()
-    theirs.append(Enqueue(name="people", action=DIRECTIONS.url("dialled", "CA1"),
+    theirs.append(Enqueue(name="people", action=DIRECTIONS.url("dialled", "CA1", 2),
                           wait_url=DIRECTIONS.url("hold", "CA1")))  # fmt: skip
-    _same(DIRECTIONS.transfer("CA1", Transfer("queue", "people")), theirs)
+    _same(DIRECTIONS.transfer("CA1", Transfer("queue", "people"), 2), theirs)
 
 
 def test_small_documents_too() -> None:
@@ -220,7 +220,7 @@ def test_any_text_makes_a_document_that_parses(text: str) -> None:
     """Whatever a hook says, control characters and lone surrogates left out."""
     ET.fromstring(say_goodbye((text,)).encode())
     ET.fromstring(DIRECTIONS.connect("CA1", {"a": text}).encode())
-    ET.fromstring(DIRECTIONS.transfer("CA1", Transfer("queue", text)).encode())
+    ET.fromstring(DIRECTIONS.transfer("CA1", Transfer("queue", text), 1).encode())
 
 
 # --- frames

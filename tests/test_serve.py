@@ -113,8 +113,27 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
             serve.signal()
             await serve.until_logged("draining")
             serve.signal(signal.SIGINT)
-            assert await serve.ends(20) == 0
+            assert await serve.ends(3) == 0, "about a second, and some for a busy machine"
             assert end_of(serve.journal())["state"] == "shutdown"
+
+    run(main())
+
+
+def test_a_second_signal_does_not_wait_for_a_hook(tmp_path: Path) -> None:
+    """What a hook of the end asks of a system that is stuck is given up."""
+
+    async def main() -> None:
+        hook = "call_end: [{http: {connection: crm, path: /x}}]"
+        async with Server(Reply(delay=60)) as crm:
+            config = (REPORTS % crm.url).split("  call_end")[0] + f"  {hook}\n"
+            async with Serve(tmp_path, config, "--drain", "3600") as serve:
+                call = await serve.network.ring()
+                await call.until_heard("hello")
+                serve.signal()
+                await serve.until_logged("draining")
+                serve.signal()
+                assert await serve.ends(3) == 0
+                assert len(crm.seen) == 1
 
     run(main())
 

@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from orchestrator.app import Orchestrator
-from orchestrator.cli.dialogs import DIALOG_HELP, dialog_maker
+from orchestrator.cli.dialogs import DIALOG_HELP, INSTRUCTIONS, dialogs_named
+from orchestrator.dialog import Dialogs
 from orchestrator.journal import Redactor, encode
-from orchestrator.runtime import CallOffer, DialogMachine
+from orchestrator.runtime import CallOffer
 from orchestrator.runtimes.console_bridge import COMMANDS, ConsoleBridge, read_lines
-from orchestrator.runtimes.native import AgentRunner, CallContext
+from orchestrator.runtimes.native import AgentRunner
 from orchestrator.story import tell_line
 from orchestrator.testing.given import Given
 from orchestrator.testing.givenreader import load_given
@@ -30,14 +31,16 @@ _PATH = click.Path(path_type=Path)
 @click.command("console")
 @click.argument("config", metavar="FILE", type=_PATH)
 @click.option("--dialog", metavar="MACHINE", help=DIALOG_HELP)
+@INSTRUCTIONS
 @click.option("--given", "given_file", metavar="FILE", type=_PATH,
               help="What outside systems answer, as `given` in call tests.")  # fmt: skip
 @click.option("--from", "number", metavar="NUMBER", default="+15550100", show_default=True,
               help="The caller's number.")  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Also show what the hooks do.")
 def command(
-    config: Path, dialog: str | None, given_file: Path | None, number: str, *, verbose: bool
-) -> None:
+    config: Path, dialog: str | None, instructions: Path | None, given_file: Path | None,
+    number: str, *, verbose: bool,
+) -> None:  # fmt: skip
     """Be the caller: each line that you type is what you say; /help lists what else can be done.
 
     The call runs in real time, and what hooks send is really sent, except for what --given
@@ -50,25 +53,23 @@ def command(
     """
     loaded = load_config(config)
     given = Given(load_given(given_file, loaded)) if given_file is not None else None
-    machine = dialog_maker(dialog)()
+    dialogs = dialogs_named(dialog, instructions)
     app = Orchestrator(loaded, journals=_Printer() if verbose else None, given=given)
     if sys.stdin.isatty():
         click.echo(f"{loaded.name}: you are the caller. {', '.join(COMMANDS)}")
-    asyncio.run(_carry(app, machine, number))
+    asyncio.run(_carry(app, dialogs, number))
 
 
-async def _carry(app: Orchestrator, machine: DialogMachine, number: str) -> None:
-    async def entrypoint(context: CallContext) -> None:
-        context.session.dialog_machine = machine
-        await context.session.run()
-
-    runner = AgentRunner(entrypoint)
+async def _carry(app: Orchestrator, dialogs: Dialogs, number: str) -> None:
+    dialogs.prepare()
+    runner = AgentRunner(dialogs.carry)
     app.attach(runner)
     offer = CallOffer("console", user_number=number)
     try:
         await runner.handle(ConsoleBridge(read_lines(sys.stdin.fileno()), _Screen(), offer))
     finally:
         await app.aclose()
+        await dialogs.aclose()
 
 
 def _show(

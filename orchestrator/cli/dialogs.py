@@ -2,47 +2,116 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.dialog import Echo, from_callable
+import click
+
+from orchestrator.dialog import Dialogs, Echo, from_callable
 from orchestrator.dialog_http import HttpDialog, OpenAIDialog
 from orchestrator.errors import UserError
 from orchestrator.registry import import_name
 from orchestrator.runtime import DialogMachine
+from orchestrator.scriptevent import read_text
 
-__all__ = ["DIALOG_HELP", "dialog_maker"]
+if TYPE_CHECKING:
+    from orchestrator.runtimes.native import CallContext
+
+__all__ = ["DIALOG_HELP", "INSTRUCTIONS", "dialogs_named"]
 
 DIALOG_HELP = (
     "What writes the agent's replies: `echo` (default); MODULE:NAME of an object with "
-    "`stream(text)`, of a class of such (one is made for each call), or of an async function; the "
-    "URL of an endpoint, text in, text out; or openai:MODEL, with OPENAI_BASE_URL and "
-    "OPENAI_API_KEY."
+    "`stream(text)`, of a class or function that makes one for each call (with one parameter it is "
+    "given the call's context), or of an async function; the URL of an endpoint, text in, text "
+    "out; or openai:MODEL, with OPENAI_BASE_URL and OPENAI_API_KEY."
 )
+#: The option for a model's system prompt.
+INSTRUCTIONS = click.option(
+    "--instructions", envvar="ORCHESTRATOR_INSTRUCTIONS", show_envvar=True, metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A text file with the instructions (system prompt) of openai:MODEL.",
+)  # fmt: skip
 
 
-def dialog_maker(name: str | None) -> Callable[[], DialogMachine]:
-    """What makes the dialog machine of a call; see `DIALOG_HELP`.
+def dialogs_named(name: str | None, instructions: Path | None = None) -> Dialogs:
+    """The dialog machines that a name stands for; see `DIALOG_HELP`.
 
     Raises:
-        UserError: the name is of something else.
+        UserError: the name is of something else, or takes no instructions.
         EnvironmentFailure: it cannot be imported, or needs a package that is missing.
     """
-    if name is None or name == "echo":
-        return Echo
-    if name.startswith(("http://", "https://")):
-        return lambda: HttpDialog(name)
+    name = name or "echo"
     if name.startswith("openai:"):
-        base_url = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        key, model = os.environ.get("OPENAI_API_KEY", ""), name.removeprefix("openai:")
-        OpenAIDialog(model, base_url=base_url)  # says now that a package is missing
-        return lambda: OpenAIDialog(model, base_url=base_url, api_key=key)
+        return _models(name, read_text(instructions) if instructions is not None else "")
+    if instructions is not None:
+        raise UserError(f"--instructions are for openai:MODEL, not for {name}")
+    if name == "echo":
+        return Dialogs(name, lambda ctx: Echo())
+    if name.startswith(("http://", "https://")):
+        return Dialogs("of the endpoint", lambda ctx: HttpDialog(name, call=_about(ctx)))
+    return _imported(name)
+
+
+def _about(ctx: CallContext | None) -> dict[str, Any]:
+    """What an endpoint is told of a call: enough to tell calls apart, and nobody's number."""
+    if ctx is None:
+        return {}
+    return {"id": ctx.call_id, "session_id": ctx.session_id, "direction": ctx.direction}
+
+
+def _models(name: str, instructions: str) -> Dialogs:
+    base_url = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+    key, model = os.environ.get("OPENAI_API_KEY", ""), name.removeprefix("openai:")
+    OpenAIDialog(model, base_url=base_url)  # says now that a package is missing
+
+    def make(ctx: CallContext | None) -> DialogMachine:
+        parts = (instructions.strip(), ctx.instructions.strip() if ctx is not None else "")
+        system = "\n\n".join(part for part in parts if part)
+        return OpenAIDialog(model, base_url=base_url, api_key=key, system=system)
+
+    return Dialogs(name, make)
+
+
+def _imported(name: str) -> Dialogs:
     found = import_name(name)
-    if isinstance(found, type):
-        return found
-    if isinstance(found, DialogMachine):
-        return lambda: found
-    if callable(found):
-        machine = from_callable(found)
-        return lambda: machine
-    raise UserError(f"{name} is neither a dialog machine (`stream(text)`) nor an async function")
+    if not isinstance(found, type):
+        if isinstance(found, DialogMachine):
+            return Dialogs(name, lambda ctx: found, shared=found)
+        if _is_async(found):
+            machine = from_callable(found)
+            return Dialogs(name, lambda ctx: machine, shared=machine)
+        if not callable(found):
+            raise UserError(
+                f"{name} is neither a dialog machine (`stream(text)`) nor a class or function that "
+                "makes one nor an async function"
+            )
+    if _takes_call(name, found):
+        return Dialogs(name, found)
+    return Dialogs(name, lambda ctx: found(), is_for_any=True)
+
+
+def _is_async(found: Any) -> bool:
+    """Whether it is a function that writes replies: it answers with words, at once or in pieces."""
+    if isinstance(found, functools.partial):
+        return _is_async(found.func)
+    functions = (found, getattr(found, "__call__", None))  # noqa: B004 - its kind is asked
+    return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions)
+
+
+def _takes_call(name: str, factory: Callable[..., Any]) -> bool:
+    """Whether what makes machines needs the call's context."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError:  # written in C
+        return False
+    needed = [
+        p for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]  # fmt: skip
+    if len(needed) > 1:
+        raise UserError(f"{name} needs {len(needed)} arguments; it is given the call's context")
+    return bool(needed)

@@ -16,7 +16,7 @@ import click
 
 from orchestrator.app import Orchestrator
 from orchestrator.cli.deliveries import OUTBOX, failures_named
-from orchestrator.cli.dialogs import DIALOG_HELP, dialog_maker
+from orchestrator.cli.dialogs import DIALOG_HELP, INSTRUCTIONS, dialogs_named
 from orchestrator.cli.serve_options import Asked
 from orchestrator.logs import set_up_logging
 from orchestrator.relay.dialects import DIALECTS
@@ -48,6 +48,7 @@ def _option(flag: str, variable: str, **settings: Any) -> _Decorator:
 @_option("--carrier", "ORCHESTRATOR_CARRIER", type=click.Choice(list(DIALECTS)), default="twilio",
          show_default=True, help="Who brings the calls.")  # fmt: skip
 @_option("--dialog", "ORCHESTRATOR_DIALOG", metavar="MACHINE", help=DIALOG_HELP)
+@INSTRUCTIONS
 @_option("--relay", "ORCHESTRATOR_RELAY", metavar="NAME=VALUE", multiple=True,
          help="An attribute of <ConversationRelay>: language=de-DE, voice=..., "
          "transcriptionProvider=..., welcomeGreeting=...; may be given several times.")  # fmt: skip
@@ -72,8 +73,8 @@ def command(config: Path, **given: Any) -> int:
     rotate) or TELNYX_PUBLIC_KEY from the environment. /healthz and /readyz tell how it is.
 
     SIGTERM or Ctrl-C: no new calls, calls that are on may end, post-call work and deliveries are
-    finished; a second one ends at once. SIGHUP, or a change of the config's files: the new config
-    serves new calls, unless it is bad.
+    finished; a second one ends within about a second. SIGHUP, or a change of the config's files:
+    the new config serves new calls, unless it is bad.
 
     \b
     Example:
@@ -91,7 +92,7 @@ def command(config: Path, **given: Any) -> int:
     _hear_others()
     asked = Asked(**given)
     verifier = asked.verifier(os.environ)
-    make_dialog = dialog_maker(asked.dialog)
+    dialogs = dialogs_named(asked.dialog, asked.instructions)
     loaded = load_config(config)
     app = Orchestrator(loaded, journals=asked.journal_dir, outbox=asked.setting)
     socket = open_socket(asked.host, asked.port)
@@ -99,7 +100,7 @@ def command(config: Path, **given: Any) -> int:
     _raise_file_limit(asked.max_calls)
 
     async def main() -> None:
-        service = RelayService(app, settings, make_dialog, socket)
+        service = RelayService(app, settings, dialogs, socket)
         loop, reloads = asyncio.get_running_loop(), set()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.stop)

@@ -42,6 +42,7 @@ class Asked:
     public_url: str | None
     carrier: str
     dialog: str | None
+    instructions: Path | None
     relay: tuple[str, ...]
     language: tuple[str, ...]
     max_calls: int

@@ -7,8 +7,9 @@
     LIVE --socket lost--> LOST --action callback, or nobody calls back--> over
     LIVE or LOST --the session failed--> LAST_WORDS --our hooks are done--> over
 
-Every phase but LIVE has a limit: a call never waits for ever. What the carrier asks a second time,
-because our first answer was lost, is answered the same again.
+Who is AWAY is taken back unless somebody answered or the caller left. Every phase but LIVE has a
+limit: a call never waits for ever. What the carrier asks a second time, because our first answer
+was lost, is answered the same again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
+from orchestrator.relay.heard import speech_time
 from orchestrator.relay.line import RelayLine
 from orchestrator.relay.outcomes import is_gone, outcome_of
 from orchestrator.relay.parts import Phase, Surroundings
@@ -35,6 +37,7 @@ class RelayCall(RelayLine):
     def __init__(self, offer: CallOffer, around: Surroundings) -> None:
         super().__init__(offer, around)
         self._answers: dict[tuple[str, str], str] = {}
+        self._number = 0  # of the transfer: the carrier's own ids may be those of an earlier one
 
     async def on_action(self, form: Mapping[str, str]) -> str:
         """The session over one socket has ended: what the caller's line is to do now."""
@@ -66,6 +69,7 @@ class RelayCall(RelayLine):
 
     def _hand_over(self, transfer: Transfer) -> str:
         self.phase = Phase.AWAY
+        self._number += 1
         self._drop_socket()
         is_queue = transfer.kind == "queue"
         late = self._limits.queued if is_queue else self._limits.dialled
@@ -73,11 +77,12 @@ class RelayCall(RelayLine):
         self._within(transfer.answer_within + late, self._answered)
         if is_queue and transfer.announcement:
             self._remark("a queue of this carrier hears no announcement")
-        return self._around.directions.transfer(self.offer.call_id, transfer)
+        return self._around.directions.transfer(self.offer.call_id, transfer, self._number)
 
     async def _fail(self, form: Mapping[str, str]) -> str:
         """The carrier gave up; the caller is still there, and hears what the hooks say now."""
         self.phase = Phase.LAST_WORDS
+        self._is_told.set()
         self._unlimited()
         self._drop_socket()
         fields = {"code": form.get("ErrorCode") or "relay", "source": "conversation_relay",
@@ -89,9 +94,14 @@ class RelayCall(RelayLine):
         self._over("failed")
         return say_goodbye(tuple(self._words))
 
-    def on_dialled(self, form: Mapping[str, str]) -> str:
-        """A transfer is over: it was answered, or the caller comes back to us."""
-        key = ("dialled", form.get("DialCallSid") or form.get("QueueSid") or "")
+    def on_dialled(self, form: Mapping[str, str], number: str = "") -> str:
+        """A transfer is over: it was answered, or the caller comes back to us.
+
+        Args:
+            form: what the carrier says of it.
+            number: which transfer it was, of this call.
+        """
+        key = ("dialled", number)
         if key in self._answers:
             return self._answers[key]
         if self.phase is Phase.RESUMING:
@@ -122,10 +132,13 @@ class RelayCall(RelayLine):
             self._events.put_nowait(self._outcome)
         self._over("the caller did not come back")
 
-    def on_answered(self) -> None:
-        """The other side took the call."""
-        if self.phase is Phase.AWAY:
+    def on_answered(self, number: str = "") -> None:
+        """The other side took the call, in this transfer."""
+        if self._is_away(number):
             self._answered()
+
+    def _is_away(self, number: str) -> bool:
+        return self.phase is Phase.AWAY and number == str(self._number)
 
     def _answered(self) -> None:
         transfer = self._transfer
@@ -135,10 +148,13 @@ class RelayCall(RelayLine):
         else:
             self._over("transferred")
 
-    def whisper(self) -> str:
-        """What the other side hears; that it asks means that it answered."""
-        announcement = self._transfer.announcement if self._transfer is not None else ""
-        self.on_answered()
+    def whisper(self, number: str = "") -> str:
+        """What the other side hears, which picked up; it has answered unless it leaves in it."""
+        if self._transfer is None or not self._is_away(number):
+            return whisper("")
+        announcement = self._transfer.announcement
+        spoken = min(speech_time(announcement), self._limits.dialled)
+        self._within(spoken + self._limits.whispered, self._answered)
         return whisper(announcement)
 
     def hold(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.errors import CommandRefused
+from orchestrator.plain import json_text
 from orchestrator.runtime import (
     CallEvent,
     CallOffer,
@@ -30,6 +31,8 @@ Frame = dict[str, Any]
 
 #: The custom parameter that holds a call's data as JSON, and the one that names its agent.
 DATA, AGENT = "orchestrator_data", "orchestrator_agent"
+#: Characters of a frame, at most.
+MOST_FRAME = 64 * 1024
 _KEYS = frozenset("0123456789*#ABCD")
 _SHOWN = 40
 
@@ -42,8 +45,10 @@ def parse_frame(raw: str | bytes) -> Frame:
     """A frame with its `type`.
 
     Raises:
-        BadFrame: it is no JSON object with a type.
+        BadFrame: it is no JSON object with a type, or too long.
     """
+    if len(raw) > MOST_FRAME:
+        raise BadFrame(f"too long, {len(raw)}")
     try:
         frame = json.loads(raw)
     except (ValueError, RecursionError):
@@ -196,4 +201,4 @@ def frame_of(command: Command) -> Frame:
 
 def end_frame(handoff: Mapping[str, Any]) -> Frame:
     """The frame that ends the session; what is handed over comes back in the action callback."""
-    return {"type": "end", "handoffData": json.dumps(handoff)}
+    return {"type": "end", "handoffData": json_text(handoff)}

@@ -7,12 +7,18 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Heard"]
+__all__ = ["Heard", "speech_time"]
 
 #: Seconds from a text to its first sound, and words a second, for carriers that report neither.
 START_DELAY, WORDS_PER_SECOND = 0.3, 2.5
 #: Seconds that reports may be behind the estimate before they are taken for lost.
 LATE = 4.0
+
+
+def speech_time(text: str) -> float:
+    """Seconds from now until a text was heard, by estimate; 0 for no words."""
+    words = len(text.split())
+    return START_DELAY + words / WORDS_PER_SECOND if words else 0.0
 
 
 class Heard:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from orchestrator.errors import CommandRefused, LineGone
+from orchestrator.plain import json_text
 from orchestrator.relay.frames import BadFrame, Frame, end_frame, events_of, frame_of, parse_frame
 from orchestrator.relay.heard import Heard
-from orchestrator.relay.parts import Phase, Remarks, Socket, Surroundings
+from orchestrator.relay.parts import Phase, Socket, Surroundings
 from orchestrator.runtime import (
     CallEvent,
     CallOffer,
@@ -23,6 +23,7 @@ from orchestrator.runtime import (
     Say,
     Transfer,
 )
+from orchestrator.runtimes.remarks import Remarks
 from orchestrator.runtimes.tasks import TaskOwner
 
 __all__ = ["RelayLine"]
@@ -51,6 +52,7 @@ class RelayLine:
         self._words: list[str] = []
         self._limit: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()  # the session is done with this call
+        self._is_told = asyncio.Event()  # why the socket was lost
         self._tasks = TaskOwner()
         self._remark = Remarks()
 
@@ -84,7 +86,8 @@ class RelayLine:
             case Say(text) if self.phase is Phase.LAST_WORDS:
                 self._words.append(text)
             case ReplyDelta() | ReplyEnd() if self.phase is Phase.LOST:
-                pass  # why the socket is gone is about to be told; the reply is cut then
+                await self._is_told.wait()  # the reply stands still, and is cut by what is told
+                raise LineGone(f"{command.name}: the line is gone")
             case _:
                 frame = frame_of(command)
                 await self._write(self._require_line(command), frame)
@@ -109,7 +112,7 @@ class RelayLine:
     async def _write(self, socket: Socket, frame: Frame) -> None:
         try:
             async with asyncio.timeout(self._limits.send):
-                await socket.send(json.dumps(frame))
+                await socket.send(json_text(frame))
         except (OSError, TimeoutError):
             raise LineGone("the connection is broken") from None
 
@@ -160,6 +163,8 @@ class RelayLine:
         finally:  # whatever happens to the reading, the call must not wait for it
             if self._socket is socket:
                 self._socket = None
+                if socket.why_closed:
+                    self._remark("the socket was closed", why=socket.why_closed)
                 self._lost()
 
     def _take(self, raw: str | bytes) -> None:
@@ -206,6 +211,7 @@ class RelayLine:
 
     def _finish(self) -> None:
         self.phase = Phase.OVER
+        self._is_told.set()
         self._unlimited()
         self._drop_socket()
         self._settled.set()

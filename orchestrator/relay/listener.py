@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.relay.web import MOST_FRAME
 
 try:
     import uvicorn
@@ -23,6 +22,9 @@ __all__ = ["Listener", "open_socket"]
 
 #: Connections that the kernel keeps for us while we are busy.
 BACKLOG = 2048
+#: Bytes of a message at which the socket is closed. What is larger than a frame may be is only
+#: passed over, so this is far above that.
+MOST_MESSAGE = 1024 * 1024
 #: Seconds between pings on an idle socket, and for their answer.
 PING, PONG = 20.0, 20.0
 #: Seconds for connections to close once we stop.
@@ -69,7 +71,7 @@ class Listener:
     def __init__(self, app: Any, socket: net.socket) -> None:
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", server_header=False,
-            proxy_headers=False, ws="websockets-sansio", ws_max_size=MOST_FRAME,
+            proxy_headers=False, ws="websockets-sansio", ws_max_size=MOST_MESSAGE,
             ws_per_message_deflate=False, ws_ping_interval=PING, ws_ping_timeout=PONG,
             timeout_graceful_shutdown=CLOSE_LIMIT,
         )  # fmt: skip

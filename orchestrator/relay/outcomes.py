@@ -24,7 +24,12 @@ def outcome_of(form: Mapping[str, str]) -> str:
     """The outcome of a transfer, as `orchestrator.events` names it."""
     if "QueueResult" in form:
         return _QUEUED.get(form["QueueResult"], "failed")
-    return _DIALLED.get(form.get("DialCallStatus", ""), "failed")
+    outcome = _DIALLED.get(form.get("DialCallStatus", ""), "failed")
+    # Who picks up and leaves in the announcement was never connected with the caller.
+    was_bridged = form.get("DialBridged", str(outcome == "answered")).lower() == "true"
+    if was_bridged:
+        return "answered"
+    return "no_answer" if outcome == "answered" else outcome
 
 
 def is_gone(form: Mapping[str, str]) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from orchestrator.relay.twiml import Directions
 
-__all__ = ["Limits", "Phase", "Recorder", "Remarks", "Socket", "Surroundings"]
+__all__ = ["Limits", "Phase", "Recorder", "Socket", "Surroundings"]
 
 
 class Phase(enum.Enum):
@@ -26,6 +26,11 @@ class Phase(enum.Enum):
 
 class Socket(Protocol):
     """The WebSocket of a call, as far as this module cares."""
+
+    @property
+    def why_closed(self) -> str:
+        """What is to be said of how it closed; empty for nothing."""
+        ...
 
     async def receive(self) -> str | bytes | None:
         """The next message; None once it is closed."""
@@ -65,6 +70,7 @@ class Limits:
         send: for one frame to leave.
         dialled: beside a transfer's own `answer_within`, for a carrier to say that nobody answered.
         queued: likewise, for one to say that the caller left the queue.
+        whispered: beside an announcement's own time, for one to say that whoever heard it left.
     """
 
     callback: float = 5.0
@@ -75,6 +81,7 @@ class Limits:
     send: float = 5.0
     dialled: float = 12.0
     queued: float = 3.0
+    whispered: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +93,3 @@ class Surroundings:
     recorder: Callable[[], Recorder | None]
     on_over: Callable[[str], None]
     limits: Limits = field(default_factory=Limits)
-
-
-class Remarks:
-    """Lines on the wire's doings for a call's journal, kept until there is one; not too many."""
-
-    #: Remarks that one call's journal takes.
-    most = 20
-
-    def __init__(self) -> None:
-        self._note: Callable[..., None] | None = None
-        self._kept: list[tuple[str, dict[str, Any]]] = []
-        self._count = 0
-
-    def take_notes(self, note: Callable[..., None]) -> None:
-        """Have them written down from now on."""
-        self._note = note
-        for text, details in self._kept:
-            note(text, **details)
-        self._kept.clear()
-
-    def __call__(self, text: str, **details: Any) -> None:
-        """Remark on something."""
-        self._count += 1
-        if self._count > self.most:
-            return
-        if self._count == self.most:
-            text, details = f"{text}; no more of them are noted", {}
-        if self._note is not None:
-            self._note(text, **details)
-        else:
-            self._kept.append((text, details))

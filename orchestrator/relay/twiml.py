@@ -19,6 +19,8 @@ __all__ = ["BUSY", "HANG_UP", "NOTHING", "Directions", "hold", "say_goodbye", "w
 
 #: Characters that XML 1.0 cannot hold.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: The part of a query that tells which transfer of its call is meant.
+TRANSFER = "transfer"
 #: Seconds that a carrier lets a phone ring, at least and at most.
 RING_LEAST, RING_MOST = 5, 600
 
@@ -92,9 +94,10 @@ class Directions:
     attributes: Mapping[str, str]
     languages: Mapping[str, Mapping[str, str]]
 
-    def url(self, route: str, call_id: str) -> str:
-        """Our address for a route of a call."""
-        return f"{self.base}/{route}/{quote(call_id, safe='')}/{self.seal.of(call_id)}"
+    def url(self, route: str, call_id: str, transfer: int = 0) -> str:
+        """Our address for a route of a call, or of one of its transfers."""
+        query = f"?{TRANSFER}={transfer}" if transfer else ""
+        return f"{self.base}/{route}/{quote(call_id, safe='')}/{self.seal.of(call_id)}{query}"
 
     def connect(self, call_id: str, parameters: Mapping[str, str]) -> str:
         """Connect the caller with us; the parameters come back in `setup`."""
@@ -109,20 +112,23 @@ class Directions:
             _add(relay, "Parameter", name=name, value=value)
         return _text(root)
 
-    def transfer(self, call_id: str, transfer: Transfer) -> str:
-        """Hand the caller over, and ask here again when that is over."""
+    def transfer(self, call_id: str, transfer: Transfer, number: int) -> str:
+        """Hand the caller over, and ask here again when that is over.
+
+        `number` counts the call's transfers: what the carrier asks then tells of which it is.
+        """
         root = _response()
-        action = self.url("dialled", call_id)
+        action = self.url("dialled", call_id, number)
         if transfer.kind == "queue":
             _add(root, "Enqueue", transfer.target, action=action,
                  waitUrl=self.url("hold", call_id))  # fmt: skip
             return _text(root)
         ring = min(max(RING_LEAST, round(transfer.answer_within)), RING_MOST)
         dial = _add(root, "Dial", action=action, timeout=str(ring), answerOnBridge="true")
-        if transfer.mode == "warm":  # that it asks for the announcement tells that it answered
-            told = {"url": self.url("whisper", call_id)}
+        if transfer.mode == "warm":  # that it asks for the announcement tells that it picked up
+            told = {"url": self.url("whisper", call_id, number)}
         else:
-            told = {"statusCallback": self.url("answered", call_id),
+            told = {"statusCallback": self.url("answered", call_id, number),
                     "statusCallbackEvent": "answered"}  # fmt: skip
         _add(dial, "Number", transfer.target, **told)
         return _text(root)

@@ -26,11 +26,11 @@ from urllib.parse import parse_qsl
 
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.relay.call import RelayCall
-from orchestrator.relay.frames import AGENT, DATA, BadFrame, parse_frame
+from orchestrator.relay.frames import AGENT, DATA, BadFrame, Frame, parse_frame
 from orchestrator.relay.signatures import Request as Signed
 from orchestrator.relay.signatures import Seal, Verifier
 from orchestrator.relay.switchboard import Switchboard
-from orchestrator.relay.twiml import BUSY, HANG_UP, NOTHING
+from orchestrator.relay.twiml import BUSY, HANG_UP, NOTHING, TRANSFER
 
 try:
     from starlette.applications import Starlette
@@ -46,12 +46,12 @@ except ImportError as missing:
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
-__all__ = ["MOST_FRAME", "RelayWeb"]
+__all__ = ["RelayWeb"]
 
 logger = logging.getLogger(__name__)
 
-#: Bytes of a webhook's body and of a frame, and fields of a form, at most.
-MOST_BODY, MOST_FRAME, MOST_FIELDS = 64 * 1024, 64 * 1024, 200
+#: Bytes of a webhook's body, and fields of a form, at most.
+MOST_BODY, MOST_FIELDS = 64 * 1024, 200
 #: Seconds for a body to come, and for `setup` once the socket is open.
 BODY_LIMIT, SETUP_LIMIT = 10.0, 10.0
 #: Frames of one socket that are read in a second; what is over that waits.
@@ -60,9 +60,12 @@ MOST_FRAMES = 200
 _CALL_ID = re.compile(r"[A-Za-z0-9:_.\-]{1,128}")
 #: Closes a socket that may not be here.
 _REFUSED = 1008
+#: How the server below closes when a message is larger than it takes.
+_TOO_LARGE = 1009
 
 Form = Mapping[str, str]
-_Ask = Callable[[RelayCall, Form], Awaitable[str]]
+#: What a callback asks of a call: with its form, and the number of the transfer that it is about.
+_Ask = Callable[[RelayCall, Form, str], Awaitable[str]]
 
 
 class _Refused(Exception):
@@ -163,7 +166,7 @@ class RelayWeb:
             if call is None:
                 logger.info("a callback of no call of ours", extra={"call_id": call_id})
                 return if_unknown
-            return await ask(call, form)
+            return await ask(call, form, request.query_params.get(TRANSFER, ""))
 
         return answer
 
@@ -189,6 +192,8 @@ class RelayWeb:
         socket = _Socket(websocket)
         try:
             await self._carry(call_id, socket)
+            if why := socket.why_closed:
+                logger.warning("socket closed", extra={"call_id": call_id, "reason": why})
         finally:
             await socket.close()
 
@@ -199,8 +204,7 @@ class RelayWeb:
             if first is None:
                 return
             setup = parse_frame(first)
-            if setup.get("callSid") != call_id:
-                raise BadFrame("setup of another call")
+            _require_own(setup, call_id)
             problem = await self._board.carry(setup, socket)
         except TimeoutError:
             problem = "no setup came"
@@ -223,24 +227,30 @@ async def _healthy(request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _action(call: RelayCall, form: Form) -> str:
+def _require_own(setup: Frame, call_id: str) -> None:
+    other = setup.get("callSid")
+    if setup["type"] == "setup" and isinstance(other, str) and other not in ("", call_id):
+        raise BadFrame("setup of another call")  # what is no setup at all, `offer_of` says
+
+
+async def _action(call: RelayCall, form: Form, transfer: str) -> str:
     return await call.on_action(form)
 
 
-async def _dialled(call: RelayCall, form: Form) -> str:
-    return call.on_dialled(form)
+async def _dialled(call: RelayCall, form: Form, transfer: str) -> str:
+    return call.on_dialled(form, transfer)
 
 
-async def _answered(call: RelayCall, form: Form) -> str:
-    call.on_answered()
+async def _answered(call: RelayCall, form: Form, transfer: str) -> str:
+    call.on_answered(transfer)
     return NOTHING
 
 
-async def _whisper(call: RelayCall, form: Form) -> str:
-    return call.whisper()
+async def _whisper(call: RelayCall, form: Form, transfer: str) -> str:
+    return call.whisper(transfer)
 
 
-async def _hold(call: RelayCall, form: Form) -> str:
+async def _hold(call: RelayCall, form: Form, transfer: str) -> str:
     return call.hold()
 
 
@@ -290,6 +300,7 @@ class _Socket:
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
         self._window, self._count = 0.0, 0
+        self.why_closed = ""
 
     async def receive(self) -> str | bytes | None:
         """The next message; None once it is closed."""
@@ -299,6 +310,8 @@ class _Socket:
         except (WebSocketDisconnect, RuntimeError):
             return None
         if message["type"] != "websocket.receive":
+            if message.get("code") == _TOO_LARGE:
+                self.why_closed = "a message larger than the server takes"
             return None
         text: str | bytes | None = message.get("text")
         return text if text is not None else message.get("bytes") or b""

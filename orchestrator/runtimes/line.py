@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from orchestrator.errors import words
+from orchestrator.errors import named, words
 from orchestrator.runtime import Bridge, CallEvent
 from orchestrator.runtimes.replies import closing
 
@@ -59,8 +59,9 @@ class Line:
                     if self.is_gone:
                         return
             end = CallEvent("hangup", {"reason": "line closed"})
-        except Exception as error:  # whatever a bridge raises is an error of this call only
-            logger.exception("bridge raised", extra={"call_id": self._bridge.offer.call_id})
+        except Exception as error:  # noqa: BLE001 - whatever it is, an error of this call only
+            about = {"call_id": self._bridge.offer.call_id, "reason": named(error)}
+            logger.error("bridge raised", extra=about)
             end = _failure(error)
         self.is_gone = True
         self.arrive(end)

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from orchestrator.deadline import Cut, StepCut, bounded
@@ -23,8 +24,8 @@ class Replies:
     """The replies of one call, in the order asked.
 
     Each is streamed as `ReplyDelta` commands and a `ReplyEnd`; then `report` gets an `agent_turn`
-    with the whole text, or with the text so far and `interrupted` when it was cut short. A reply
-    without text is no turn. What the machine raises becomes an `error` event.
+    with the whole text, or with what was sent so far and `interrupted` when it was cut short. A
+    reply without text is no turn. What the machine raises becomes an `error` event.
     """
 
     def __init__(
@@ -32,8 +33,10 @@ class Replies:
         send: Callable[[Command], Awaitable[None]],
         report: Callable[[CallEvent], None],
         tasks: TaskOwner,
+        about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._send = send
+        self._about = about  # whose replies they are, for log lines
         self._report = report
         self._tasks = tasks
         self._asked: deque[tuple[DialogMachine, str]] = deque()
@@ -74,22 +77,27 @@ class Replies:
     async def _stream_one(self, machine: DialogMachine, text: str) -> None:
         self._is_cut = False
         pieces: list[str] = []
-        is_whole = False
+        is_whole = was_refused = False
         try:
             work = self._pieces(machine, text, pieces)
             await bounded(work, None, on_stray=self._tasks.start, cut=self._cut)
             is_whole = not self._is_cut
         except StepCut:
             pass
-        except (LineGone, CommandRefused):
-            logger.info("reply ended because the line did not take it")
+        except (LineGone, CommandRefused) as error:
+            was_refused = True
+            self._log_refusal(error)
         except ActionFailed as error:
-            logger.warning("dialog machine failed", extra={"reason": words(error)})
+            logger.warning("dialog machine failed", extra={**self._about, "reason": words(error)})
             self._report(_failure(error))
         except Exception as error:  # whatever a dialog machine raises, the call goes on
-            logger.exception("dialog machine raised")
+            logger.exception("dialog machine raised", extra=self._about)
             self._report(_failure(error))
-        await self._finish("".join(pieces), is_whole=is_whole)
+        await self._finish("".join(pieces), is_whole=is_whole, is_new=not was_refused)
+
+    def _log_refusal(self, error: Exception) -> None:
+        extra = {**self._about, "reason": words(error)}
+        logger.info("reply ended because the line did not take it", extra=extra)
 
     async def _pieces(self, machine: DialogMachine, text: str, pieces: list[str]) -> None:
         async with closing(machine.stream(text)) as stream:
@@ -99,16 +107,17 @@ class Replies:
                 if not isinstance(piece, str):
                     raise TypeError(f"a dialog machine must yield text, got {piece!r}")
                 if piece:
-                    pieces.append(piece)
                     await self._send(ReplyDelta(piece))
+                    pieces.append(piece)  # only now: what the line did not take was not said
 
-    async def _finish(self, text: str, *, is_whole: bool) -> None:
+    async def _finish(self, text: str, *, is_whole: bool, is_new: bool) -> None:
         try:
             await self._send(ReplyEnd(text, was_interrupted=not is_whole))
-        except ActionFailed:
-            logger.info("reply ended because the line did not take it")
+        except ActionFailed as error:
+            if is_new:  # else the line has refused the reply already
+                self._log_refusal(error)
         except Exception:  # a bridge that breaks must not lose the turn
-            logger.exception("bridge raised on the end of a reply")
+            logger.exception("bridge raised on the end of a reply", extra=self._about)
         if text:
             extra = {} if is_whole else {"interrupted": True}
             self._report(CallEvent("agent_turn", {"text": text, **extra}))

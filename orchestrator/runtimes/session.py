@@ -57,7 +57,7 @@ class Session(Controls):
         self._table = HandlerTable("session")
         self._line = Line(bridge, self._on_arrival)
         self._tasks = TaskOwner()
-        self._replies = Replies(self._send_reply, self._line.arrive, self._tasks)
+        self._replies = Replies(self._send_reply, self._line.arrive, self._tasks, self._about)
         self._cut = Cut()
         self._timeout = handler_timeout
         self._outcome: str | None = None  # decided by the first cause; the loop stops on it

@@ -7,15 +7,18 @@ its session remembers; a goodbye is the caller's hang-up.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from orchestrator.errors import LineGone
+from orchestrator.plain import json_text
+from orchestrator.quiet import UNLOGGED
 from orchestrator.runtime import CallEvent, CallOffer, Command
+from orchestrator.runtimes.remarks import Remarks
 from orchestrator.runtimes.unpod import UNPOD_CAPABILITIES
 from orchestrator.runtimes.unpod_wire import (
     BadFrame,
@@ -29,7 +32,7 @@ from orchestrator.runtimes.unpod_wire import (
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-__all__ = ["Dial", "UnpodBridge"]
+__all__ = ["Breaks", "Dial", "UnpodBridge"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,9 @@ logger = logging.getLogger(__name__)
 OPEN_LIMIT, HANDSHAKE_LIMIT, PAUSES = 5.0, 10.0, (0.2, 0.4)
 #: Seconds that a verb waits for a broken connection to be dialled again.
 RESUME_LIMIT = 3.0
+#: Connections of one call that may break in so many seconds; the pause before it is dialled again
+#: doubles from one to the next, after a first one without.
+MOST_BREAKS, BREAKS_WINDOW, FIRST_PAUSE = 5, 60.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class Dial:
         for pause in (*PAUSES, None):
             try:
                 return await self._dial()
-            except (OSError, BadFrame, _closed()) as error:
+            except (OSError, ValueError, _closed()) as error:
                 # Of a handshake, the message may have the URL, and with it the token.
                 reason = str(error) if isinstance(error, BadFrame) else type(error).__name__
             if pause is not None:
@@ -74,10 +80,10 @@ class Dial:
     async def _dial(self) -> tuple[ClientConnection, CallOffer]:
         from websockets.asyncio.client import connect
 
-        socket = await connect(self.address, open_timeout=OPEN_LIMIT)
+        socket = await connect(self.address, open_timeout=OPEN_LIMIT, logger=UNLOGGED)
         try:
             async with asyncio.timeout(HANDSHAKE_LIMIT):
-                await socket.send(json.dumps(hello()))
+                await socket.send(json_text(hello()))
                 ack = parse_frame(await socket.recv(), "event")
                 if ack["event"] != "hello.ack":
                     raise BadFrame(f"expected hello.ack, got {ack['event'][:40]!r}")
@@ -86,6 +92,29 @@ class Dial:
             await socket.close()
             raise
         return socket, offer
+
+
+class Breaks:
+    """How often the connection of one call broke of late."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    async def pause(self) -> None:
+        """Count one more and wait before the next dial, longer each time.
+
+        Raises:
+            LineGone: it breaks again and again.
+        """
+        now = asyncio.get_running_loop().time()
+        while self._times and self._times[0] < now - BREAKS_WINDOW:
+            self._times.popleft()
+        self._times.append(now)
+        count = len(self._times)
+        if count > MOST_BREAKS:
+            raise LineGone(f"the connection broke {count} times in {BREAKS_WINDOW:g} s")
+        if count > 1:
+            await asyncio.sleep(FIRST_PAUSE * 2 ** (count - 2))
 
 
 class UnpodBridge:
@@ -109,6 +138,9 @@ class UnpodBridge:
         self._socket: ClientConnection | None = socket
         self._changed = asyncio.Condition()
         self._is_over = False
+        self._why_over = "cancelled by the orchestrator"
+        self._breaks = Breaks()
+        self._remark = Remarks()
         self._on_close = on_close
         self._reader: asyncio.Task[Any] | None = None
 
@@ -124,9 +156,17 @@ class UnpodBridge:
                 yield CallEvent("hangup", {"reason": str(error)})
                 return
 
+    def take_notes(self, note: Callable[..., None]) -> None:
+        """Have remarks on bad frames written into the call's journal."""
+        self._remark.take_notes(note)
+
     def cancel(self) -> None:
         """The orchestrator gave the job up: the call ends now."""
-        self._is_over = True
+        self._give_up(self._why_over)
+
+    def _give_up(self, why: str) -> None:
+        """Have `events` end the call."""
+        self._is_over, self._why_over = True, why
         if self._reader is not None:
             self._reader.cancel()
 
@@ -135,6 +175,7 @@ class UnpodBridge:
         try:
             return events_of(parse_frame(raw, "event"))
         except BadFrame as error:
+            self._remark("a frame was passed over", why=str(error))
             logger.warning("frame passed over", extra={**self._about, "why": str(error)})
             return []
 
@@ -153,7 +194,7 @@ class UnpodBridge:
                     raise
             except _closed() as error:
                 self._lost(error)
-        raise LineGone("cancelled by the orchestrator")
+        raise LineGone(self._why_over)
 
     def _lost(self, error: Exception) -> None:
         self._socket = None
@@ -162,6 +203,7 @@ class UnpodBridge:
         logger.warning("connection broke, dialling again", extra=self._about)
 
     async def _resume(self) -> None:
+        await self._breaks.pause()
         socket, offer = await self._dial.connect()
         if offer.session_id != self.offer.session_id:
             await socket.close()
@@ -176,7 +218,7 @@ class UnpodBridge:
             LineGone: the call is over, or the connection does not come back.
             CommandRefused: the wire has no such verb.
         """
-        text = json.dumps(frame_of(command), ensure_ascii=False)
+        text = json_text(frame_of(command))
         try:
             async with asyncio.timeout(RESUME_LIMIT):
                 while not await self._sent(text):
@@ -194,6 +236,10 @@ class UnpodBridge:
             except _closed() as error:
                 if type(error).__name__ == "ConnectionClosedOK":
                     raise LineGone("the line closed") from error
+            except Exception as error:  # dialled again, it would break again
+                self._give_up(f"the connection failed: {type(error).__name__}")
+                logger.error(self._why_over, extra=self._about)
+                raise LineGone(self._why_over) from error
             else:
                 return True
         async with self._changed:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.plain import json_text
+from orchestrator.quiet import UNLOGGED
 from orchestrator.runtimes.unpod_wire import BadFrame, Frame, parse_frame
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ class ControlLink:
         from websockets.exceptions import WebSocketException
 
         try:
-            async with connect(self._url, additional_headers=self._headers) as link:
+            async with connect(
+                self._url, additional_headers=self._headers, logger=UNLOGGED
+            ) as link:
                 try:
                     await self._register(link)
                 finally:
@@ -135,7 +138,7 @@ def _interval(answer: Frame) -> float:
 
 
 async def _send(link: ClientConnection, frame: Frame) -> None:
-    await link.send(json.dumps(frame))
+    await link.send(json_text(frame))
 
 
 def _check_refusal(error: BaseException) -> None:
