@@ -44,6 +44,7 @@ class Client:
                 headers=self._headers,
                 timeout=self._timeout,
                 follow_redirects=False,
+                trust_env=False,  # a proxy of the environment would see the key and the words
                 event_hooks={"request": [unlogged], "response": [_bound]},
             )
         return self._client

@@ -291,3 +291,20 @@ def test_the_endpoint_is_told_which_call_it_is() -> None:
             return server.seen[0].json
 
     assert asyncio.run(main()) == {"text": "hi", "call": {"id": "CA1"}}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_no_proxy_of_the_environment_sees_the_words(
+    *, streams: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor the key: what is asked goes to the endpoint that was named."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    reply = (
+        Reply(body=chunks("Hello."), headers=STREAM)
+        if streams
+        else Reply(body={"text": "Hello."}, headers={"content-type": "application/json"})
+    )
+    assert ask(reply, streams=streams)[0] == [["Hello."]]
