@@ -172,7 +172,7 @@ class UnpodRunner:
 
     def _stop(self) -> None:
         if self._is_stopping:  # asked twice: at once
-            signal.raise_signal(signal.SIGINT)
+            _interrupt()
             return
         self._is_stopping = True
         logger.info("SIGTERM: live calls may end", extra={"seconds": self._waits.drain})
@@ -183,7 +183,14 @@ class UnpodRunner:
             self._runner._max_concurrent = 0  # the SDK has no other way to refuse calls
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), self._waits.drain)
-        signal.raise_signal(signal.SIGINT)
+        _interrupt()
+
+
+def _interrupt() -> None:
+    """End the process as Ctrl-C does, also where that is ignored, as it is of a shell's `job &`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
 
 
 def _capabilities(runner: Any) -> frozenset[str]:

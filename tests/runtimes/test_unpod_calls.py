@@ -270,15 +270,26 @@ def test_a_cancelled_job_is_told_as_a_shutdown(tmp_path: Path) -> None:
     played(main())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_that_is_stopped_tells_the_end_of_its_calls(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "on_interrupt"),
+    [
+        (signal.SIGTERM, "default_int_handler"),
+        (signal.SIGTERM, "SIG_IGN"),  # as of `agent &` in a script
+        (signal.SIGINT, "default_int_handler"),
+    ],
+)
+def test_a_process_that_is_stopped_tells_the_end_of_its_calls(
+    number: int, on_interrupt: str, tmp_path: Path
+) -> None:
     """By itself the SDK dies of SIGTERM without any hook; with us the journal is whole."""
     config = tmp_path / "hooks.yaml"
     config.write_text("version: 1\nrunner: {call_end: [{wait: 300ms}, {log: told}]}\n")
     program = tmp_path / "agent.py"
     program.write_text(
         textwrap.dedent(f"""
+        import signal
         import sys
+        signal.signal(signal.SIGINT, signal.{on_interrupt})
         from orchestrator import Orchestrator
         from orchestrator.runtimes import unpod, unpod_lane
         from types import SimpleNamespace
