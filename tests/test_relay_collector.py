@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gc
 
+import pytest
+
 from orchestrator.relay.collector import MOST_LEFT, Collector
 
 
+# It collects the whole process's garbage, what other tests have left there included.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_collection_waits_for_a_free_line_or_for_much_to_collect() -> None:
     """With calls on, only what many ended calls left is looked for."""
     before = gc.get_threshold()

@@ -9,7 +9,6 @@ attempts and reason beside it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -40,6 +39,8 @@ DISCOVERY = 2.0
 TURN, LONG_TURN = 0.1, 60.0
 #: Seconds that an address is taken for open without asking.
 CLOSED_MEMORY = 5.0
+#: What the server says, as an error of its own, of a message that is gone.
+NO_MESSAGE = 10057
 #: Entries that `list` gives at most.
 MOST_LISTED = 10_000
 
@@ -264,7 +265,7 @@ class NatsStore:
 
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back."""
-        from nats.js.errors import NotFoundError
+        from nats.js.errors import APIError, NotFoundError
 
         async with self._talking() as js:
             letter = await self._shelf.last(js, "dead", digest(delivery_id))
@@ -276,8 +277,11 @@ class NatsStore:
             # Another id, or the server would drop it; the same for two who redrive at once.
             again = f"{delivery_id}:{letter.seq}:again"
             is_ours = await self._publish(js, entry.delivery, due, again)
-            with contextlib.suppress(NotFoundError):  # this letter only: it may be dead again
+            try:  # this letter only: it may be dead again
                 await js.delete_msg(self._link.stream("dead"), letter.seq or 0)
+            except APIError as error:  # another who redrove it has deleted it
+                if not isinstance(error, NotFoundError) and error.err_code != NO_MESSAGE:
+                    raise
             return is_ours
 
     async def remove(self, delivery_id: str) -> bool:
