@@ -212,7 +212,7 @@ NAME_CODES: Mapping[str, Code] = {
     ),
     "HK242": Code(
         "Too many steps",
-        "Chains that run chains multiply; a hook has at most 10,000 steps in all.",
+        "Chains that run chains multiply; a hook has at most 10,000 steps in all, 64 levels deep.",
         "Run fewer chains inside of chains.",
     ),
 }  # fmt: skip

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import ActionFailed, UserError
+from orchestrator.errors import ActionFailed, UserError, named
 from orchestrator.runtime import DialogMachine
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ class Dialogs:
     def _made(self, ctx: CallContext | None) -> DialogMachine:
         try:
             machine = self._make(ctx)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise UserError(f"the dialog machine {self._name} cannot be made: {reason}") from error
+        except (Exception, SystemExit) as error:
+            why = f"the dialog machine {self._name} cannot be made: {named(error)}"
+            raise UserError(why) from error
         if not isinstance(machine, DialogMachine):
             what = type(machine).__name__
             raise UserError(f"{self._name} made a {what}, which is no dialog machine (`stream`)")

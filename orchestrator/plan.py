@@ -167,10 +167,10 @@ class Plan:
 
     `digest` identifies the config; `secrets` must never be shown, those from the environment are in
     `secret_names` by the name of their variable; `names` may be shown always, being words of the
-    config's author. `needs` are the capabilities
-    without which a runtime is refused, each with the places that need it; `lent` are those that the
-    connections add to a runtime, by its name. `connections` are made by functions of the services,
-    `kinds` has the kind of each, and `prepare` are functions that import what the first call would.
+    config's author. `needs` are the capabilities without which a runtime is refused, each with the
+    places that need it; `lent` are those that the connections add to a runtime, by its name.
+    `connections` are made by functions of the services, `kinds` has the kind of each, and `prepare`
+    are functions that import what the first call would.
     """
 
     name: str

@@ -114,14 +114,17 @@ async def test_an_entrypoint_that_does_not_run_the_session_ends_the_line() -> No
     assert ctx.session.state is None
 
 
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_entrypoint_that_raises_fails_its_call_only(when: str) -> None:
+def test_an_entrypoint_that_raises_fails_its_call_only(
+    when: str, error: type[BaseException]
+) -> None:
     """The error is kept in the context, the line is ended, `handle` raises nothing."""
 
     async def entry(ctx: CallContext) -> None:
         if when == "after":
             await ctx.session.run()
-        raise RuntimeError("no")
+        raise error("no")
 
     @virtual
     async def test() -> None:
@@ -131,7 +134,7 @@ def test_an_entrypoint_that_raises_fails_its_call_only(when: str) -> None:
             wire.feed("hangup")
         ctx = await runner.handle(wire)
         assert log.lines[-1] == ("runner.call_end", "c1", "failed")
-        assert isinstance(ctx.error, RuntimeError)
+        assert isinstance(ctx.error, error)
         assert wire.words == ([] if when == "after" else ["end_call"])
         assert wire.closings == 1
         assert runner.stats().failed == 1

@@ -494,7 +494,9 @@ async def test_interrupt_stops_speech_and_the_reply() -> None:
     assert wire.words == ["interrupt", "reply"]
 
 
-@pytest.mark.parametrize("pieces", [[b"x"], [None], "raise"])
+@pytest.mark.parametrize(
+    "pieces", [[b"x"], [None], ValueError("model"), SystemExit(1), GeneratorExit()]
+)
 def test_a_broken_dialog_machine_becomes_an_error_event(pieces: Any) -> None:
     """The call goes on, and hooks can act on the error."""
 
@@ -505,8 +507,8 @@ def test_a_broken_dialog_machine_becomes_an_error_event(pieces: Any) -> None:
         class Broken:
             async def stream(self, text: str) -> AsyncIterator[Any]:
                 yield "well "
-                if pieces == "raise":
-                    raise ValueError("model")
+                if isinstance(pieces, BaseException):
+                    raise pieces
                 yield pieces[0]
 
         @session.on("error")

@@ -34,6 +34,12 @@ def _chains(levels: int) -> str:
     return "\n".join([*lines, f"session: {{user_turn: [{{run: c{levels - 1}}}]}}", ""])
 
 
+def _long_chain(levels: int, first: str = "{log: hi}") -> str:
+    lines = ["version: 1", "chains:", f"  c0: [{first}]"]
+    lines += [f"  c{i}: [{{run: c{i - 1}}}]" for i in range(1, levels)]
+    return "\n".join([*lines, f"session: {{user_turn: [{{run: c{levels - 1}}}]}}", ""])
+
+
 HOSTILE = {
     "alias bomb": _bomb(),
     "50,000 brackets": "version: 1\nx: " + "[" * 50_000 + "\n",
@@ -55,6 +61,8 @@ HOSTILE = {
     + "\n",
     "brackets in a template": _log("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}"),
     "chains that multiply": _chains(12),
+    "900 chains, one inside of the other": _long_chain(900),
+    "900 chains in a ring": _long_chain(900, first="{run: c899}"),
     "a pattern that backtracks": _log("{{ event.text is matching('(a+)+$') }}"),
 }
 

@@ -216,7 +216,7 @@ class AgentRunner:
             if _cancel_requests() > before:
                 raise
             logger.exception("entrypoint raised CancelledError", extra={"call_id": ctx.call_id})
-        except Exception as error:  # the entrypoint is user code; its failure is this call's only
+        except (Exception, SystemExit) as error:  # it is user code; its failure is this call's only
             ctx.error = error
             logger.exception("entrypoint raised", extra={"call_id": ctx.call_id})
         finally:

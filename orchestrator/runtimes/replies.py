@@ -90,7 +90,9 @@ class Replies:
         except ActionFailed as error:
             logger.warning("dialog machine failed", extra={**self._about, "reason": words(error)})
             self._report(_failure(error))
-        except Exception as error:  # whatever a dialog machine raises, the call goes on
+        except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # also SystemExit: this call and all others go on
             logger.exception("dialog machine raised", extra=self._about)
             self._report(_failure(error))
         await self._finish("".join(pieces), is_whole=is_whole, is_new=not was_refused)
@@ -123,7 +125,7 @@ class Replies:
             self._report(CallEvent("agent_turn", {"text": text, **extra}))
 
 
-def _failure(error: Exception) -> CallEvent:
+def _failure(error: BaseException) -> CallEvent:
     return CallEvent(
         "error",
         {"code": type(error).__name__, "message": words(error), "severity": "error",

@@ -147,7 +147,8 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     findings, is_strict = reader.findings, settings.variables is not None
     is_complete = reader.is_whole and not reader.lost and not reader.skipped and not findings.errors
     lost = reader.lost if reader.is_whole else ANYTHING  # what a missing file may have given
-    check_names(config, findings, lost=lost, is_complete=is_complete)
+    if not check_names(config, findings, lost=lost, is_complete=is_complete):
+        return  # the checks below follow chains
     is_complete = is_complete and not findings.errors
     check_callables(config, findings, is_strict=is_strict)
     check_variables(config, findings, settings.variables)

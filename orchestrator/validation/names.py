@@ -13,12 +13,14 @@ __all__ = ["check_names", "timer_names"]
 
 #: Steps that a hook may have when its chains are followed.
 MAX_STEPS = 10_000
+#: How deep chains may run one another, as deep as a file may nest.
+MAX_LEVELS = 64
 
 
 def check_names(
     config: Config, findings: Findings, *, lost: Container[str], is_complete: bool
-) -> None:
-    """Report references that lead nowhere.
+) -> bool:
+    """Report references that lead nowhere; whether chains can be followed to their ends.
 
     Nothing is said about `lost` names, which broken parts would have given; `is_complete` means
     that no step was left out.
@@ -32,8 +34,9 @@ def check_names(
     for hook in config.hooks:
         _check_ids(hook, findings)
     _check_hook_names(config, findings)
-    _check_cycles(config, findings)
+    has_cycle = _check_cycles(config, findings)
     _check_size(config, findings)
+    return _check_depth(config, findings, has_cycle=has_cycle)
 
 
 def _check_connection(
@@ -148,7 +151,8 @@ def _runs(config: Config) -> dict[str, list[Value]]:
     }
 
 
-def _check_cycles(config: Config, findings: Findings) -> None:
+def _check_cycles(config: Config, findings: Findings) -> bool:
+    """Report chains that run themselves; whether there are any."""
     runs = _runs(config)
     known: set[str] = set()  # chains of a cycle that is reported
     for name, values in runs.items():
@@ -159,6 +163,7 @@ def _check_cycles(config: Config, findings: Findings) -> None:
                 findings.at(value.place, "HK236", message, help=hint)
                 known |= reached
                 break
+    return bool(known)
 
 
 def _reached(runs: dict[str, list[Value]], start: str) -> set[str]:
@@ -182,7 +187,7 @@ def _check_size(config: Config, findings: Findings) -> None:
     runs = _runs(config)
     own = {name: _length(chain.steps) for name, chain in config.chains.items()}
     sizes: dict[str, int] = defaultdict(int)
-    for _ in range(min(len(runs), 64)):  # each round follows one more level
+    for _ in range(min(len(runs), MAX_LEVELS)):  # each round follows one more level
         for name, values in runs.items():
             inner = sum(sizes[str(value.raw)] for value in values)
             sizes[name] = min(own[name] + inner, MAX_STEPS + 1)
@@ -192,3 +197,20 @@ def _check_size(config: Config, findings: Findings) -> None:
             message = f"this runs more than {MAX_STEPS:,} steps, chains followed"
             findings.at(value.place, "HK242", message, help="run fewer chains inside of chains")
             return
+
+
+def _check_depth(config: Config, findings: Findings, *, has_cycle: bool) -> bool:
+    """Report chains that run one another too deep; whether they can be followed to their ends."""
+    runs = _runs(config)
+    levels = dict.fromkeys(runs, 1)
+    for _ in range(MAX_LEVELS if len(runs) > MAX_LEVELS else 0):
+        levels = {
+            name: 1 + max((levels.get(str(value.raw), 0) for value in values), default=0)
+            for name, values in runs.items()
+        }
+    deep = next((name for name, level in levels.items() if level > MAX_LEVELS), None)
+    if deep is not None and not has_cycle:
+        message = f"chain `{deep}` runs chains inside of chains, more than {MAX_LEVELS} deep"
+        hint = "put the steps of some into those that run them"
+        findings.at(config.chains[deep].place, "HK242", message, on="key", help=hint)
+    return deep is None
