@@ -1,3 +1,3 @@
-"""What carries calls: one runtime or bridge per file; nothing is imported from here."""
+"""What carries calls: our own runner and the parts it shares with others, a package per vendor."""
 
 __all__: list[str] = []

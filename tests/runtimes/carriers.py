@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator import AgentRunner, Orchestrator
 from orchestrator.callscript import event_from_mapping
 from orchestrator.runtimes.unpod import UNPOD_CAPABILITIES
-from orchestrator.runtimes.unpod_native import UnpodExchange
+from orchestrator.runtimes.unpod.native import UnpodExchange
 from orchestrator.testing.conformance import REDIAL, Case, FarSide, entrypoint
 from tests.runtimes import livekit_carrier, pipecat_carrier
 from tests.runtimes.unpod_peer import Call, Peer

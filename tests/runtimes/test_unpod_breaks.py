@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.runtimes import unpod_bridge
-from orchestrator.runtimes.unpod_wire import Frame
+from orchestrator.runtimes.unpod.wire import Frame
 from tests.runtimes.sdk import Words, entrypoint, one_call, played
 from tests.runtimes.test_unpod_native import SAYS, native
 

@@ -14,8 +14,8 @@ import pytest
 from orchestrator import AgentRunner
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.runtimes.unpod import UNPOD_CAPABILITIES
-from orchestrator.runtimes.unpod_control import backoff
-from orchestrator.runtimes.unpod_native import UnpodExchange
+from orchestrator.runtimes.unpod.control import backoff
+from orchestrator.runtimes.unpod.native import UnpodExchange
 from tests.runtimes.sdk import Scene, Words, entrypoint, one_call, orchestrate, played, scene
 from tests.runtimes.unpod_peer import Call, Peer
 

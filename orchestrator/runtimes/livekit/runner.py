@@ -22,8 +22,8 @@ from weakref import WeakKeyDictionary
 from orchestrator.errors import UserError
 from orchestrator.runtimes.attached import AttachedCall
 from orchestrator.runtimes.callbacks import HostLike, Waits
-from orchestrator.runtimes.livekit_bridge import LIVEKIT_CAPABILITIES, LiveKitBridge
-from orchestrator.runtimes.livekit_controls import Agents
+from orchestrator.runtimes.livekit.bridge import LIVEKIT_CAPABILITIES, LiveKitBridge
+from orchestrator.runtimes.livekit.controls import Agents
 
 __all__ = ["LIVEKIT_CAPABILITIES", "LiveKit", "wrap_on_session_end"]
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from orchestrator.runtimes.attached import AttachedCall
 from orchestrator.runtimes.callbacks import HostLike, Waits
-from orchestrator.runtimes.pipecat_bridge import PipecatBridge
-from orchestrator.runtimes.pipecat_controls import PIPECAT_CAPABILITIES
-from orchestrator.runtimes.pipecat_events import call_facts
+from orchestrator.runtimes.pipecat.bridge import PipecatBridge
+from orchestrator.runtimes.pipecat.controls import PIPECAT_CAPABILITIES
+from orchestrator.runtimes.pipecat.events import call_facts
 
 __all__ = ["PIPECAT_CAPABILITIES", "Pipecat"]
 

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 from orchestrator.runtime import CallOffer, Command
 from orchestrator.runtimes.callbacks import CallbackBridge, Waits
-from orchestrator.runtimes.livekit_agent import HeldAgent
-from orchestrator.runtimes.livekit_caller import Caller
-from orchestrator.runtimes.livekit_controls import Agents, LiveKitControls
-from orchestrator.runtimes.livekit_events import (
+from orchestrator.runtimes.livekit.agent import HeldAgent
+from orchestrator.runtimes.livekit.caller import Caller
+from orchestrator.runtimes.livekit.controls import Agents, LiveKitControls
+from orchestrator.runtimes.livekit.events import (
     agent_state,
     error_fields,
     measurements,

@@ -10,8 +10,8 @@ from typing import Any
 from orchestrator.errors import CommandRefused
 from orchestrator.runtime import Command, End, Inject, Interrupt, Say, SendDigits, Transfer
 from orchestrator.runtimes.callbacks import CallbackBridge
-from orchestrator.runtimes.livekit_caller import Caller
-from orchestrator.runtimes.livekit_events import outcome_of, tone_code
+from orchestrator.runtimes.livekit.caller import Caller
+from orchestrator.runtimes.livekit.events import outcome_of, tone_code
 
 __all__ = ["Agents", "LiveKitControls"]
 

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from orchestrator.runtime import CallEvent
 from orchestrator.runtimes.handlers import HandlerTable
-from orchestrator.runtimes.unpod_events import Translator
-from orchestrator.runtimes.unpod_lane import Lane, Waits
-from orchestrator.runtimes.unpod_session import UnpodSession, is_line_error
+from orchestrator.runtimes.unpod.events import Translator
+from orchestrator.runtimes.unpod.lane import Lane, Waits
+from orchestrator.runtimes.unpod.session import UnpodSession, is_line_error
 
 __all__ = ["HOOKS", "Owner", "UnpodCall", "key_of"]
 

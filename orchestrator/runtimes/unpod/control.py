@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.plain import json_text
 from orchestrator.quiet import UNLOGGED
-from orchestrator.runtimes.unpod_wire import BadFrame, Frame, parse_frame
+from orchestrator.runtimes.unpod.wire import BadFrame, Frame, parse_frame
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection

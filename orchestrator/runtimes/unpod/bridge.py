@@ -19,8 +19,8 @@ from orchestrator.plain import json_text
 from orchestrator.quiet import UNLOGGED
 from orchestrator.runtime import CallEvent, CallOffer, Command
 from orchestrator.runtimes.remarks import Remarks
-from orchestrator.runtimes.unpod import UNPOD_CAPABILITIES
-from orchestrator.runtimes.unpod_wire import (
+from orchestrator.runtimes.unpod.runner import UNPOD_CAPABILITIES
+from orchestrator.runtimes.unpod.wire import (
     BadFrame,
     events_of,
     frame_of,

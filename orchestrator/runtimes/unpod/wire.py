@@ -22,7 +22,7 @@ from orchestrator.runtime import (
     Say,
     Transfer,
 )
-from orchestrator.runtimes.unpod_events import severity_of
+from orchestrator.runtimes.unpod.events import severity_of
 
 __all__ = ["BadFrame", "Frame", "events_of", "frame_of", "hello", "offer_of", "parse_frame"]
 

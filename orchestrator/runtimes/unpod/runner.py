@@ -26,9 +26,9 @@ from orchestrator.runtime import Handler, RunnerLike
 from orchestrator.runtimes.callbacks import HostLike
 from orchestrator.runtimes.handlers import HandlerTable
 from orchestrator.runtimes.tasks import TaskOwner
-from orchestrator.runtimes.unpod_call import UnpodCall, key_of
-from orchestrator.runtimes.unpod_lane import Waits
-from orchestrator.runtimes.unpod_session import is_line_error
+from orchestrator.runtimes.unpod.call import UnpodCall, key_of
+from orchestrator.runtimes.unpod.lane import Waits
+from orchestrator.runtimes.unpod.session import is_line_error
 
 __all__ = ["UNPOD_CAPABILITIES", "UnpodRunner", "adapt", "guard"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.errors import CommandRefused
 from orchestrator.runtimes.callbacks import CallbackBridge
-from orchestrator.runtimes.livekit_events import metadata_of, sip_facts
+from orchestrator.runtimes.livekit.events import metadata_of, sip_facts
 
 __all__ = ["Caller"]
 

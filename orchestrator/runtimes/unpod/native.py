@@ -23,9 +23,9 @@ from collections.abc import AsyncIterator
 
 from orchestrator.errors import EnvironmentFailure, LineGone
 from orchestrator.runtimes.tasks import TaskOwner
-from orchestrator.runtimes.unpod_bridge import Dial, UnpodBridge
-from orchestrator.runtimes.unpod_control import ControlLink, Send
-from orchestrator.runtimes.unpod_wire import BadFrame, Frame
+from orchestrator.runtimes.unpod.bridge import Dial, UnpodBridge
+from orchestrator.runtimes.unpod.control import ControlLink, Send
+from orchestrator.runtimes.unpod.wire import BadFrame, Frame
 
 __all__ = ["UnpodExchange"]
 

@@ -11,8 +11,8 @@ from uuid import uuid4
 from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.runtime import CallOffer, Command
 from orchestrator.runtimes.callbacks import CallbackBridge, Waits
-from orchestrator.runtimes.pipecat_controls import PipecatControls
-from orchestrator.runtimes.pipecat_events import error_fields, measurements, walk
+from orchestrator.runtimes.pipecat.controls import PipecatControls
+from orchestrator.runtimes.pipecat.events import error_fields, measurements, walk
 
 __all__ = ["PipecatBridge"]
 
