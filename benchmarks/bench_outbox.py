@@ -23,9 +23,9 @@ from pathlib import Path
 from orchestrator.action import Delivery
 from orchestrator.clock import real_clock
 from orchestrator.outbox import Limits, Outbox
-from orchestrator.outbox_store import OutboxStore
-from orchestrator.outboxes.memory import MemoryStore
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.sqlite import SqliteStore
+from orchestrator.outbox.store import OutboxStore
 
 ROUNDS, PACED, MANY = 3, 400, 2_000
 Figures = tuple[float, float, float, float, float]
@@ -131,7 +131,7 @@ def main() -> None:
             "SQLite": lambda: SqliteStore(folder / f"{next(_numbers)}.db"),
         }
         if url is not None:
-            from orchestrator.outboxes.nats import NatsStore
+            from orchestrator.outbox.nats import NatsStore
 
             stores["NATS JetStream"] = lambda: NatsStore(f"{url}/b{next(_numbers)}")
         found: dict[str, list[Figures]] = {name: [] for name in stores}

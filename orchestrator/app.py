@@ -25,8 +25,8 @@ from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.journal import DirectorySink, MemorySink, Sink
 from orchestrator.memory import Memory
 from orchestrator.outbox import Outbox
-from orchestrator.outbox_store import OutboxStore
-from orchestrator.outboxes.choice import Choice
+from orchestrator.outbox.choice import Choice
+from orchestrator.outbox.store import OutboxStore
 from orchestrator.plan import Plan
 from orchestrator.runtime import RunnerLike
 from orchestrator.runtimes.unpod import adapt, guard

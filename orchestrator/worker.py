@@ -15,7 +15,7 @@ from orchestrator.clock import real_clock
 from orchestrator.errors import ActionFailed, UserError
 from orchestrator.memory import Memory
 from orchestrator.outbox import Limits, Outbox
-from orchestrator.outbox_store import OutboxStore
+from orchestrator.outbox.store import OutboxStore
 from orchestrator.plan import Plan
 from orchestrator.services import Services
 

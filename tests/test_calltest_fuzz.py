@@ -11,11 +11,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.effects import effects_of
 from orchestrator.errors import OrchestratorError
-from orchestrator.journalfile import parse_journal
-from orchestrator.story import tell, tell_why
-from orchestrator.summary import summarize
+from orchestrator.review.effects import effects_of
+from orchestrator.review.journals import parse_journal
+from orchestrator.review.story import tell, tell_why
+from orchestrator.review.summary import summarize
 from orchestrator.testing import load_call_tests, run_call_test
 from orchestrator.testing.recorded import given_of
 from orchestrator.testing.timeline import happenings

@@ -14,7 +14,7 @@ from orchestrator import AgentRunner, Orchestrator
 from orchestrator.callscript import parse_script
 from orchestrator.compiler import compile_config
 from orchestrator.memory import Memory
-from orchestrator.outboxes.choice import Choice
+from orchestrator.outbox.choice import Choice
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from orchestrator.validation import load_config
 from tests.canaries import (

@@ -16,8 +16,8 @@ import pytest
 
 from orchestrator.action import Delivery
 from orchestrator.cli import main
-from orchestrator.outbox_store import Room
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox.sqlite import SqliteStore
+from orchestrator.outbox.store import Room
 from tests.servers import Server
 
 CONFIG = """

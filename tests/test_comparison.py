@@ -1,4 +1,4 @@
-"""Tests of `orchestrator.effects` and `orchestrator.comparison`."""
+"""Tests of `orchestrator.review.effects` and `orchestrator.review.comparison`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.comparison import (
+from orchestrator.errors import UserError
+from orchestrator.review.comparison import (
     RULES,
     Change,
     Comparison,
@@ -14,8 +15,7 @@ from orchestrator.comparison import (
     check_rules,
     compare,
 )
-from orchestrator.effects import effects_of, waits_of
-from orchestrator.errors import UserError
+from orchestrator.review.effects import effects_of, waits_of
 
 
 def say(t: float, text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.clock import run_virtual
-from orchestrator.dialog_http import HttpDialog, OpenAIDialog
+from orchestrator.dialog.http import HttpDialog, OpenAIDialog
 from orchestrator.errors import ActionFailed
 from orchestrator.runtime import DialogMachine
 from tests.servers import Reply, Server

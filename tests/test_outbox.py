@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from orchestrator.action import Delivery
-from orchestrator.breaker import FAILURES, LONGEST, PAUSE, Breaker
 from orchestrator.clock import VIRTUAL_START, run_virtual, virtual_clock
 from orchestrator.errors import ActionFailed, StoreFailed
-from orchestrator.outbox import ATTEMPT_LIMIT, SCHEDULE, Outbox, delay_before, retry_after
-from orchestrator.outboxes.memory import MemoryStore
+from orchestrator.outbox import ATTEMPT_LIMIT, Outbox
+from orchestrator.outbox.breaker import FAILURES, LONGEST, PAUSE, Breaker
+from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.schedule import SCHEDULE, delay_before, retry_after
 
 Answer = Any
 

@@ -12,12 +12,12 @@ import pytest
 
 from orchestrator.action import Delivery
 from orchestrator.errors import EnvironmentFailure, StoreFailed
-from orchestrator.outbox_store import Room
-from orchestrator.outboxes.choice import Choice, default_file
-from orchestrator.outboxes.fallback import FallbackStore
-from orchestrator.outboxes.memory import MemoryStore
-from orchestrator.outboxes.nats import NatsStore
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox.choice import Choice, default_file
+from orchestrator.outbox.fallback import FallbackStore
+from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.nats import NatsStore
+from orchestrator.outbox.sqlite import SqliteStore
+from orchestrator.outbox.store import Room
 
 ROOM = Room(20, 20)
 

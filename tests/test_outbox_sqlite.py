@@ -16,10 +16,10 @@ import pytest
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed
-from orchestrator.outbox_store import HORIZON, Room
-from orchestrator.outboxes import sqlite_file
-from orchestrator.outboxes.packed import pack, unpack
-from orchestrator.outboxes.sqlite import KEEPS_DEAD, KEEPS_DONE, SqliteStore
+from orchestrator.outbox import sqlite_file
+from orchestrator.outbox.packed import pack, unpack
+from orchestrator.outbox.sqlite import KEEPS_DEAD, KEEPS_DONE, SqliteStore
+from orchestrator.outbox.store import HORIZON, Room
 
 ROOM = Room(20, 20)
 

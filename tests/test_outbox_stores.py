@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from orchestrator.action import Delivery
-from orchestrator.outbox_store import Entry, OutboxStore, Room
-from orchestrator.outboxes.fallback import FallbackStore
-from orchestrator.outboxes.memory import MemoryStore
-from orchestrator.outboxes.nats import NatsStore
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox.fallback import FallbackStore
+from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.nats import NatsStore
+from orchestrator.outbox.sqlite import SqliteStore
+from orchestrator.outbox.store import Entry, OutboxStore, Room
 from tests.engines import NatsServer
 
 Script = Callable[[OutboxStore], Awaitable[None]]

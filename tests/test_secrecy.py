@@ -16,9 +16,9 @@ from orchestrator.action import Delivery
 from orchestrator.callscript import parse_script
 from orchestrator.clock import real_clock
 from orchestrator.errors import ActionFailed
-from orchestrator.outbox_store import Entry
-from orchestrator.outboxes.packed import pack, unpack
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox.packed import pack, unpack
+from orchestrator.outbox.sqlite import SqliteStore
+from orchestrator.outbox.store import Entry
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from orchestrator.secrecy import Secrecy
 from orchestrator.signing import key_of, verify

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from orchestrator.action import Delivery
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox.sqlite import SqliteStore
 from tests.cli import ROOT, run_process
 from tests.relay_peer import TOKEN, Telnyx
 from tests.serve_process import Serve

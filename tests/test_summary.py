@@ -1,4 +1,4 @@
-"""Tests of `orchestrator.summary`, and of telling the lines of a journal apart."""
+"""Tests of `orchestrator.review.summary`, and of telling the lines of a journal apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.journal import kind_of_line
-from orchestrator.summary import CallSummary, add_up, summarize
+from orchestrator.review.summary import CallSummary, add_up, summarize
 from orchestrator.testing.timeline import happenings
 
 LINES: list[dict[str, Any]] = [

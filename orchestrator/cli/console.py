@@ -15,10 +15,10 @@ from orchestrator.app import Orchestrator
 from orchestrator.cli.dialogs import DIALOG_HELP, INSTRUCTIONS, dialogs_named
 from orchestrator.dialog import Dialogs
 from orchestrator.journal import Redactor, encode
+from orchestrator.review.story import tell_line
 from orchestrator.runtime import CallOffer
 from orchestrator.runtimes.console_bridge import COMMANDS, ConsoleBridge, read_lines
 from orchestrator.runtimes.native import AgentRunner
-from orchestrator.story import tell_line
 from orchestrator.testing.given import Given
 from orchestrator.testing.givenreader import load_given
 from orchestrator.validation import load_config

@@ -13,7 +13,7 @@ from orchestrator.cli.deliveries import OUTBOX, failures_named
 from orchestrator.compiler import compile_config
 from orchestrator.errors import UserError
 from orchestrator.outbox import Limits
-from orchestrator.outboxes.choice import Choice
+from orchestrator.outbox.choice import Choice
 from orchestrator.validation import load_config
 from orchestrator.worker import Worker
 

@@ -16,8 +16,8 @@ import click
 from orchestrator.cli.tables import table
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.errors import EnvironmentFailure, StoreFailed, UserError
-from orchestrator.outbox_store import Entry, OutboxStore, State
-from orchestrator.outboxes.choice import VARIABLE, Choice
+from orchestrator.outbox.choice import VARIABLE, Choice
+from orchestrator.outbox.store import Entry, OutboxStore, State
 
 __all__ = ["OUTBOX", "command", "failures_named"]
 

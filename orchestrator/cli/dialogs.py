@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.dialog import Dialogs, Echo, from_callable
-from orchestrator.dialog_http import HttpDialog, OpenAIDialog
+from orchestrator.dialog.http import HttpDialog, OpenAIDialog
 from orchestrator.errors import UserError
 from orchestrator.registry import import_name
 from orchestrator.runtime import DialogMachine

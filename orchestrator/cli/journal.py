@@ -14,9 +14,9 @@ from orchestrator.cli.tables import table
 from orchestrator.errors import EnvironmentFailure, OrchestratorError, UserError
 from orchestrator.events import near_miss
 from orchestrator.journal import file_name
-from orchestrator.journalfile import JournalFile, read_journal
-from orchestrator.story import tell, tell_why
-from orchestrator.summary import CallSummary, summarize
+from orchestrator.review.journals import JournalFile, read_journal
+from orchestrator.review.story import tell, tell_why
+from orchestrator.review.summary import CallSummary, summarize
 
 __all__ = ["command"]
 

@@ -13,14 +13,21 @@ from orchestrator.callscript import CallScript, import_segments, parse_script
 from orchestrator.cli.files import find_files
 from orchestrator.cli.progress import tracked
 from orchestrator.cli.replay_report import FORMS
-from orchestrator.comparison import RULES, Change, Comparison, broken_rules, check_rules, compare
 from orchestrator.compiler import compile_config
-from orchestrator.effects import Effects, effects_of
 from orchestrator.errors import OrchestratorError, UserError
-from orchestrator.journalfile import JournalFile, parse_journal
 from orchestrator.memory import Memory
 from orchestrator.plan import Plan
 from orchestrator.replay import play
+from orchestrator.review.comparison import (
+    RULES,
+    Change,
+    Comparison,
+    broken_rules,
+    check_rules,
+    compare,
+)
+from orchestrator.review.effects import Effects, effects_of
+from orchestrator.review.journals import JournalFile, parse_journal
 from orchestrator.runtimes.script_bridge import PlayOptions
 from orchestrator.scriptevent import read_text
 from orchestrator.testing.given import Given

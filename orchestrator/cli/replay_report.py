@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.cli.tables import table
-from orchestrator.comparison import Change, Comparison
-from orchestrator.effects import Effect
-from orchestrator.story import shown
+from orchestrator.review.comparison import Change, Comparison
+from orchestrator.review.effects import Effect
+from orchestrator.review.story import shown
 
 __all__ = ["FORMS"]
 

@@ -19,7 +19,7 @@ from orchestrator.cli.runs import (
 )
 from orchestrator.cli.tables import table
 from orchestrator.errors import OrchestratorError, UserError
-from orchestrator.summary import CallSummary, add_up
+from orchestrator.review.summary import CallSummary, add_up
 
 __all__ = ["ManyFiles", "command"]
 

@@ -22,10 +22,10 @@ from orchestrator.journal import DirectorySink, Redactor, Sink, dump_line, encod
 from orchestrator.memory import Memory
 from orchestrator.plan import Plan
 from orchestrator.replay import Played, play
+from orchestrator.review.summary import CallSummary, summarize
 from orchestrator.runtimes.native import AgentRunner
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptExchange
 from orchestrator.scriptevent import read_text
-from orchestrator.summary import CallSummary, summarize
 from orchestrator.testing.given import Given
 from orchestrator.testing.givenreader import load_given
 from orchestrator.testing.variables import StandIns

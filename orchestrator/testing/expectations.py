@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.replay import Played
-from orchestrator.story import shown
+from orchestrator.review.story import shown
 from orchestrator.testing.matchers import Between, Fields, Matcher
 from orchestrator.testing.timeline import Happening, describe, happenings
 

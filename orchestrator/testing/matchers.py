@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from orchestrator.events import near_miss
-from orchestrator.story import shown
+from orchestrator.review.story import shown
 from orchestrator.templates.patterns import BadPattern, compile_pattern
 
 __all__ = [

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from orchestrator.callscript import CallScript, TimedEvent
 from orchestrator.clock import VIRTUAL_START
-from orchestrator.journalfile import is_session_end
 from orchestrator.memory import Memory
 from orchestrator.plan import Plan
 from orchestrator.replay import Played, play
+from orchestrator.review.journals import is_session_end
 from orchestrator.runtime import CallEvent
 from orchestrator.testing.calltest import CallTest
 from orchestrator.testing.difference import describe_difference

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from orchestrator.journal import kind_of_line
+from orchestrator.review.story import shown
 from orchestrator.runtime import (
     Command,
     End,
@@ -20,7 +21,6 @@ from orchestrator.runtime import (
     SetLanguage,
     Transfer,
 )
-from orchestrator.story import shown
 
 __all__ = [
     "ALIASES",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.journal import kind_of_line
-from orchestrator.journalfile import JournalFile, is_session_end
+from orchestrator.review.journals import JournalFile, is_session_end
 from orchestrator.testing.recorded import LOCAL_ACTIONS, answers_of
 from orchestrator.testing.timeline import COMMANDS, MAIN_FIELDS
 

@@ -17,11 +17,11 @@ from orchestrator import AgentRunner, Orchestrator
 from orchestrator.callscript import parse_script
 from orchestrator.compiler import compile_config
 from orchestrator.outbox import Limits
-from orchestrator.outbox_store import OutboxStore
-from orchestrator.outboxes.fallback import FallbackStore
-from orchestrator.outboxes.memory import MemoryStore
-from orchestrator.outboxes.nats import NatsStore
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox.fallback import FallbackStore
+from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.nats import NatsStore
+from orchestrator.outbox.sqlite import SqliteStore
+from orchestrator.outbox.store import OutboxStore
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from orchestrator.validation import load_config
 from orchestrator.worker import Worker

@@ -15,18 +15,16 @@ from typing import Any
 import pytest
 
 from orchestrator import AgentRunner, Orchestrator
-from orchestrator import outbox as outbox_module
 from orchestrator.action import Delivery
 from orchestrator.callscript import parse_script
 from orchestrator.clock import real_clock
 from orchestrator.errors import ActionFailed, ConfigError, StoreFailed
-from orchestrator.outbox import Outbox
-from orchestrator.outbox_store import OutboxStore
-from orchestrator.outboxes import sqlite_file
-from orchestrator.outboxes.fallback import FallbackStore
-from orchestrator.outboxes.memory import MemoryStore
-from orchestrator.outboxes.nats import NatsStore
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox import Outbox, sqlite_file
+from orchestrator.outbox.fallback import FallbackStore
+from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.nats import NatsStore
+from orchestrator.outbox.sqlite import SqliteStore
+from orchestrator.outbox.store import OutboxStore
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from tests.engines import NatsServer
 from tests.faults.process import script
@@ -213,7 +211,7 @@ def test_the_nats_server_is_not_there_at_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["SQLite", "NATS"])
 def test_order_holds_whatever_fails(kind: str, tmp_path: Path, monkeypatch: Any) -> None:
     """With `order`, each call's deliveries leave in their order: two workers, one in ten refused."""
-    monkeypatch.setattr(outbox_module, "SCHEDULE", (0.0, *[0.02] * 7))
+    monkeypatch.setattr("orchestrator.outbox.schedule.SCHEDULE", (0.0, *[0.02] * 7))
     calls, each = size(15, 100), 10
     fault = Fault(f"order with refusals and two workers, {kind}")
     taken: list[str] = []

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from orchestrator.action import Delivery
-from orchestrator.outbox_store import OutboxStore
+from orchestrator.outbox.store import OutboxStore
 from tests.faults.process import open_store
 from tests.faults.record import IS_FULL, Fault, size
 from tests.servers import Server

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator import outbox as outbox_module
 from orchestrator.action import Delivery
 from orchestrator.clock import Clock, real_clock, run_virtual, virtual_clock
 from orchestrator.errors import ActionFailed
 from orchestrator.outbox import Outbox
-from orchestrator.outboxes.memory import MemoryStore
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.sqlite import SqliteStore
 from tests.engines import free_port
 from tests.faults.record import Fault, size, watched
 from tests.servers import Opened, Reply, Server
@@ -35,10 +34,10 @@ BAD = {
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight attempts within seconds, in real time."""
-    monkeypatch.setattr(outbox_module, "SCHEDULE", (0.0, *[0.1] * 7))
-    monkeypatch.setattr(outbox_module, "ATTEMPT_LIMIT", 0.3)
-    monkeypatch.setattr("orchestrator.breaker.PAUSE", 0.1)
-    monkeypatch.setattr("orchestrator.breaker.LONGEST", 0.1)
+    monkeypatch.setattr("orchestrator.outbox.schedule.SCHEDULE", (0.0, *[0.1] * 7))
+    monkeypatch.setattr("orchestrator.outbox.outbox.ATTEMPT_LIMIT", 0.3)
+    monkeypatch.setattr("orchestrator.outbox.breaker.PAUSE", 0.1)
+    monkeypatch.setattr("orchestrator.outbox.breaker.LONGEST", 0.1)
 
 
 def deliveries(count: int) -> list[Delivery]:
@@ -62,7 +61,7 @@ def test_a_bad_receiver_gets_everything_once_it_is_well(name: str) -> None:
         good = [Reply()] if name != "hangs" else [Reply(delay=0.0)]
         bad = [BAD[name]] * min(count, 8)
         async with Server(*bad, *good) as server, Opened(server.url) as http:
-            outbox = Outbox(lambda d: http.send(d, outbox_module.ATTEMPT_LIMIT), clock=real_clock())
+            outbox = Outbox(lambda d: http.send(d, 0.3), clock=real_clock())
             async with watched(fault):
                 for one in deliveries(count):
                     await outbox.put(one)

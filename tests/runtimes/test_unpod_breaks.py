@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.runtimes import unpod_bridge
+from orchestrator.runtimes.unpod import bridge
 from orchestrator.runtimes.unpod.wire import Frame
 from tests.runtimes.sdk import Words, entrypoint, one_call, played
 from tests.runtimes.test_unpod_native import SAYS, native
@@ -35,16 +35,16 @@ def test_a_connection_that_breaks_again_and_again_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pauses grow, dials are counted, and the call ends for one reason."""
-    monkeypatch.setattr(unpod_bridge, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(bridge, "FIRST_PAUSE", 0.02)
 
     async def main() -> None:
         async with native(SAYS, tmp_path) as on:
             call = await on.peer.connect()
-            for dial in range(unpod_bridge.MOST_BREAKS + 1):
+            for dial in range(bridge.MOST_BREAKS + 1):
                 await call.until_connected(dial + 1)
                 await call.drop()
             await on.settle()
-            assert call.dials == unpod_bridge.MOST_BREAKS + 1
+            assert call.dials == bridge.MOST_BREAKS + 1
             one_call(on.lines)
             (hangup,) = on.lines.of(event="hangup")
             assert "broke 6 times" in hangup["reason"]
@@ -62,9 +62,9 @@ def test_pauses_before_dials_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         await sleep(0)
 
     async def main() -> None:
-        breaks = unpod_bridge.Breaks()
+        breaks = bridge.Breaks()
         monkeypatch.setattr(asyncio, "sleep", count)
-        for _ in range(unpod_bridge.MOST_BREAKS):
+        for _ in range(bridge.MOST_BREAKS):
             await breaks.pause()
 
     asyncio.run(main())
@@ -82,8 +82,8 @@ def test_what_we_did_not_foresee_ends_the_call_with_one_line(
     def odd(frame: Frame) -> object:
         return Odd() if frame.get("event") == "agent.text.delta" else as_text(frame)
 
-    as_text = unpod_bridge.json_text
-    monkeypatch.setattr(unpod_bridge, "json_text", odd)
+    as_text = bridge.json_text
+    monkeypatch.setattr(bridge, "json_text", odd)
 
     async def main() -> None:
         async with native(SAYS, tmp_path) as on:

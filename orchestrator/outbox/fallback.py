@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed, words
-from orchestrator.outbox_store import Entry, OutboxStore, Room, State
+from orchestrator.outbox.store import Entry, OutboxStore, Room, State
 
 __all__ = ["FallbackStore"]
 

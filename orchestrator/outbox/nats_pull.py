@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.outboxes.nats_link import Link
+from orchestrator.outbox.nats_link import Link
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg

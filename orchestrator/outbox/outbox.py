@@ -1,51 +1,37 @@
 """What must still leave the process: delivered until it is acknowledged or given up.
 
 At least once: an attempt whose answer is lost is made again, under the same id, so that a receiver
-who remembers ids sees one. The schedule is Svix's, with jitter; see Standard Webhooks.
+who remembers ids sees one. When is in `schedule`.
 
 The outbox decides when and how often; an `OutboxStore` keeps the entries. By default that is one in
 memory: what it still holds when the process ends is lost, and `aclose` says how much. Stores that
-outlive the process are in `orchestrator.outboxes`; `outboxes.choice` opens the one that is set.
+outlive the process stand beside this; `choice` opens the one that is set.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from orchestrator.action import Delivery
-from orchestrator.breaker import Breaker
 from orchestrator.clock import Clock
 from orchestrator.errors import ActionFailed, StoreFailed, named, words
-from orchestrator.outbox_store import LEASE, Entry, OutboxStore, Room, State
-from orchestrator.outboxes.memory import MemoryStore
+from orchestrator.outbox.breaker import Breaker
+from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.schedule import delay_before, is_last, retry_after
+from orchestrator.outbox.store import LEASE, Entry, OutboxStore, Room, State
 
-__all__ = [
-    "ATTEMPT_LIMIT",
-    "MOST_BYTES",
-    "SCHEDULE",
-    "Limits",
-    "Outbox",
-    "delay_before",
-    "retry_after",
-]
+__all__ = ["ATTEMPT_LIMIT", "MOST_BYTES", "Limits", "Outbox"]
 
 _log = logging.getLogger("orchestrator.outbox")
 
-#: Seconds from one attempt to the next; the first is made at once, after the last it is given up.
-SCHEDULE = (0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
 #: Seconds that one attempt may take.
 ATTEMPT_LIMIT = 15.0
-#: Seconds that a receiver may ask us to wait, at most.
-MOST_WAIT = 36_000.0
 #: Bytes that a delivery's body may have.
 MOST_BYTES = 256 * 1024
 
@@ -306,7 +292,7 @@ class Outbox:
         await self._give_up(entry, reason)
 
     async def _put_off(self, entry: Entry, answer: Any, reason: str) -> None:
-        if entry.attempts >= len(SCHEDULE):
+        if is_last(entry.attempts):
             await self._give_up(entry, reason)
             return
         wait = delay_before(entry.id, entry.attempts)
@@ -323,34 +309,3 @@ class Outbox:
 def _is_final(status: int) -> bool:
     """Whether repeating the request cannot help; a redirect, never followed, may be mended."""
     return 400 <= status < 500 and status not in (408, 425, 429)
-
-
-def delay_before(delivery_id: str, attempts: int) -> float:
-    """Seconds to wait after so many attempts, by the schedule and the id.
-
-    Each attempt is shifted against its planned time by up to 10 % of the interval before it, and
-    the shifts do not add up: a receiver that is down for a day is always tried after it.
-    """
-    shift = _shift(delivery_id, attempts) - _shift(delivery_id, attempts - 1)
-    return max(0.0, SCHEDULE[attempts] + shift)
-
-
-def _shift(delivery_id: str, attempts: int) -> float:
-    digest = hashlib.sha256(f"{delivery_id}:{attempts}".encode()).digest()
-    return SCHEDULE[attempts] * (0.2 * int.from_bytes(digest[:4], "big") / 2**32 - 0.1)
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that an answer asks us to wait, by number or date; capped at ten hours."""
-    text = next((v for k, v in headers.items() if k.lower() == "retry-after"), "").strip()
-    if not text:
-        return None
-    if text.isascii() and text.isdigit():
-        return min(float(text[:12]), MOST_WAIT)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=now.tzinfo)
-    return min(max(0.0, (moment - now).total_seconds()), MOST_WAIT)

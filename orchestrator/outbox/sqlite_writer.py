@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from orchestrator.errors import StoreFailed, words
-from orchestrator.outboxes.sqlite_file import OutboxFile
+from orchestrator.outbox.sqlite_file import OutboxFile
 
 __all__ = ["Writer"]
 

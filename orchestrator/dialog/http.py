@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.dialog_wire import Client, media_type, paced, silent, unreachable
+from orchestrator.dialog.wire import Client, media_type, paced, silent, unreachable
 from orchestrator.errors import ActionFailed, EnvironmentFailure
 
 if TYPE_CHECKING:

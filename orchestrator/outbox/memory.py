@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from orchestrator.action import Delivery
-from orchestrator.outbox_store import HORIZON, Entry, Room, State
+from orchestrator.outbox.store import HORIZON, Entry, Room, State
 
 __all__ = ["MemoryStore"]
 

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.outbox_store import OutboxStore
-from orchestrator.outboxes.fallback import FallbackStore
-from orchestrator.outboxes.memory import MemoryStore
-from orchestrator.outboxes.sqlite import SqliteStore
+from orchestrator.outbox.fallback import FallbackStore
+from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.sqlite import SqliteStore
+from orchestrator.outbox.store import OutboxStore
 
 __all__ = ["VARIABLE", "Choice", "default_file"]
 
@@ -81,7 +81,7 @@ class Choice:
         return self._server() if self.is_nats else SqliteStore(self.file)
 
     def _server(self) -> OutboxStore:
-        from orchestrator.outboxes.nats import NatsStore
+        from orchestrator.outbox.nats import NatsStore
 
         return NatsStore(self._url)
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.effects import Effect, Effects
 from orchestrator.errors import UserError
 from orchestrator.events import near_miss
+from orchestrator.review.effects import Effect, Effects
 
 __all__ = ["MEASURES", "RULES", "Change", "Comparison", "broken_rules", "check_rules", "compare"]
 

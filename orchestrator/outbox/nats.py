@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed, words
-from orchestrator.outbox_store import HORIZON, LEASE, Entry, Room, State
-from orchestrator.outboxes.nats_link import ANSWER, Link, Target, digest, token
-from orchestrator.outboxes.nats_pull import Pull
-from orchestrator.outboxes.nats_shelf import Shelf, dead_entry
-from orchestrator.outboxes.packed import pack, unpack
+from orchestrator.outbox.nats_link import ANSWER, Link, Target, digest, token
+from orchestrator.outbox.nats_pull import Pull
+from orchestrator.outbox.nats_shelf import Shelf, dead_entry
+from orchestrator.outbox.packed import pack, unpack
+from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg

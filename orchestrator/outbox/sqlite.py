@@ -18,10 +18,10 @@ from typing import Any
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed, words
-from orchestrator.outbox_store import HORIZON, LEASE, Entry, Room, State
-from orchestrator.outboxes.packed import pack, unpack
-from orchestrator.outboxes.sqlite_file import OutboxFile
-from orchestrator.outboxes.sqlite_writer import Writer
+from orchestrator.outbox.packed import pack, unpack
+from orchestrator.outbox.sqlite_file import OutboxFile
+from orchestrator.outbox.sqlite_writer import Writer
+from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State
 
 __all__ = ["SqliteStore"]
 

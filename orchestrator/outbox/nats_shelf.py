@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed, words
-from orchestrator.outbox_store import Entry
-from orchestrator.outboxes.nats_link import Link, digest
-from orchestrator.outboxes.packed import unpack
+from orchestrator.outbox.nats_link import Link, digest
+from orchestrator.outbox.packed import unpack
+from orchestrator.outbox.store import Entry
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext

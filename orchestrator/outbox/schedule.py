@@ -1,0 +1,51 @@
+"""When a delivery is tried again. The schedule is Svix's, with jitter; see Standard Webhooks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+__all__ = ["MOST_WAIT", "SCHEDULE", "delay_before", "is_last", "retry_after"]
+
+#: Seconds from one attempt to the next; the first is made at once, after the last it is given up.
+SCHEDULE = (0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
+#: Seconds that a receiver may ask us to wait, at most.
+MOST_WAIT = 36_000.0
+
+
+def is_last(attempts: int) -> bool:
+    """Whether no attempt follows after so many."""
+    return attempts >= len(SCHEDULE)
+
+
+def delay_before(delivery_id: str, attempts: int) -> float:
+    """Seconds to wait after so many attempts, by the schedule and the id.
+
+    Each attempt is shifted against its planned time by up to 10 % of the interval before it, and
+    the shifts do not add up: a receiver that is down for a day is always tried after it.
+    """
+    shift = _shift(delivery_id, attempts) - _shift(delivery_id, attempts - 1)
+    return max(0.0, SCHEDULE[attempts] + shift)
+
+
+def _shift(delivery_id: str, attempts: int) -> float:
+    digest = hashlib.sha256(f"{delivery_id}:{attempts}".encode()).digest()
+    return SCHEDULE[attempts] * (0.2 * int.from_bytes(digest[:4], "big") / 2**32 - 0.1)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that an answer asks us to wait, by number or date; capped at ten hours."""
+    text = next((v for k, v in headers.items() if k.lower() == "retry-after"), "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), MOST_WAIT)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=now.tzinfo)
+    return min(max(0.0, (moment - now).total_seconds()), MOST_WAIT)

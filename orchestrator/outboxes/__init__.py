@@ -1,3 +1,0 @@
-"""What keeps the outbox's entries: memory, a SQLite file, a NATS server."""
-
-__all__: list[str] = []

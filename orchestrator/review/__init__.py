@@ -1,0 +1,3 @@
+"""Journals read again: the files, their story in words, their sums, and two plays compared."""
+
+__all__: list[str] = []
