@@ -19,7 +19,7 @@ from orchestrator.clock import real_clock
 from orchestrator.compiler import compile_config
 from orchestrator.dispatcher import dispatch
 from orchestrator.facts import CallFacts
-from orchestrator.journal import Journal, MemorySink, Redactor
+from orchestrator.journal import Journal, NoSink, Redactor
 from orchestrator.memory import Memory
 from orchestrator.registry import Registry
 from orchestrator.runtime import CallOffer
@@ -88,7 +88,7 @@ def hooks_of(text: str) -> Callable[[], Coroutine[Any, Any, None]]:
     clock = real_clock()
     facts = CallFacts(CallOffer("call-1"), clock)
     facts.note_event("user_turn", TEXT)
-    journal = Journal("call-1", MemorySink(), Redactor(), clock.now)
+    journal = Journal("call-1", NoSink(), Redactor(), clock.now)
     call = Call(plan, facts, Session(), services=Services(clock, Memory(), {}), journal=journal,
                 capabilities=frozenset(), run=run_steps)  # fmt: skip
     handlers = plan.handlers["session", "user_turn"]

@@ -22,7 +22,7 @@ from orchestrator.clock import Clock, VirtualLoop, real_clock, virtual_clock
 from orchestrator.compiler import compile_config
 from orchestrator.config import Config
 from orchestrator.errors import EnvironmentFailure, UserError
-from orchestrator.journal import DirectorySink, MemorySink, Sink
+from orchestrator.journal import DirectorySink, NoSink, Sink
 from orchestrator.memory import Memory
 from orchestrator.outbox import Outbox
 from orchestrator.outbox.choice import Choice
@@ -226,7 +226,7 @@ def _clock() -> Clock:
 
 def _make_sink(journals: str | Path | Sink | None, variables: Mapping[str, str]) -> Sink:
     if journals is None:
-        return MemorySink()
+        return NoSink()
     if not isinstance(journals, (str, Path)):
         return journals
     days = variables.get("ORCHESTRATOR_JOURNAL_DAYS")

@@ -15,7 +15,7 @@ from orchestrator.call import Call, Scope
 from orchestrator.deadline import StepTimeout, bounded
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, words
-from orchestrator.journal import HOOK
+from orchestrator.journal.lines import hook_line
 from orchestrator.plan import Handler
 from orchestrator.steps import Flow, run_list
 
@@ -37,7 +37,7 @@ async def dispatch(call: Call, handlers: tuple[Handler, ...], fields: Mapping[st
             if handler.is_conditional and not _admit(call, handler, scope):
                 continue
             number = runs[handler.key] = runs.get(handler.key, 0) + 1
-            records.append((HOOK, now(), handler, number))
+            records.append((hook_line, now(), handler, number))
             if handler.background:
                 call.in_background(_Later(call, handler, fields))
                 continue

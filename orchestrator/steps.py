@@ -23,7 +23,7 @@ from orchestrator.context import StepContext
 from orchestrator.deadline import BLOCKING, Escaped, StepTimeout, bounded
 from orchestrator.durations import format_duration
 from orchestrator.errors import ActionFailed, NotSent, named, words
-from orchestrator.journal import ACT, STEP
+from orchestrator.journal.lines import act_line, step_line
 from orchestrator.options import shown_options
 from orchestrator.plain import plain
 from orchestrator.plan import (
@@ -97,7 +97,7 @@ async def run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
             if step.save is not None:
                 scope.data[step.save] = output
             ended = now()
-            append((STEP, ended, step, started, "ok", output, None))
+            append((step_line, ended, step, started, "ok", output, None))
             started = ended
             if step.id is not None:
                 _keep(scope, step.id, "ok", output, None)
@@ -231,7 +231,7 @@ async def _within_limit(call: Call, scope: Scope, step: Step, body: ActionBody, 
 def _begin(call: Call, scope: Scope, step: Step, body: ActionBody, action: Any) -> Any:
     if body.cls.in_journal:
         shown = body.shown if body.constant is not None else shown_options(action)
-        call.journal.records.append((ACT, call.journal.now(), step, shown))
+        call.journal.records.append((act_line, call.journal.now(), step, shown))
     context = StepContext(scope, step)
     if step.retry is not None:
         return _with_retries(call, step, action, context)

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.journal import DirectorySink, Journal, MemorySink, Redactor, encode, file_name
+from orchestrator.journal import DirectorySink, Journal, NoSink, Redactor, encode, file_name
 from tests.kit import run
 
 
 def journal(sink: object = None, redactor: Redactor | None = None) -> Journal:
     """A journal whose clock stands at 10 s."""
-    return Journal("c1", sink or MemorySink(), redactor or Redactor(), lambda: 10.0)  # type: ignore[arg-type]
+    return Journal("c1", sink or NoSink(), redactor or Redactor(), lambda: 10.0)  # type: ignore[arg-type]
 
 
 def test_secrets_are_masked_in_every_kind_of_line() -> None:
