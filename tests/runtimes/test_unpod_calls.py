@@ -291,7 +291,7 @@ def test_a_process_that_is_stopped_tells_the_end_of_its_calls(
         import sys
         signal.signal(signal.SIGINT, signal.{on_interrupt})
         from orchestrator import Orchestrator
-        from orchestrator.runtimes import unpod, unpod_lane
+        from orchestrator.runtimes.unpod import UnpodRunner, Waits
         from types import SimpleNamespace
         from tests.runtimes.sdk import make_runner
 
@@ -299,7 +299,7 @@ def test_a_process_that_is_stopped_tells_the_end_of_its_calls(
             await ctx.session.run()
 
         runner = make_runner(SimpleNamespace(url=sys.argv[1]), enter)
-        quick = unpod.UnpodRunner(runner, unpod_lane.Waits(drain=0.5))
+        quick = UnpodRunner(runner, Waits(drain=0.5))
         orchestrator = Orchestrator.from_file({str(config)!r}, journals={str(tmp_path / "j")!r})
         orchestrator.attach(quick)
         runner.start()
