@@ -16,7 +16,8 @@ from orchestrator.document import parse_document
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.events import EVENTS
 from orchestrator.limits import Limit
-from orchestrator.options import Option, json_schema, record_schema
+from orchestrator.options import Option
+from orchestrator.options.schema import json_schema, record_schema
 from orchestrator.registry import ActionType, ConnectionType, Registry
 
 __all__ = ["build_schema", "manual_examples", "schema_folder", "schema_text"]

@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.action import Action, ActionFailed, Condition, Duration, Options, Secret, Steps
 from orchestrator.errors import UserError
-from orchestrator.options import NO_DEFAULT, Schema, convert, json_schema, options_of, record_schema
+from orchestrator.options import NO_DEFAULT, Schema, convert, options_of
+from orchestrator.options.schema import json_schema, record_schema
 
 
 class Inner(Options):

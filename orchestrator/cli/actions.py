@@ -13,7 +13,8 @@ from orchestrator.cli.reporter import Painter, wants_color
 from orchestrator.durations import format_duration
 from orchestrator.errors import UserError
 from orchestrator.events import near_miss
-from orchestrator.options import Option, record_schema
+from orchestrator.options import Option
+from orchestrator.options.schema import record_schema
 from orchestrator.registry import ActionType, Registry
 
 __all__ = ["command"]
