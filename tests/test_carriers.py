@@ -127,12 +127,15 @@ def test_a_call_is_placed_as_telnyx_client_places_it() -> None:
         "url": "https://calls.example.com/voice?agent=reminder", "to": NUMBER,
         "from_": "+15550199", "url_method": "POST", "timeout": 30, "application_sid": "app-1",
     }  # fmt: skip
-    assert shown(seen) == vendor(
-        lambda at: Telnyx(api_key="KEY-1", base_url=at, max_retries=0).texml.accounts.calls.calls(
-            account_sid="acc-1",
-            body=transform(body, BodyWithURL),  # type: ignore[arg-type]
-        )
-    )
+
+    def work(at: str) -> None:
+        with Telnyx(api_key="KEY-1", base_url=at, max_retries=0) as client:
+            client.texml.accounts.calls.calls(
+                account_sid="acc-1",
+                body=transform(body, BodyWithURL),  # type: ignore[arg-type]
+            )
+
+    assert shown(seen) == vendor(work)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -142,8 +145,9 @@ def test_a_recording_is_changed_as_telnyx_client_does(change: str) -> None:
     _, (seen,) = ask(TelnyxConnection, lambda c: c.record("v2:abc", change))
 
     def work(at: str) -> None:
-        actions = Telnyx(api_key="KEY-1", base_url=at, max_retries=0).calls.actions
-        (actions.pause_recording if change == "pause" else actions.resume_recording)("v2:abc")
+        with Telnyx(api_key="KEY-1", base_url=at, max_retries=0) as client:
+            actions = client.calls.actions
+            (actions.pause_recording if change == "pause" else actions.resume_recording)("v2:abc")
 
     ours, theirs = shown(seen), vendor(work)
     assert ours["target"].replace("%3A", ":") == theirs["target"].replace("%3A", ":")

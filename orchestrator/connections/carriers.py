@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
@@ -26,7 +27,7 @@ RING_LEAST, RING_MOST = 5, 600
 Placed = dict[str, str | None]
 
 
-class CarrierConnection(Connection):
+class CarrierConnection(Connection, ABC):
     """What the carriers have in common; the options stand in their classes."""
 
     base_url: Url
@@ -45,8 +46,8 @@ class CarrierConnection(Connection):
             allow_private=self.allow_private,
         )  # fmt: skip
 
-    def _auth(self) -> Auth:
-        raise NotImplementedError
+    @abstractmethod
+    def _auth(self) -> Auth: ...
 
     def faults(self, allow: AllowLike) -> Iterator[Fault]:
         """What is wrong with the address or the credentials."""
@@ -113,10 +114,10 @@ class CarrierConnection(Connection):
             raise ActionFailed(f"{self.name}: the new call's data is too large to hand over")
         return url
 
+    @abstractmethod
     def _new_call(
         self, wanted: Mapping[str, Any], caller: str, url: str
-    ) -> tuple[str, Mapping[str, Any]]:
-        raise NotImplementedError
+    ) -> tuple[str, Mapping[str, Any]]: ...
 
     async def record(self, call_id: str, change: str) -> None:
         """Pause or resume the recording of a call.
@@ -126,11 +127,11 @@ class CarrierConnection(Connection):
         """
         await self._request(*self._recording(quote(call_id, safe=""), change))
 
-    def _recording(self, call_id: str, change: str) -> tuple[str, Mapping[str, Any]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _recording(self, call_id: str, change: str) -> tuple[str, Mapping[str, Any]]: ...
 
-    def _body(self, fields: Mapping[str, Any]) -> tuple[str, bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def _body(self, fields: Mapping[str, Any]) -> tuple[str, bytes]: ...
 
     async def _request(self, path: str, fields: Mapping[str, Any], *, key: str = "") -> Any:
         kind, body = self._body(fields)

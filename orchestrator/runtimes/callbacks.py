@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class HostLike(Protocol):
         ...
 
 
-class CallbackBridge:
+class CallbackBridge(ABC):
     """A bridge whose far side reports by callbacks.
 
     A subclass puts events with `put`, registers listeners wrapped by `guarded`, says `ready()`
@@ -221,11 +222,11 @@ class CallbackBridge:
             why = named(error)
             raise CommandRefused(f"the runtime refused {command.name!r}: {why}") from error
 
+    @abstractmethod
     async def act(self, command: Command) -> None:
         """Do what a command says; what it raises becomes `CommandRefused`."""
-        raise NotImplementedError
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> None:  # noqa: B027 - not every runtime has to ask
         """Learn who calls, before the call is told; bounded by `waits.caller`."""
 
     async def aclose(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from orchestrator.errors import LineGone, NotSupported
@@ -36,7 +37,7 @@ class _TakesNotes(Protocol):
         ...
 
 
-class Controls:
+class Controls(ABC):
     """The controls of a session.
 
     Each raises `NotSupported` when the bridge lacks what it needs, `LineGone` once the call is
@@ -56,9 +57,9 @@ class Controls:
         return self._bridge.capabilities
 
     @property
+    @abstractmethod
     def is_over(self) -> bool:
         """Whether nothing can be said or done on the call any more."""
-        raise NotImplementedError
 
     async def command(self, command: Command, *needs: str) -> None:
         """Send a command that needs these capabilities beside its own."""
