@@ -304,7 +304,8 @@ def test_a_flood_of_frames_waits() -> None:
             digits = [
                 found["t"] for found in server.journals.lines["CA1"] if found.get("event") == "dtmf"
             ]
-            assert digits[-1] > 3.5, "200 frames a second"
+            # The first second's worth is read at once, however slow this machine is.
+            assert 200 < len(digits) <= 200 * (digits[-1] + 2), "200 frames a second"
 
     run(main())
 
