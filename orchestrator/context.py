@@ -86,7 +86,7 @@ class StepContext:
     @property
     def memory(self) -> Any:
         """Values and counts that outlive a call."""
-        return self.live.services.memory
+        return self.live.memory
 
     @property
     def log(self) -> logging.Logger:
