@@ -9,7 +9,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
-from orchestrator.action import Action, ActionContext, ActionFailed, PythonName, named
+from orchestrator.action import (
+    Action,
+    ActionContext,
+    ActionFailed,
+    PythonName,
+    bind_arguments,
+    named,
+)
 
 __all__ = ["Python"]
 
@@ -17,9 +24,9 @@ __all__ = ["Python"]
 class Python(Action):
     """Call an async function of your own: `async def score_turn(ctx, text)`.
 
-    It gets the action context and the event's fields, or fewer if it takes fewer; `args` are given
-    by name. A plain function is run in a thread, so that it cannot stop the call. What it returns
-    is the output, and must be plain data.
+    `args` are given by name; what else it takes gets the action context and the event's fields, in
+    this order, or fewer if it takes fewer. A plain function is run in a thread, so that it cannot
+    stop the call. What it returns is the output, and must be plain data.
 
     ```yaml
     - python: my_company.hooks:score_turn
@@ -36,23 +43,20 @@ class Python(Action):
 
     async def run(self, ctx: ActionContext) -> Any:
         """Call the function with as many arguments as it takes."""
-        function, count, names = load_function(self.call)
-        positional = [ctx, *ctx.event.values()][:count]
-        taken = {n: v for n, v in self.args.items() if names is None or n in names}
-        if len(taken) < len(self.args):
-            unknown = ", ".join(sorted(set(self.args) - set(taken)))
-            raise ActionFailed(f"{self.call} takes no argument {unknown}")
+        function = load_function(self.call)
+        try:
+            bound = bind_arguments(function, [ctx, *ctx.event.values()], self.args)
+        except ActionFailed as error:
+            raise ActionFailed(f"{self.call}: {error}") from error
         if inspect.iscoroutinefunction(function):
-            return await function(*positional, **taken)
-        output = await asyncio.to_thread(function, *positional, **taken)
+            return await function(*bound.args, **bound.kwargs)
+        output = await asyncio.to_thread(function, *bound.args, **bound.kwargs)
         return await output if inspect.isawaitable(output) else output
 
 
 @lru_cache(maxsize=1024)
-def load_function(name: str) -> tuple[Callable[..., Any], int | None, frozenset[str] | None]:
-    """The function, how many positional arguments it takes, and its parameter names.
-
-    None stands for any number, or any names.
+def load_function(name: str) -> Callable[..., Any]:
+    """The function that a name stands for.
 
     Raises:
         ActionFailed: there is no such function.
@@ -62,12 +66,7 @@ def load_function(name: str) -> tuple[Callable[..., Any], int | None, frozenset[
         function: Any = importlib.import_module(module)
         for part in path.split("."):
             function = getattr(function, part)
-        parameters = inspect.signature(function).parameters.values()
+        inspect.signature(function)
     except Exception as error:
         raise ActionFailed(f"cannot load {name}: {named(error)}") from error
-    kinds = {p.kind for p in parameters}
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    takes_any = inspect.Parameter.VAR_POSITIONAL in kinds
-    takes_names = inspect.Parameter.VAR_KEYWORD in kinds
-    names = None if takes_names else frozenset(p.name for p in parameters)
-    return function, None if takes_any else len(positional), names
+    return function  # type: ignore[no-any-return]

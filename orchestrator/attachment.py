@@ -120,7 +120,11 @@ class Attachment:
             "direction": facts.direction, "user_number": facts.user_number,
             "runtime": facts.runtime, "attempt": facts.attempt, "data": dict(call.data),
         }  # fmt: skip
+        if facts.instructions:
+            header["instructions"] = facts.instructions
         config = {"name": plan.name, "digest": plan.digest}
+        if plan.is_private:
+            config["privacy"] = "redact"
         journal.call(header, config, facts.started_at)
         return call
 

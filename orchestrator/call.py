@@ -20,6 +20,7 @@ from orchestrator.errors import ActionFailed, LineGone, named, words
 from orchestrator.facts import CallFacts
 from orchestrator.journal import Journal, Redactor
 from orchestrator.limits import Limit
+from orchestrator.memory import CallMemory
 from orchestrator.owned import Tasks, Timers
 from orchestrator.plan import Handler, Plan, Step
 from orchestrator.runtime import (
@@ -53,7 +54,7 @@ class Scope:
         self.call = live.facts
         self.data = live.data
         self.vars = live.plan.vars
-        self.memory = live.services.memory
+        self.memory = live.memory
         self.steps: dict[str, Any] = {}
         self.error: Mapping[str, Any] | None = None
         self.is_used = False  # by a hook that left results of steps or an error in it
@@ -106,6 +107,7 @@ class Call:
         self.services = services
         self.clock = services.clock
         self.journal = journal
+        self.memory = CallMemory(services.memory, journal.memory)
         self.capabilities = capabilities
         self.began = self.clock.now()
         self.random = random.Random(facts.id)  # noqa: S311 - which of several texts to say

@@ -36,6 +36,8 @@ __all__ = ["StepContext"]
 
 _log = logging.getLogger("orchestrator.actions")
 _hooks_log = logging.getLogger("orchestrator.hooks")
+#: The note of a transfer that failed after its step was done.
+TRANSFER_FAILED = "the transfer failed"
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -86,7 +88,7 @@ class StepContext:
     @property
     def memory(self) -> Any:
         """Values and counts that outlive a call."""
-        return self.live.services.memory
+        return self.live.memory
 
     @property
     def log(self) -> logging.Logger:
@@ -188,7 +190,7 @@ class StepContext:
 
     def _fail_later(self, message: str) -> None:
         steps = self._step.on_error
-        self.live.journal.note("the transfer failed", at=self._step.key, why=message)
+        self.live.journal.note(TRANSFER_FAILED, at=self._step.key, why=message)
         if steps:
             error = {"message": message, "step": self._step.id or self._step.word}
             self.live.spawn(self.live.run_steps(self._scope.fork(error), steps))

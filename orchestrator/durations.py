@@ -23,7 +23,7 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest usual form: 0.8 -> `800ms`, 90 -> `90s`, 3600 -> `1h`."""
+    """The shortest usual form: 0.8 -> `800ms`, 90 -> `90s`, 7200 -> `2h`."""
     if seconds and seconds < 1:
         return f"{seconds * 1000:g}ms"
     for unit, size in (("h", 3600.0), ("m", 60.0)):

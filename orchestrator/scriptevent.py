@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import EnvironmentFailure, ScriptError
-from orchestrator.events import SESSION_EVENTS, Event, find_event, near_miss
+from orchestrator.events import SESSION_EVENTS, Event, find_event, is_custom, near_miss
 from orchestrator.runtime import CallEvent
 from orchestrator.shapes import TEXT, Shape
 
@@ -87,8 +87,16 @@ def _named_fields(mapping: Mapping[Any, Any]) -> tuple[str, dict[str, Any]]:
 
 def _short_name(rest: Mapping[str, Any]) -> str | None:
     names = [k for k in rest if k in SESSION_EVENTS or k == "hangup" or k.startswith("custom.")]
-    # {"state": ..., "transfer": ...}: an event may be called like a field, so the first one counts.
-    return names[0] if names else None
+    if not names:
+        return None
+    # An event may be called like a field of another, so the first one counts.
+    first = names[0]
+    spec = _HANGUP if first == "hangup" else find_event("session", first)
+    fields = {**spec.fields, **spec.extras} if spec is not None else {}
+    others = [name for name in names[1:] if name not in fields and not is_custom(first)]
+    if others:
+        raise ScriptError(f"{first!r} and {others[0]!r} are two events; write one after the other")
+    return first
 
 
 def _expand(name: str, value: Any, rest: dict[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,8 @@ def test_the_short_form_gives_the_main_field(short: Any, name: str, fields: Any)
         ('{"t": true, "user_turn": "x"}', "must be a number of seconds"),
         ('{"t": 1, "event": "user_trun", "text": "x"}', "did you mean 'user_turn'"),
         ('{"t": 1, "user-turn": "x"}', "did you mean 'user_turn'"),
+        ('{"t": 1, "user_turn": "hi", "dtmf": "1"}', "'user_turn' and 'dtmf' are two events"),
+        ('{"t": 1, "state": "idle", "hangup": "x"}', "'state' and 'hangup' are two events"),
         ('{"t": 1, "event": ["user_turn"]}', "must be the name of an event"),
         ('{"t": 1, "event": "user_turn"}', "'user_turn' needs 'text' (text)"),
         ('{"t": 1, "event": "user_turn", "txt": "x"}', "is 'txt' a misspelling of it"),

@@ -87,6 +87,10 @@ def test_a_test_passes_when_all_is_as_expected(tmp_path: Path, body: str) -> Non
             "    expect: [{end_call: any}, {say: any}]\n",
             "expected say any, but it came before, at 16 s: the order is another",
         ),
+        (
+            '    expect: [{t: 16, say: any}, {say: "Are you still there?"}]\n',
+            "but it came before, at 8 s: the order is another",
+        ),
         ("    call: {ends: 9}\n    never: [say]\n", "say must never happen, but it did at 8 s"),
         ("    call: {ends: 9}\n    never: [{say: {containing: still}}]\n", "must never happen"),
         ("    call: {ends: 9}\n    only: [say]\n", "came at 8 s, which was not expected"),
@@ -98,6 +102,15 @@ def test_a_test_passes_when_all_is_as_expected(tmp_path: Path, body: str) -> Non
 def test_the_first_difference_is_named(tmp_path: Path, body: str, words: str) -> None:
     """The report begins with what differs, in one sentence."""
     assert words in check(tmp_path, body)
+
+
+def test_what_came_too_early_is_shown_however_long_ago(tmp_path: Path) -> None:
+    """Above the rows around the difference."""
+    turns = ", ".join(f"{{t: {t}, user_turn: x}}" for t in range(20, 60, 4))
+    body = f"    events: [{turns}]\n    call: {{ends: 70}}\n    expect: [{{t: 56, event: any}}, "
+    report = check(tmp_path, body + '{say: "Are you still there?"}]\n')
+    assert '<      8 s' in report
+    assert report.count("user_turn") <= 5
 
 
 def test_the_difference_is_shown_on_a_timeline(tmp_path: Path) -> None:

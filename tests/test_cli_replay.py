@@ -57,6 +57,21 @@ def test_a_change_is_told_call_by_call(folder: Path) -> None:
     assert '  >     9.00  now at 10: say "Are you still there?"' in out
 
 
+def test_what_is_done_in_another_way_is_told_field_by_field(folder: Path) -> None:
+    """In text, JSON and markdown."""
+    text = SUPPORT.replace("queue: tier-2", "queue: tier-2, mode: warm")
+    (folder / "how.yaml").write_text(text)
+    args = ("replay", folder / "how.yaml", "--calls", folder / "journals")
+    told = '"tier-2": mode not set -> "warm"'
+    assert told in run_cli(*args).out
+    assert "other at 2 s: transfer" in run_cli(*args, "--format", "markdown").out
+    found = report(folder, folder / "how.yaml")
+    (row,) = found["changes"]  # type: ignore[misc]
+    (altered,) = row["altered"]
+    assert altered["fields"] == [{"field": "mode", "before": None, "after": "warm"}]
+    assert found["totals"]["transfers"] == {"before": 1, "after": 1, "others": 1}  # type: ignore[index]
+
+
 def test_another_config_can_be_the_measure(folder: Path) -> None:
     """With --against, plain call scripts can be compared."""
     ran = run_cli("replay", folder / "new.yaml", "--calls", folder / "calls", "--against", folder / "old.yaml")  # fmt: skip

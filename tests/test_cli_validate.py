@@ -101,6 +101,14 @@ def test_the_standard_input_is_read(folder: Path) -> None:
     assert " --> <stdin>:4:7" in validate("-", stdin=BAD).output
 
 
+@pytest.mark.parametrize(("form", "where"), [("junit", "<failure"), ("sarif", "%3Cstdin%3E")])
+def test_reports_by_file_know_the_standard_input(form: str, where: str) -> None:
+    """Its findings are those of the one file that was checked."""
+    output = validate("-", "--format", form, stdin=BAD).output
+    assert output.count(where) >= (1 if form == "junit" else 2)
+    assert '"uri": "-"' not in output
+
+
 def test_an_included_file_is_reported_once(folder: Path) -> None:
     """A mistake in a file that is both checked and included is one finding."""
     (folder / "part.yaml").write_text(BAD)

@@ -46,11 +46,11 @@ def turns(*texts: str, given: str = "{python: null}") -> str:
     return one(f"    given: {given}\n    events: [{events}]\n    expect: []\n")
 
 
-def cover(folder: Path, *tests: str) -> CoverageReport:
-    """The coverage of the config above by some tests."""
+def cover(folder: Path, *tests: str, config: str = CONFIG) -> CoverageReport:
+    """The coverage of a config, by default the one above, by some tests."""
     reports = []
     for text in tests:
-        loaded = load_call_tests(write(folder, text, CONFIG))
+        loaded = load_call_tests(write(folder, text, config))
         reports.append((loaded, [run_call_test(test, loaded.plan) for test in loaded.tests]))
     coverage = Coverage(reports[0][0].config)
     for _, results in reports:
@@ -90,6 +90,25 @@ def test_everything_can_be_covered(tmp_path: Path) -> None:
     failing = turns("a", given='{python: {error: "no"}}')
     report = cover(tmp_path, turns("a b c", "a x", "no"), failing)
     assert (missing(report), report.percent) == (set(), 100)
+
+
+@pytest.mark.parametrize("outcome", ["no_answer", "refused"])
+def test_a_transfer_that_fails_later_is_a_failure(outcome: str, tmp_path: Path) -> None:
+    """Its step was done: what the far side reports counts."""
+    tests = f"""tests:
+  - name: nobody takes it
+    call: {{transfer_outcome: {{q: {outcome}}}, ends: 60}}
+    events: [{{t: 1, user_turn: hi}}]
+    expect: [{{say: "Nobody is free."}}]
+"""
+    config = """
+version: 1
+session:
+  user_turn:
+    - escalate_transfer: {queue: q}
+      on_error: [{say: "Nobody is free."}]
+"""
+    assert missing(cover(tmp_path, tests, config=config)) == set()
 
 
 def test_steps_of_a_chain_count_wherever_it_runs(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_a_matcher_refuses_everything_else(written: Any, value: Any) -> None:
         ({"matching": 5}, "in quotes"),
         ({"one_of": []}, "a list of values"),
         ([{"one_of": "x"}], "a list of values"),
+        ({"from": 9, "to": 7}, "no number is from 9 to 7"),
     ],
 )
 def test_a_malformed_matcher_is_one_complaint(written: Any, words: str) -> None:

@@ -17,6 +17,7 @@ the work. Everything that an action needs comes from this module::
 """
 
 from orchestrator.action.base import Action, Fault, check_target, snake_case
+from orchestrator.action.calling import bind_arguments
 from orchestrator.action.context import ActionContext, CallFactsLike, LadderOptions, MemoryLike
 from orchestrator.action.delivery import Cut, Delivery
 from orchestrator.action.kinds import (
@@ -92,6 +93,7 @@ __all__ = [
     "Trusted",
     "Url",
     "Written",
+    "bind_arguments",
     "check_target",
     "encode_query",
     "json_bytes",

@@ -14,7 +14,7 @@ from orchestrator.cli.files import find_files
 from orchestrator.cli.progress import tracked
 from orchestrator.cli.replay_report import FORMS
 from orchestrator.compiler import compile_config
-from orchestrator.errors import OrchestratorError, UserError
+from orchestrator.errors import OrchestratorError, ScriptError, UserError
 from orchestrator.memory import Memory
 from orchestrator.plan import Plan
 from orchestrator.replay import play
@@ -31,7 +31,7 @@ from orchestrator.review.journals import JournalFile, parse_journal
 from orchestrator.runtimes.script_bridge import PlayOptions
 from orchestrator.scriptevent import read_text
 from orchestrator.testing.given import Given
-from orchestrator.testing.recorded import given_of
+from orchestrator.testing.recorded import given_of, remembered_in, written_in
 from orchestrator.testing.variables import StandIns
 from orchestrator.validation import load_config
 
@@ -127,6 +127,11 @@ def read_recorded(path: Path) -> Recorded:
         return Recorded(import_segments(text, str(path)))
     if '"runner":"call_start"' in head or '"runner": "call_start"' in head:
         journal = parse_journal(text, str(path))
+        if journal.is_redacted:
+            raise ScriptError(
+                f"{path}:1: recorded under `privacy: redact`: its words and numbers are masked, so "
+                "that it cannot be played as it was; leave it out"
+            )
         return Recorded(journal.script, journal)
     return Recorded(parse_script(text, str(path)))
 
@@ -144,13 +149,20 @@ def replay_calls(
 ) -> Iterator[Change]:
     """Play each call and compare it with what it was, or with itself under the old plan.
 
-    Each config has a cross-call memory of its own, in the order of the calls.
+    Each config has a cross-call memory of its own, in the order of the calls. What a call read
+    there of calls that are not among the recordings comes from its journal.
 
     Raises:
         UserError: a call has no journal and there is no old plan.
     """
     memories = (Memory(), Memory())
+    written: set[str] = set()
     for call in calls:
+        lines = call.journal.lines if call.journal is not None else ()
+        for key, left in remembered_in(lines).items():
+            for memory in memories if key not in written else ():
+                left.put_into(memory, key)
+        written |= written_in(lines)
         try:
             before = _before(call, old, memories[0])
             after = _play(call, new, memories[1])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.cli.tables import table
-from orchestrator.review.comparison import Change, Comparison
+from orchestrator.review.comparison import KINDS, Change, Comparison, differences
 from orchestrator.review.effects import Effect
 from orchestrator.review.story import shown
 
@@ -17,11 +17,14 @@ Broken = Mapping[str, int]
 
 _NAMES = {
     "transfers": "transfers", "ends": "calls ended by us", "words": "words said",
-    "requests": "requests sent", "controls": "other commands", "waits": "seconds of waiting",
-    "failures": "failed steps",
+    "requests": "requests sent", "controls": "other commands", "memory": "changes of the memory",
+    "waits": "seconds of waiting", "failures": "failed steps",
 }  # fmt: skip
 _KINDS = {"words": "say", "transfers": "transfer", "ends": "end", "requests": "send",
-          "controls": "do"}  # fmt: skip
+          "controls": "do", "memory": "memory"}  # fmt: skip
+
+
+_COLUMNS = ("before", "after", "change", "others than before")
 
 
 def _number(value: float) -> str:
@@ -42,15 +45,19 @@ def _headline(comparison: Comparison, new: str, old: str) -> str:
 def _totals(comparison: Comparison) -> Iterator[list[str]]:
     for name, (before, after) in comparison.totals().items():
         delta = _signed(round(after - before, 3))
-        yield [_NAMES[name], _number(before), _number(after), delta]
+        others = comparison.changed_of(name) if name in KINDS else 0
+        yield [_NAMES[name], _number(before), _number(after), delta, str(others or "")]
 
 
-def _notes(comparison: Comparison, broken: Broken) -> Iterator[str]:
+def _notes(comparison: Comparison) -> Iterator[str]:
     if comparison.unanswered:
         yield (
             f"{comparison.unanswered} step{'s' if comparison.unanswered != 1 else ''} asked an "
             "outside system of which the recordings have no answer; they count as done"
         )
+
+
+def _broken(broken: Broken) -> Iterator[str]:
     for rule, count in broken.items():
         yield f"rule {rule} is broken by {count} call{'s' if count != 1 else ''}"
 
@@ -60,12 +67,12 @@ def _notes(comparison: Comparison, broken: Broken) -> Iterator[str]:
 
 def _text(comparison: Comparison, new: str, old: str, limit: int, broken: Broken) -> str:
     parts = [_headline(comparison, new, old), ""]
-    parts.append(table(("", "before", "after", "change"), list(_totals(comparison))))
+    parts.append(table(("", *_COLUMNS), list(_totals(comparison))))
     for change in comparison.changed[:limit]:
         parts += ["", *_call(change)]
     if (left := len(comparison.changed) - limit) > 0:
         parts += ["", f"and {left} more; --limit tells more of them"]
-    notes = list(_notes(comparison, broken))
+    notes = [*_notes(comparison), *_broken(broken)]
     return "\n".join([*parts, *([""] if notes else []), *notes])
 
 
@@ -76,10 +83,31 @@ def _call(change: Change) -> Iterator[str]:
     for name, delta in change.deltas.items():
         yield f"    {_signed(delta)} {_NAMES[name]}"
     for mark, effect in _effects(change):
-        yield f"  {mark} {effect.t:8.2f}  {_KINDS[effect.kind]} {shown(effect.what, 100)}"
+        yield f"  {mark} {effect.t:8.2f}  {_name(effect, 100)}"
+    for before, after in change.altered:
+        yield f"  ~ {after.t:8.2f}  {_name(after, 60)}: {_how(before, after)}"
     for before, after in change.moved:
-        words = shown(after.what, 80)
-        yield f"  > {before.t:8.2f}  now at {after.t:g}: {_KINDS[after.kind]} {words}"
+        yield f"  > {before.t:8.2f}  now at {after.t:g}: {_name(after, 80)}"
+
+
+def _name(effect: Effect, limit: int) -> str:
+    return f"{_KINDS[effect.kind]} {shown(effect.what, limit)}"
+
+
+def _how(before: Effect, after: Effect) -> str:
+    """What is done in another way: `mode "warm" -> "cold"`."""
+    found = differences(before.details, after.details)
+    told = [f"{path} {_one(old)} -> {_one(new)}" for path, old, new in found[:_MOST_DIFFERENCES]]
+    more = len(found) - len(told)
+    return "; ".join([*told, *([f"{more} more"] if more else [])])
+
+
+def _one(value: Any) -> str:
+    return "not set" if value is None else shown(value, 40)
+
+
+#: Differences of one effect that a report tells.
+_MOST_DIFFERENCES = 4
 
 
 def _states(change: Change) -> str:
@@ -95,7 +123,12 @@ def _effects(change: Change) -> list[tuple[str, Effect]]:
 
 
 def _json(comparison: Comparison, new: str, old: str, limit: int, broken: Broken) -> str:
-    totals = {n: {"before": b, "after": a} for n, (b, a) in comparison.totals().items()}
+    totals: dict[str, dict[str, float]] = {
+        name: {"before": before, "after": after}
+        for name, (before, after) in comparison.totals().items()
+    }
+    for kind in KINDS:
+        totals[kind]["others"] = comparison.changed_of(kind)
     report = {
         "new": new,
         "old": old,
@@ -118,6 +151,7 @@ def _row(change: Change) -> dict[str, Any]:
         "gone": [_plain(effect) for effect in change.gone],
         "new": [_plain(effect) for effect in change.new],
         "moved": [{**_plain(before), "now": after.t} for before, after in change.moved],
+        "altered": [_altered(before, after) for before, after in change.altered],
     }
 
 
@@ -125,15 +159,23 @@ def _plain(effect: Effect) -> dict[str, Any]:
     return {"t": effect.t, "kind": effect.kind, "what": effect.what}
 
 
+def _altered(before: Effect, after: Effect) -> dict[str, Any]:
+    found = differences(before.details, after.details)
+    fields = [{"field": path, "before": old, "after": new} for path, old, new in found]
+    return {**_plain(after), "fields": fields}
+
+
 # --- markdown
 
 
 def _markdown(comparison: Comparison, new: str, old: str, limit: int, broken: Broken) -> str:
     parts = [f"### {_escape(_headline(comparison, new, old))}", ""]
-    parts += [f"- :x: {_escape(note)}" for note in _notes(comparison, broken)]
-    parts += ["", "| | before | after | change |", "|---|---:|---:|---:|"]
-    for name, before, after, delta in _totals(comparison):
-        parts.append(f"| {name} | {before} | {after} | {'**' + delta + '**' if delta else ''} |")
+    parts += [f"- {_escape(note)}" for note in _notes(comparison)]
+    parts += [f"- :x: {_escape(note)}" for note in _broken(broken)]
+    parts += ["", f"| | {' | '.join(_COLUMNS)} |", "|---|---:|---:|---:|---:|"]
+    for name, before, after, delta, others in _totals(comparison):
+        bold = f"**{delta}**" if delta else ""
+        parts.append(f"| {name} | {before} | {after} | {bold} | {others} |")
     shown_calls = comparison.changed[:limit]
     if shown_calls:
         parts += ["", "<details><summary>Calls that change, worst first</summary>", ""]
@@ -152,12 +194,14 @@ def _markdown_call(change: Change) -> Iterator[str]:
     yield f"- **{_escape(change.call)}** {_escape('; '.join(heads))}"
     for mark, effect in _effects(change):
         yield f"  - {'new' if mark == '+' else 'gone'} at {effect.t:g} s: {_told(effect)}"
+    for before, after in change.altered:
+        yield f"  - other at {after.t:g} s: {_told(after)}: {_escape(_how(before, after))}"
     for before, after in change.moved:
         yield f"  - {before.t:g} s -> {after.t:g} s: {_told(after)}"
 
 
 def _told(effect: Effect) -> str:
-    return f"{_KINDS[effect.kind]} {_escape(shown(effect.what, 100))}"
+    return _escape(_name(effect, 100))
 
 
 #: Characters that mean something in markdown or HTML; `@` would call people by name.

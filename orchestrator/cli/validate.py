@@ -87,17 +87,22 @@ def command(
     checked = [one for file in found.configs if (one := _check(file, settings, lost)) is not None]
     problems = _problems(checked)
     if found.configs or form != "text":
-        _report(form, problems, found.configs, found.skipped)
+        names = [_STDIN if file == "-" else file for file in found.configs]
+        _report(form, problems, names, found.skipped)
     if lost:  # what could be checked was reported before
         raise EnvironmentFailure("\nerror: ".join(lost))
     is_bad = any(problem.is_error for problem in problems) or (deny_warnings and bool(problems))
     return 1 if is_bad else 0
 
 
+#: What the standard input is called in findings.
+_STDIN = "<stdin>"
+
+
 def _check(file: str, settings: Settings, lost: list[str]) -> Checked | None:
     """The findings of a file; None, and why in `lost`, when it cannot be read."""
     if file == "-":
-        return check_text(sys.stdin.read(), "<stdin>", settings)
+        return check_text(sys.stdin.read(), _STDIN, settings)
     try:
         return check_file(file, settings)
     except EnvironmentFailure as error:

@@ -24,6 +24,7 @@ __all__ = [
     "hook_end_line",
     "hook_line",
     "kind_of_line",
+    "memory_line",
     "note_line",
     "scope_line",
     "skip_line",
@@ -35,11 +36,15 @@ Record = tuple[Any, ...]
 Line = dict[str, Any]
 
 
+#: What the first line tells of the caller.
+_PERSONAL = ("user_number", "instructions", "data")
+
+
 def call_line(
     r: Redactor, call: Mapping[str, Any], config: Mapping[str, Any], started: str
 ) -> Line:
     """The header: who calls, under which config, since when."""
-    private = {key: r.personal(call[key]) for key in ("user_number", "data") if call.get(key)}
+    private = {key: r.personal(call[key]) for key in _PERSONAL if call.get(key)}
     return {"call": {**r.secret(call), **private}, "config": config, "started_at": started}
 
 
@@ -141,6 +146,12 @@ def timer_line(r: Redactor, name: str, what: str, details: Mapping[str, Any]) ->
     return {"timer": r.name(name), "is": what, **r.secret(details)}
 
 
+def memory_line(r: Redactor, key: str, answer: Mapping[str, Any]) -> Line:
+    """What the memory of earlier calls held under a key."""
+    shown = r.parts(answer) if "value" in answer else answer
+    return {"memory": r.name(key), **shown}
+
+
 def note_line(r: Redactor, text: str, details: Mapping[str, Any]) -> Line:
     """Something that a reader should know."""
     why = {"why": r.personal(details["why"])} if "why" in details else {}
@@ -177,7 +188,8 @@ def encode(records: Sequence[Record], redactor: Redactor, began: float) -> list[
 
 #: Keys by which a line says what it is. The first one counts: events and commands have fields of
 #: their own, which may be called like any other.
-_KINDS = ("event", "do", "call", "hook", "act", "step", "timer", "note", "end", "session", "runner")
+_KINDS = ("event", "do", "call", "hook", "act", "step", "timer", "note", "end", "session", "runner",
+          "memory")  # fmt: skip
 
 
 def kind_of_line(line: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from orchestrator.journal.lines import (
     end_line,
     event_line,
     hook_end_line,
+    memory_line,
     note_line,
     scope_line,
     skip_line,
@@ -74,6 +75,10 @@ class Journal:
     def timer(self, name: str, what: str, **details: Any) -> None:
         """A timer was armed, paused, resumed, cancelled or fired."""
         self.records.append((timer_line, self.now(), name, what, details))
+
+    def memory(self, key: str, **answer: Any) -> None:
+        """The call read what earlier calls remembered: a `value`, or a `count` and `within`."""
+        self.records.append((memory_line, self.now(), key, answer))
 
     def note(self, text: str, **details: Any) -> None:
         """Something that a reader should know."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.journal import kind_of_line
@@ -12,19 +12,26 @@ __all__ = ["Effect", "Effects", "effects_of", "waits_of"]
 
 Line = Mapping[str, Any]
 
-#: Actions that nobody outside notices.
-QUIET = frozenset({"emit", "forget", "log", "remember"})
+#: Actions that nobody outside notices, now or later.
+QUIET = frozenset({"emit", "log"})
+#: Actions that later calls notice.
+_MEMORY = frozenset({"remember", "forget"})
 #: Steps shorter than this, in milliseconds, are no waiting.
 SHORTEST = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One thing that reached the caller or an outside system: when, what, and in which words."""
+    """One thing that reached the caller, an outside system or later calls.
+
+    `what` tells it from others of its kind, `details` say how it was done: how a transfer is made,
+    whether words can be interrupted, the method and body of a request.
+    """
 
     t: float
     kind: str
     what: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Effects:
     seconds: float
 
     def of(self, kind: str) -> list[Effect]:
-        """What happened of one kind: words, transfers, ends, controls or requests."""
+        """What happened of one kind: words, transfers, ends, controls, requests or memory."""
         return [effect for effect in self.happened if effect.kind == kind]
 
 
@@ -60,7 +67,7 @@ def effects_of(lines: Sequence[Line]) -> Effects:
         if kind == "do":
             happened.append(_command(line))
         elif kind == "act" and line["act"] not in QUIET:
-            happened.append(Effect(line["t"], "requests", f"{line['act']}{_target(line)}"))
+            happened.append(_request(line))
         elif kind == "step":
             failures += line["status"] in ("failed", "timed_out")
             unanswered += line["status"] == "not_sent"
@@ -71,18 +78,23 @@ def effects_of(lines: Sequence[Line]) -> Effects:
 
 def _command(line: Line) -> Effect:
     word = line["do"]
-    if word in _KINDS:
-        return Effect(line["t"], _KINDS[word], str(line.get(_MAIN[word], "completed")))
-    fields = [str(v) for k, v in line.items() if k not in ("t", "do", "by")]
-    return Effect(line["t"], "controls", " ".join([word, *fields]))
+    main = _MAIN.get(word)
+    fields = {k: v for k, v in line.items() if k not in ("t", "do", "by")}
+    if main is not None:
+        return Effect(line["t"], _KINDS[word], str(fields.pop(main, "completed")), fields)
+    first = next((str(value) for value in fields.values()), "")
+    return Effect(line["t"], "controls", f"{word} {first}".rstrip(), fields)
 
 
-def _target(line: Line) -> str:
-    """What tells one request from another without what changes from call to call."""
-    options = line.get("with") or {}
-    parts = [str(options[key]) for key in ("connection", "call", "url", "path", "table", "type")
-             if isinstance(options.get(key), str)]  # fmt: skip
-    return f" {' '.join(parts)}" if parts else ""
+#: Options that tell one request from another.
+_TARGETS = ("connection", "call", "url", "path", "table", "type", "key", "number")
+
+
+def _request(line: Line) -> Effect:
+    options = {k: v for k, v in (line.get("with") or {}).items() if v is not None}
+    parts = [options.pop(k) for k in _TARGETS if isinstance(options.get(k), str)]
+    kind = "memory" if line["act"] in _MEMORY else "requests"
+    return Effect(line["t"], kind, " ".join([line["act"], *parts]), options)
 
 
 def waits_of(lines: Iterable[Line]) -> float:

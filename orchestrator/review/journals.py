@@ -37,6 +37,12 @@ class JournalFile:
         return str(config.get("name", "")) if isinstance(config, Mapping) else ""
 
     @property
+    def is_redacted(self) -> bool:
+        """Whether words and numbers in it are masked, so that it cannot be played as it was."""
+        config = self.lines[0].get("config") if self.lines else None
+        return isinstance(config, Mapping) and config.get("privacy") == "redact"
+
+    @property
     def hook_names(self) -> tuple[str, ...]:
         """The hooks that ran or were kept from running, in the order met."""
         return tuple(dict.fromkeys(str(line["hook"]) for line in self.hook_lines))
@@ -98,7 +104,7 @@ def parse_journal(text: str, path: str = "<journal>") -> JournalFile:
 
 #: Keys that readers rely on, by what they hold; `runner` and `session` too are names of events.
 _TEXTS = ("hook", "at", "by", "step", "act", "do", "timer", "event", "status", "runner", "session",
-          "on", "id", "error", "why", "started_at")  # fmt: skip
+          "memory", "on", "id", "error", "why", "started_at")  # fmt: skip
 _NUMBERS = ("t", "ms", "n")
 _MAPPINGS = ("with", "saw", "end")
 
@@ -118,10 +124,19 @@ def _checked(line: dict[str, Any]) -> Line:
         for name in names:
             if _is_ours(name, kind, line) and not isinstance(line[name], kinds):
                 raise ScriptError(f"{name!r} must be {what}")
+    if kind == "memory":
+        _check_memory(line)
     for other in {"step": ("at", "status"), "act": ("at",), "hook": ("at",)}.get(kind, ()):
         if other not in line:
             raise ScriptError(f"a line with {kind!r} needs {other!r}")
     return line
+
+
+def _check_memory(line: Line) -> None:
+    numbers = [line.get(name) for name in ("count", "within")]
+    is_count = all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers)
+    if "value" not in line and not is_count:
+        raise ScriptError("a line with 'memory' needs 'value', or 'count' and 'within' as numbers")
 
 
 def _is_ours(name: str, kind: str, line: Line) -> bool:

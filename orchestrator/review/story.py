@@ -119,6 +119,11 @@ def _note(line: Line) -> str:
     return f"  note: {line['note']}{_fields(fields)}"
 
 
+def _memory(line: Line) -> str:
+    fields = {k: v for k, v in line.items() if k not in ("t", "memory")}
+    return f"  earlier calls remembered {shown(line['memory'])}{_fields(fields)}"
+
+
 def _end(line: Line) -> str:
     return f"the call is over{_fields(line['end'] if isinstance(line['end'], Mapping) else {})}"
 
@@ -132,7 +137,7 @@ def _fields(fields: Mapping[str, Any]) -> str:
 
 _WORDS: Mapping[str, Callable[[Line], str]] = {
     "event": _event, "call": _call, "hook": _hook, "act": _act, "step": _step, "do": _do,
-    "timer": _timer, "note": _note, "end": _end,
+    "timer": _timer, "note": _note, "end": _end, "memory": _memory,
     "runner": _scope("runner"), "session": _scope("session"),
 }  # fmt: skip
 

@@ -27,13 +27,16 @@ from typing import Any
 from orchestrator.compiler import compile_config
 from orchestrator.config import Config
 from orchestrator.document import Document, YamlMap, read_document
+from orchestrator.durations import parse_duration
 from orchestrator.errors import EnvironmentFailure, Problem, ScriptError
+from orchestrator.memory import MAX_TIMES
 from orchestrator.plan import Plan
 from orchestrator.testing.callreader import CallSetup, read_call, read_events
 from orchestrator.testing.expectations import Expected
 from orchestrator.testing.expectreader import read_expected
 from orchestrator.testing.given import Given
 from orchestrator.testing.givenreader import read_given
+from orchestrator.testing.recorded import Remembered
 from orchestrator.testing.variables import StandIns
 from orchestrator.testing.words import Words
 from orchestrator.validation import load_config
@@ -45,7 +48,7 @@ SUFFIX = ".calltest.yaml"
 
 _FILE_KEYS = ("config", "description", "env", "given", "call", "tests")
 _TEST_KEYS = (
-    "name", "description", "call", "given", "events", "script", "memory",
+    "name", "description", "call", "given", "events", "script", "memory", "remembered",
     "expect", "never", "only", "data", "state", "journal",
 )  # fmt: skip
 _EXPECTING = ("expect", "never", "only", "data", "state", "journal")
@@ -61,7 +64,7 @@ class CallTest:
     setup: CallSetup
     expected: Expected
     given: Mapping[str, Any] = field(default_factory=dict)
-    memory: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Remembered] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -198,9 +201,30 @@ def _test(file: _FileReader, node: YamlMap) -> CallTest | None:
     )
 
 
-def _memory(reader: Reader, node: YamlMap) -> Mapping[str, Any]:
-    found = reader.mapping(node, "memory") if "memory" in node else None
-    return dict(found) if found is not None else {}
+def _memory(reader: Reader, node: YamlMap) -> Mapping[str, Remembered]:
+    """What earlier calls left: values under `memory`, counts within a time under `remembered`."""
+    values = reader.mapping(node, "memory") if "memory" in node else None
+    counts = reader.mapping(node, "remembered") if "remembered" in node else None
+    found = {str(key): Remembered(value) for key, value in (values or {}).items()}
+    for key in counts or ():
+        within = reader.mapping(counts, key, "times and counts, such as {24h: 3}")
+        if within is not None:
+            found.setdefault(str(key), Remembered()).counts |= _counts(reader, within)
+    return found
+
+
+def _counts(reader: Reader, node: YamlMap) -> dict[float, int]:
+    counts: dict[float, int] = {}
+    for text in node:
+        count = reader.integer(node, text, low=1, high=MAX_TIMES)
+        try:
+            seconds = parse_duration(text)
+        except ValueError as error:
+            reader.at(node, text, "HK108", str(error), on="key")
+            continue
+        if count is not None:
+            counts[seconds] = count
+    return counts
 
 
 def document_of(text: str, file: str) -> Document:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.context import TRANSFER_FAILED
 from orchestrator.document import Document
 from orchestrator.journal import kind_of_line
 from orchestrator.values import Place
@@ -74,7 +75,7 @@ class Coverage:
                 self._ran[f"hook {key}"] += 1
             elif line.get("ran") is False and str(line.get("why", "")).startswith("when: "):
                 self._skipped[f"hook {key}"] += 1
-            elif str(line.get("note", "")).startswith("transfer to "):  # refused later on
+            elif line.get("note") == TRANSFER_FAILED:  # some time after its step was done
                 self._failed[key] += 1
 
     def _add_step(self, key: str, status: str) -> None:

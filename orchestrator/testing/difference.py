@@ -47,8 +47,11 @@ def _cut(text: str, width: int) -> str:
 
 
 def _window(rows: list[_Row]) -> list[_Row]:
+    """The rows around the difference, and what came too early before them."""
     at = next((i for i, row in enumerate(rows) if row.mark == ">"), len(rows))
-    return rows[max(0, at - BEFORE) : at + AFTER + 1]
+    start = max(0, at - BEFORE)
+    early = [row for row in rows[:start] if row.mark == "<"]
+    return [*early, *rows[start : at + AFTER + 1]]
 
 
 def _rows(difference: Difference) -> Iterator[_Row]:
@@ -60,7 +63,8 @@ def _rows(difference: Difference) -> Iterator[_Row]:
     for happening in difference.actual:
         match = met.pop(id(happening), None)
         is_culprit = happening is difference.culprit
-        if not (match or is_culprit or happening.is_outward or happening.word in words):
+        is_early = happening is difference.early
+        if not (match or is_culprit or is_early or happening.is_outward or happening.word in words):
             continue
         while left and _is_due(left[0], happening):
             yield _left_row(left.pop(0), failed)
@@ -68,7 +72,8 @@ def _rows(difference: Difference) -> Iterator[_Row]:
             yield _Row(happening.t, left.pop(0).expectation.text, describe(happening), ">")
             continue
         text = match.expectation.text if match else ""
-        yield _Row(happening.t, text, describe(happening), ">" if is_culprit else " ")
+        mark = ">" if is_culprit else "<" if is_early else " "
+        yield _Row(happening.t, text, describe(happening), mark)
     for rest in left:
         yield _left_row(rest, failed)
 

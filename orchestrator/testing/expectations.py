@@ -70,7 +70,7 @@ class Difference:
     """The first difference: what it is, where it was expected, and both timelines.
 
     `at` is the index among `matches` of the expectation that failed, `culprit` the happening that
-    should not have been there.
+    should not have been there, `early` one that would have met it, had it come later.
     """
 
     message: str
@@ -79,6 +79,7 @@ class Difference:
     actual: tuple[Happening, ...] = ()
     at: int | None = None
     culprit: Happening | None = None
+    early: Happening | None = None
 
 
 def match_in_order(
@@ -129,13 +130,17 @@ def _missing(
     start = _index(actual, before) + 1 if before is not None else 0
     met = {id(match.happening) for match in matches}
     earlier = [h for h in actual[:start] if expectation.is_like(h) and id(h) not in met]
-    instead = _instead(expectation, actual[start:])
-    if earlier and instead.startswith("but no "):
-        instead = f"but it came before, at {earlier[-1].t:g} s: the order is another"
+    is_late = any(expectation.is_like(h) for h in actual[start:])
+    early = earlier[-1] if earlier and not is_late else None
+    if early is not None:
+        instead = f"but it came before, at {early.t:g} s: the order is another"
+    else:
+        instead = _instead(expectation, actual[start:])
     message = f"expected {expectation.text}{_time(expectation)}, {instead}"
-    if reason := _why_skipped(expectation, played):
+    reason = _why_skipped(expectation, played) if early is None else ""
+    if reason:
         message += f"\n{reason}"
-    return Difference(message, expectation.place, matches, tuple(actual), at=at)
+    return Difference(message, expectation.place, matches, tuple(actual), at=at, early=early)
 
 
 def _index(actual: list[Happening], happening: Happening) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 from orchestrator.document import YamlMap
@@ -17,6 +16,7 @@ from orchestrator.testing.matchers import (
     Fields,
     Matcher,
     OneOf,
+    between,
     is_operator,
     parse_matcher,
 )
@@ -102,8 +102,8 @@ class _ExpectReader:
         if isinstance(raw, int | float) and not isinstance(raw, bool):
             return Between(raw - TOLERANCE, raw + TOLERANCE)
         if is_operator(raw) and isinstance(raw, dict) and raw.keys() <= {"from", "to"}:
-            low, high = raw.get("from", -math.inf), raw.get("to", math.inf)
-            return Between(low - TOLERANCE, high + TOLERANCE)
+            span = between(raw, self._complain(self.reader.value_position(item, "t")))
+            return Between(span.low - TOLERANCE, span.high + TOLERANCE)
         self.reader.report(
             "HK103",
             "`t` must be a number of seconds, or `{from: 7, to: 9}`",

@@ -220,7 +220,7 @@ def parse_matcher(raw: Any, complain: Complain) -> Matcher:
         return Anything()
     if is_operator(raw):
         if "from" in raw or "to" in raw:
-            return Between(raw.get("from", -math.inf), raw.get("to", math.inf))
+            return between(raw, complain)
         ((word, value),) = raw.items()
         return OPERATORS[word](value, complain)
     if isinstance(raw, Mapping):
@@ -229,6 +229,14 @@ def parse_matcher(raw: Any, complain: Complain) -> Matcher:
     if isinstance(raw, list):
         return Items(tuple(parse_matcher(item, complain) for item in raw))
     return Exactly(raw)
+
+
+def between(raw: Mapping[str, Any], complain: Complain) -> Between:
+    """`{from: 7, to: 9}`; either may be left out."""
+    low, high = raw.get("from", -math.inf), raw.get("to", math.inf)
+    if low > high:
+        complain(f"no number is from {low:g} to {high:g}; write the smaller one first")
+    return Between(low, high)
 
 
 def _check_word(raw: Mapping[str, Any], complain: Complain) -> None:

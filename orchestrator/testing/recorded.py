@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.journal import kind_of_line
+from orchestrator.memory import Memory
 from orchestrator.testing.given import Answer, Given
 
-__all__ = ["LOCAL_ACTIONS", "answers_of", "given_of"]
+__all__ = ["LOCAL_ACTIONS", "Remembered", "answers_of", "given_of", "remembered_in", "written_in"]
 
 #: Actions that ask nobody: they are run again, whatever the record says.
 LOCAL_ACTIONS = frozenset({"emit", "forget", "log", "remember"})
@@ -53,6 +55,43 @@ def _answer(line: Line) -> dict[str, Any] | None:
         case "timed_out":
             return {"answer": None, "after": NEVER}
     return None
+
+
+@dataclass(slots=True)
+class Remembered:
+    """What earlier calls had left under one key, as far as a recorded call asked.
+
+    `counts` has how often it was remembered within so many seconds.
+    """
+
+    value: Any = None
+    counts: dict[float, int] = field(default_factory=dict)
+
+    def put_into(self, memory: Memory, key: str) -> None:
+        """Let the memory hold that."""
+        if self.value is not None:
+            memory.remember(key, self.value)
+        memory.suppose(key, self.counts)
+
+
+def remembered_in(lines: Iterable[Line]) -> dict[str, Remembered]:
+    """What a recorded call read of the memory of earlier calls, by key."""
+    found: dict[str, Remembered] = {}
+    for line in lines:
+        if kind_of_line(line) == "memory":
+            one = found.setdefault(str(line["memory"]), Remembered())
+            if "value" in line:
+                one.value = line["value"]
+            else:
+                one.counts[float(line["within"])] = int(line["count"])
+    return found
+
+
+def written_in(lines: Iterable[Line]) -> set[str]:
+    """The keys that a recorded call remembered or forgot."""
+    acts = (line for line in lines if kind_of_line(line) == "act")
+    wrote = (line for line in acts if line["act"] in ("remember", "forget"))
+    return {str((line.get("with") or {}).get("key")) for line in wrote}
 
 
 def given_of(lines: Iterable[Line]) -> Given:

@@ -121,8 +121,8 @@ def _play(test: CallTest, plan: Plan, ends: float) -> Played:
 def _memory(test: CallTest) -> Memory:
     start = test.setup.start or VIRTUAL_START
     memory = Memory(wall=start.timestamp)
-    for key, value in test.memory.items():
-        memory.remember(key, value)
+    for key, left in test.memory.items():
+        left.put_into(memory, key)
     return memory
 
 

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.durations import format_duration
+from orchestrator.errors import UserError
 from orchestrator.journal import kind_of_line
 from orchestrator.review.journals import JournalFile, is_session_end
-from orchestrator.testing.recorded import LOCAL_ACTIONS, answers_of
+from orchestrator.testing.recorded import LOCAL_ACTIONS, answers_of, remembered_in
 from orchestrator.testing.timeline import COMMANDS, MAIN_FIELDS
 
 __all__ = ["call_test_of"]
@@ -21,8 +23,16 @@ def call_test_of(journal: JournalFile, config: str) -> str:
     """The text of a file with one call test.
 
     It passes under the config that the call was recorded under, as long as hooks see the same
-    environment and the same cross-call memory.
+    environment.
+
+    Raises:
+        UserError: the journal is masked.
     """
+    if journal.is_redacted:
+        raise UserError(
+            f"{journal.file} was recorded under `privacy: redact`: its words and numbers are "
+            "masked, so that it cannot be played as it was"
+        )
     call = _call(journal)
     lines = [
         f"# Made from {_comment(journal.file)}; trim it to what matters.",
@@ -31,6 +41,7 @@ def call_test_of(journal: JournalFile, config: str) -> str:
         f"  - name: {_flow('the recorded call ' + str(call.get('id', '')))}",
         f"    call: {_flow(call)}",
         *_section("given", _given(journal)),
+        *_memory(journal),
         *_items("events", _events(journal)),
         *_items("expect", _expected(journal)),
         f"    only: {_flow(_only(journal))}",
@@ -62,6 +73,16 @@ def _given(journal: JournalFile) -> dict[str, Any]:
         written = [_written(answer) for answer in answers]
         given[key] = written[0] if len(written) == 1 else {"each": written}
     return given
+
+
+def _memory(journal: JournalFile) -> Iterator[str]:
+    found = remembered_in(journal.lines)
+    yield from _section("memory", {k: r.value for k, r in found.items() if r.value is not None})
+    counts = {
+        key: {format_duration(seconds): count for seconds, count in left.counts.items()}
+        for key, left in found.items()
+    }
+    yield from _section("remembered", {key: one for key, one in counts.items() if one})
 
 
 def _written(answer: Mapping[str, Any]) -> dict[str, Any]:

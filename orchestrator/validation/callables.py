@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from orchestrator.action import bind_arguments
 from orchestrator.config import Config, HookConfig, StepConfig
-from orchestrator.errors import EnvironmentFailure
-from orchestrator.events import find_event, near_miss
+from orchestrator.errors import ActionFailed, EnvironmentFailure
+from orchestrator.events import Event, find_event, is_custom, near_miss
 from orchestrator.registry import import_name
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings
@@ -16,7 +19,6 @@ from orchestrator.values import Value
 __all__ = ["check_callables"]
 
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def check_callables(config: Config, findings: Findings, *, is_strict: bool) -> None:
@@ -62,24 +64,40 @@ def _check_import(value: Value, findings: Findings) -> None:
 
 def _check_signature(hook: HookConfig, step: StepConfig, findings: Findings) -> None:
     """A function must take what it is called with: the context and the event's fields, or fewer."""
-    event = find_event(hook.scope, hook.event)
-    count = 1 + (len(event.fields) if event is not None else 0)
+    event = None if is_custom(hook.event) else find_event(hook.scope, hook.event)
+    values: list[Any] = [None] * (1 + len(event.fields) if event is not None else MOST_FIELDS)
     for value in _names(step):
         function = _load(value.raw) if _FORM.fullmatch(value.raw) else None
-        if function is None or not callable(function) or hook.event.startswith("custom."):
+        if function is None or not callable(function):
+            continue
+        if fault := _kind_of_fault(function):
+            findings.at(value.place, "HK605", f"{value.raw!r} {fault}", help=_WANTED)
             continue
         args = step.options.get("args")
-        names = set(args.raw) if args is not None and isinstance(args.raw, dict) else set()
-        needed = [name for name in _required(function) if name not in names]
-        if len(needed) > count:
-            message = f"{value.raw!r} needs {len(needed)} arguments; `{hook.event}` gives {count}"
-            hint = "it is called with (ctx, the event's fields)"
-            findings.at(value.place, "HK605", message, help=hint)
+        names = args.raw if args is not None and isinstance(args.raw, dict) else {}
+        try:
+            bind_arguments(function, values, names)
+        except ActionFailed as error:
+            message = f"{value.raw!r} cannot be called on `{hook.event}`: {error}"
+            findings.at(value.place, "HK605", message, help=_given(hook.event, names, event))
+        except (TypeError, ValueError):  # it has no signature that can be read
+            continue
 
 
-def _required(function: object) -> list[str]:
-    try:
-        parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return []
-    return [p.name for p in parameters if p.kind in _POSITIONAL and p.default is p.empty]
+_WANTED = "write `async def name(ctx, ...)` that returns its answer"
+#: Fields that a custom event may have, at most: what an `emit` gives it is not looked up.
+MOST_FIELDS = 64
+
+
+def _kind_of_fault(function: Callable[..., Any]) -> str:
+    if inspect.isclass(function):
+        return "is a class: what a call of it gives is no plain data"
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        return "is a generator: it has no answer"
+    return ""
+
+
+def _given(event_name: str, names: Mapping[str, Any], event: Event | None) -> str:
+    fields = [*event.fields] if event is not None else [f"the fields of {event_name}"]
+    args = f"; by name: {', '.join(names)}" if names else ""
+    return f"it gets, in this order: {', '.join(['ctx', *fields])}{args}"
