@@ -109,7 +109,7 @@ def test_what_came_too_early_is_shown_however_long_ago(tmp_path: Path) -> None:
     turns = ", ".join(f"{{t: {t}, user_turn: x}}" for t in range(20, 60, 4))
     body = f"    events: [{turns}]\n    call: {{ends: 70}}\n    expect: [{{t: 56, event: any}}, "
     report = check(tmp_path, body + '{say: "Are you still there?"}]\n')
-    assert '<      8 s' in report
+    assert "<      8 s" in report
     assert report.count("user_turn") <= 5
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import memory as module
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.memory import Memory
+from orchestrator.memory import memory as module
 
 
 class Time:

@@ -1,0 +1,276 @@
+"""A memory in a SQLite file, which processes of one machine may share.
+
+One thread owns the file: it writes what is queued in batches, and looks twice a second for what
+other processes have written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sqlite3
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import EnvironmentFailure
+from orchestrator.limits import Rate
+from orchestrator.memory.keeper import LONGEST, Replica
+
+__all__ = ["SqliteKeeper"]
+
+#: Seconds between two looks for what other processes wrote.
+LOOK = 0.5
+#: Seconds in the future beyond which a time was written before the clock was set back.
+SKEW = 60.0
+#: Rows of `changes` that are left for processes that look late; one that is later reads all anew.
+MOST_CHANGES = 10_000
+
+_TABLES = """
+create table if not exists entries (key text primary key, value text not null, expires real);
+create table if not exists times (key text not null, at real not null);
+create index if not exists times_by_key on times (key, at);
+create table if not exists taken (key text not null, at real not null);
+create index if not exists taken_by_key on taken (key, at);
+create table if not exists changes (
+    number integer primary key autoincrement, key text not null, writer text not null);
+"""
+
+#: One statement, so that two processes cannot both take the last place.
+_TAKE = """
+insert into taken select :key, :now where :count >
+    (select count(*) from taken where key = :key and at > :since and at <= :latest)
+"""
+
+#: What a key begins with that the file has as JSON.
+_MARK = "\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """Statements of one transaction; `answer` is told how many rows the last one wrote."""
+
+    statements: Sequence[tuple[str, Any]]
+    key: str = ""
+    answer: Callable[[bool | None], None] | None = None
+
+
+class SqliteKeeper:
+    """Keeps a memory in a file; see `keeper.Keeper`.
+
+    Raises:
+        EnvironmentFailure: the file cannot be opened, or is none of SQLite's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._writer = uuid.uuid4().hex[:12]
+        self._lock = threading.Lock()
+        self._queued: Counter[str] = Counter()
+        self._later: set[str] = set()
+        self._seen = self._version = 0
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Its log files get the same mode: what it holds is nobody else's business.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._database = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+            self._database.execute("pragma journal_mode = wal")
+            self._database.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as error:
+            raise EnvironmentFailure(f"cannot open the memory file {path}: {error}") from error
+        self._thread = threading.Thread(target=self._work, name="memory", daemon=True)
+
+    def start(self, replica: Replica) -> None:
+        """Read the file; then the thread takes over."""
+        self._replica = replica
+        now = time.time()
+        try:
+            with self._database as database:
+                database.execute("delete from entries where expires < ?", (now,))
+                for table in ("times", "taken"):
+                    database.execute(f"delete from {table} where at < ?", (now - LONGEST,))  # noqa: S608 - names of ours
+                database.execute(
+                    "delete from changes where number <= (select max(number) from changes) - ?",
+                    (MOST_CHANGES,),
+                )
+            self._read_all()
+        except sqlite3.Error as error:
+            raise EnvironmentFailure(f"cannot read the memory file: {error}") from error
+        self._thread.start()
+
+    # --- what is asked, in the caller's thread
+
+    def remember(self, key: str, value: Any, expires: float | None, at: float) -> None:
+        """Queue a value and a time."""
+        row = _packed(key)
+        entry = (row, json.dumps(value), expires)
+        self._put(
+            _Write(
+                (
+                    ("insert or replace into entries values (?, ?, ?)", entry),
+                    ("insert into times values (?, ?)", (row, at)),
+                    self._change(row),
+                ),
+                key,
+            )
+        )
+
+    def forget(self, key: str) -> None:
+        """Queue that a key goes."""
+        row = _packed(key)
+        self._put(
+            _Write(
+                (
+                    ("delete from entries where key = ?", (row,)),
+                    ("delete from times where key = ?", (row,)),
+                    self._change(row),
+                ),
+                key,
+            )
+        )
+
+    def _change(self, row: str) -> tuple[str, Any]:
+        return "insert into changes (key, writer) values (?, ?)", (row, self._writer)
+
+    def take(self, key: str, rate: Rate, now: float, answer: Callable[[bool | None], None]) -> None:
+        """Queue a place of a rate."""
+        row, since = _packed(key), now - rate.within
+        values = {
+            "key": row, "now": now, "since": since, "latest": now + SKEW, "count": rate.count
+        }  # fmt: skip
+        old = ("delete from taken where key = ? and at <= ?", (row, since))
+        self._put(_Write((old, (_TAKE, values)), answer=answer))
+
+    def _put(self, write: _Write) -> None:
+        if write.key:
+            with self._lock:
+                self._queued[write.key] += 1
+        self._queue.put(write)
+
+    def close(self) -> None:
+        """Write out what is queued and close the file."""
+        self._queue.put(None)
+        self._thread.join()
+        self._database.close()
+
+    # --- the thread
+
+    def _work(self) -> None:
+        is_open = True
+        while is_open:
+            batch = list(self._batch())
+            is_open = None not in batch
+            writes = [write for write in batch if write is not None]
+            if writes:
+                self._commit(writes)
+            if is_open:
+                self._look()
+
+    def _batch(self) -> Iterator[_Write | None]:
+        try:
+            yield self._queue.get(timeout=LOOK)
+        except queue.Empty:
+            return
+        while not self._queue.empty():
+            yield self._queue.get()
+
+    def _commit(self, writes: Sequence[_Write]) -> None:
+        rows: list[int | None]
+        try:
+            with self._database as database:
+                rows = [_execute(database, write) for write in writes]
+        except (sqlite3.Error, ValueError, OverflowError):  # or a value that SQLite cannot hold
+            self._replica.failed()
+            rows = [None] * len(writes)
+        with self._lock:
+            self._queued.subtract(write.key for write in writes if write.key)
+            self._queued += Counter()  # without those that are done
+        for write, count in zip(writes, rows, strict=True):
+            if write.answer is not None:
+                write.answer(None if count is None else count > 0)
+
+    def _look(self) -> None:
+        """Take over what other processes wrote since the last look."""
+        try:
+            (version,) = self._database.execute("pragma data_version").fetchone()
+            if version != self._version or self._later:
+                self._version = version
+                self._follow()
+        except sqlite3.Error:
+            self._replica.failed()
+
+    def _follow(self) -> None:
+        rows = self._database.execute(
+            "select number, key, writer from changes where number > ? order by number",
+            (self._seen,),
+        ).fetchall()
+        if rows and rows[0][0] > self._seen + 1:  # so late that some are gone
+            self._read_all()
+            return
+        keys = {_unpacked(key) for _, key, writer in rows if writer != self._writer}
+        keys, self._later = keys | self._later, set()
+        if rows:
+            self._seen = rows[-1][0]
+        for key in keys:
+            with self._lock:
+                if self._queued[key]:  # ours is newer, and comes next
+                    self._later.add(key)
+                    continue
+                self._absorb(key)
+
+    def _absorb(self, key: str) -> None:
+        row = _packed(key)
+        found = self._database.execute(
+            "select value, expires from entries where key = ?", (row,)
+        ).fetchone()
+        if found is None:
+            self._replica.drop(key)
+            return
+        times = self._database.execute(
+            "select at from times where key = ? order by at", (row,)
+        ).fetchall()
+        self._tell(key, found[0], found[1], (at for (at,) in times))
+
+    def _read_all(self) -> None:
+        database = self._database
+        (last,) = database.execute("select max(number) from changes").fetchone()
+        times: dict[str, list[float]] = {}
+        for key, at in database.execute("select key, at from times order by at"):
+            times.setdefault(key, []).append(at)
+        for key, value, expires in database.execute("select key, value, expires from entries"):
+            with_times = times.get(key, ())
+            self._tell(_unpacked(key), value, expires, with_times)
+        self._seen = last or 0
+
+    def _tell(self, key: str, text: str, expires: float | None, times: Iterable[float]) -> None:
+        try:
+            value = json.loads(text)
+        except ValueError:  # a row that others damaged
+            return
+        self._replica.absorb(key, value, expires, times)
+
+
+def _execute(database: sqlite3.Connection, write: _Write) -> int:
+    count = 0
+    for statement, values in write.statements:
+        count = database.execute(statement, values).rowcount
+    return count
+
+
+def _packed(key: str) -> str:
+    """A key as the file has it: one with half of a surrogate pair is no text to SQLite."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return _MARK + json.dumps(key)
+    return _MARK + json.dumps(key) if key.startswith(_MARK) else key
+
+
+def _unpacked(key: str) -> str:
+    return str(json.loads(key.removeprefix(_MARK))) if key.startswith(_MARK) else key
