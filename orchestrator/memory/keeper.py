@@ -20,12 +20,13 @@ LONGEST = 30 * 86_400.0
 class Replica(Protocol):
     """The copy of a process. Its methods may be called from a thread of the keeper's."""
 
-    def absorb(self, key: str, value: Any, expires: float | None, times: Iterable[float]) -> None:
-        """A key as it is now."""
-        ...
+    def absorb(
+        self, key: str, value: Any, expires: float | None, times: Iterable[float] | None
+    ) -> bool:
+        """A key as it is now, without `times` one that is no more.
 
-    def drop(self, key: str) -> None:
-        """A key that is no more."""
+        False when the process has something newer queued for it: tell it again later.
+        """
         ...
 
     def failed(self) -> None:
@@ -50,6 +51,10 @@ class Keeper(Protocol):
 
     def forget(self, key: str) -> None:
         """Drop a key with its times; returns at once."""
+        ...
+
+    def has_queued(self, key: str) -> bool:
+        """Whether something about the key is not written yet."""
         ...
 
     def take(self, key: str, rate: Rate, now: float, answer: Callable[[bool | None], None]) -> None:

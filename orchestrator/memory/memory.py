@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -61,21 +62,26 @@ class Memory:
         self._times: dict[str, deque[float]] = {}
         self._taken: dict[str, deque[float]] = {}
         self._away_until = 0.0
+        self._lock = threading.Lock()  # a keeper's thread and ours change one key
         self._keeper = SqliteKeeper(Path(kept)) if isinstance(kept, str | Path) else kept
         if self._keeper is not None:
             self._keeper.start(self)
 
     # --- what a keeper tells
 
-    def absorb(self, key: str, value: Any, expires: float | None, times: Iterable[float]) -> None:
-        """A key as others have left it."""
-        self._times[key] = deque(times, maxlen=MAX_TIMES)
-        self._put(key, value, expires)
-
-    def drop(self, key: str) -> bool:
-        """A key that others have dropped; whether it was there."""
-        self._times.pop(key, None)
-        return self._entries.pop(key, None) is not None
+    def absorb(
+        self, key: str, value: Any, expires: float | None, times: Iterable[float] | None
+    ) -> bool:
+        """A key as others have left it; False when ours is newer."""
+        with self._lock:
+            if self._keeper is not None and self._keeper.has_queued(key):
+                return False
+            if times is None:
+                self._drop(key)
+            else:
+                self._times[key] = deque(times, maxlen=MAX_TIMES)
+                self._put(key, value, expires)
+        return True
 
     def failed(self) -> None:
         """Something could not be kept."""
@@ -104,16 +110,24 @@ class Memory:
         """Set a value, for `lifetime` seconds or for ever, and count it."""
         now = self.wall()
         expires = now + lifetime if lifetime is not None else None
-        self._times.setdefault(key, deque(maxlen=MAX_TIMES)).append(now)
-        if self._keeper is not None:
-            self._keeper.remember(key, value, expires, now)
-        self._put(key, value, expires)
+        with self._lock:
+            if self._keeper is not None:
+                self._keeper.remember(key, value, expires, now)
+            self._times.setdefault(key, deque(maxlen=MAX_TIMES)).append(now)
+            self._put(key, value, expires)
 
     def _put(self, key: str, value: Any, expires: float | None) -> None:
         self._entries.pop(key, None)
         self._entries[key] = (value, expires)
         if len(self._entries) > MAX_KEYS:
-            self.forget(next(iter(self._entries)))
+            oldest = next(iter(self._entries))
+            if self._keeper is not None:
+                self._keeper.forget(oldest)
+            self._drop(oldest)
+
+    def _drop(self, key: str) -> bool:
+        self._times.pop(key, None)
+        return self._entries.pop(key, None) is not None
 
     def suppose(self, key: str, counts: Mapping[float, int]) -> None:
         """Count the key as if earlier calls had remembered it so often within so many seconds."""
@@ -125,9 +139,10 @@ class Memory:
 
     def forget(self, key: str) -> bool:
         """Drop a key and its counts; whether it was there."""
-        if self._keeper is not None:
-            self._keeper.forget(key)
-        return self.drop(key)
+        with self._lock:
+            if self._keeper is not None:
+                self._keeper.forget(key)
+            return self._drop(key)
 
     async def take(self, key: str, rate: Rate) -> bool:
         """Take one of the places of a rate, if one is left, over all processes of the keeper."""

@@ -135,6 +135,11 @@ class SqliteKeeper:
             )
         )
 
+    def has_queued(self, key: str) -> bool:
+        """Whether something about the key is not written yet."""
+        with self._lock:
+            return self._queued[key] > 0
+
     def _change(self, row: str) -> tuple[str, Any]:
         return "insert into changes (key, writer) values (?, ?)", (row, self._writer)
 
@@ -214,28 +219,23 @@ class SqliteKeeper:
             self._read_all()
             return
         keys = {_unpacked(key) for _, key, writer in rows if writer != self._writer}
-        keys, self._later = keys | self._later, set()
+        keys |= self._later
         if rows:
             self._seen = rows[-1][0]
-        for key in keys:
-            with self._lock:
-                if self._queued[key]:  # ours is newer, and comes next
-                    self._later.add(key)
-                    continue
-                self._absorb(key)
+        self._later = {key for key in keys if not self._absorb(key)}
 
-    def _absorb(self, key: str) -> None:
+    def _absorb(self, key: str) -> bool:
+        """Tell the copy of a key; False when it has something newer."""
         row = _packed(key)
         found = self._database.execute(
             "select value, expires from entries where key = ?", (row,)
         ).fetchone()
         if found is None:
-            self._replica.drop(key)
-            return
+            return self._replica.absorb(key, None, None, None)
         times = self._database.execute(
             "select at from times where key = ? order by at", (row,)
         ).fetchall()
-        self._tell(key, found[0], found[1], (at for (at,) in times))
+        return self._tell(key, found[0], found[1], [at for (at,) in times])
 
     def _read_all(self) -> None:
         database = self._database
@@ -244,16 +244,15 @@ class SqliteKeeper:
         for key, at in database.execute("select key, at from times order by at"):
             times.setdefault(key, []).append(at)
         for key, value, expires in database.execute("select key, value, expires from entries"):
-            with_times = times.get(key, ())
-            self._tell(_unpacked(key), value, expires, with_times)
+            self._tell(_unpacked(key), value, expires, times.get(key, ()))
         self._seen = last or 0
 
-    def _tell(self, key: str, text: str, expires: float | None, times: Iterable[float]) -> None:
+    def _tell(self, key: str, text: str, expires: float | None, times: Iterable[float]) -> bool:
         try:
             value = json.loads(text)
         except ValueError:  # a row that others damaged
-            return
-        self._replica.absorb(key, value, expires, times)
+            return True
+        return self._replica.absorb(key, value, expires, times)
 
 
 def _execute(database: sqlite3.Connection, write: _Write) -> int:
