@@ -12,16 +12,16 @@ ROOT = Path(__file__).parent.parent
 
 #: Rank by module; a package has one rank. What a user reads first stands lowest.
 RANKS = {
-    "_version": 0, "errors": 0, "codes": 0, "shapes": 0, "durations": 0, "deadline": 0,
+    "_version": 0, "errors": 0, "codes": 0, "shapes": 0, "durations": 0, "engine": 1, "deadline": 0,
     "capabilities": 0, "digits": 0, "frozen": -1, "headers": 0, "limits": 1, "quiet": 1, "written": 1,
     "events": 1, "clock": 1, "runtime": 1, "plain": 1,
-    "document": 2, "templates": 2, "journal": 2, "memory": 2, "signing": 2, "egress": 2,
+    "document": 2, "templates": 2, "journal": 2, "signing": 2, "egress": 2,
     "logs": 2, "encoding": 2, "scriptevent": 2, "dialog": 3,
     "commands": 2, "facts": 3, "owned": 2,
     "action": 3, "values": 3, "callscript": 3,
     "options": 4, "review": 4, "runtimes": 4, "secrecy": 4, "connections": 4,
-    "registry": 5, "relay": 5,
-    "config": 6, "schema": 6, "outbox": 6,
+    "registry": 5, "outbox": 5, "relay": 5,
+    "config": 6, "schema": 6, "memory": 6,
     "plan": 7, "chosen": 7, "services": 7, "destinations": 7, "targets": 7,
     "validation": 8, "compiler": 8, "ladder": 8,
     "silence": 9, "outline": 9,

@@ -32,6 +32,11 @@ SKEW = 60.0
 #: Rows of `changes` that are left for processes that look late; one that is later reads all anew.
 MOST_CHANGES = 10_000
 
+#: Seconds to wait for another process that writes.
+BUSY = 2.0
+#: Writes that are kept while the file cannot be written.
+MOST_LEFT = 10_000
+
 _TABLES = """
 create table if not exists entries (key text primary key, value text not null, expires real);
 create table if not exists times (key text not null, at real not null);
@@ -50,6 +55,10 @@ insert into taken select :key, :now where :count >
 
 #: What a key begins with that the file has as JSON.
 _MARK = "\x00"
+
+
+#: A key whose value has expired, and whose times still count.
+_NO_VALUE = ("null", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +83,13 @@ class SqliteKeeper:
         self._lock = threading.Lock()
         self._queued: Counter[str] = Counter()
         self._later: set[str] = set()
+        self._left: list[_Write] = []
         self._seen = self._version = 0
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Its log files get the same mode: what it holds is nobody else's business.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._database = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+            self._database = sqlite3.connect(path, timeout=BUSY, check_same_thread=False)
             self._database.execute("pragma journal_mode = wal")
             self._database.executescript(_TABLES)
         except (OSError, sqlite3.Error) as error:
@@ -171,11 +181,11 @@ class SqliteKeeper:
         while is_open:
             batch = list(self._batch())
             is_open = None not in batch
-            writes = [write for write in batch if write is not None]
-            if writes:
-                self._commit(writes)
+            left, self._left = self._left, []
+            self._commit([*left, *(write for write in batch if write is not None)])
             if is_open:
                 self._look()
+        self._lose(self._left)
 
     def _batch(self) -> Iterator[_Write | None]:
         try:
@@ -186,13 +196,36 @@ class SqliteKeeper:
             yield self._queue.get()
 
     def _commit(self, writes: Sequence[_Write]) -> None:
-        rows: list[int | None]
+        """Write all in one transaction; what cannot be written now is tried again."""
+        if not writes:
+            return
         try:
             with self._database as database:
                 rows = [_execute(database, write) for write in writes]
-        except (sqlite3.Error, ValueError, OverflowError):  # or a value that SQLite cannot hold
+        except sqlite3.OperationalError:  # locked by another, a full disk
+            self._wait_with(writes)
+        except (sqlite3.Error, ValueError, OverflowError):  # a value that SQLite cannot hold
+            if len(writes) == 1:
+                self._lose(writes)
+            for write in writes if len(writes) > 1 else ():
+                self._commit([write])
+        else:
+            self._done(writes, rows)
+
+    def _wait_with(self, writes: Sequence[_Write]) -> None:
+        for write in writes:
+            if write.answer is not None:
+                write.answer(None)
+        kept = self._left + [write for write in writes if write.answer is None]
+        self._lose(kept[: max(0, len(kept) - MOST_LEFT)])
+        self._left = kept[-MOST_LEFT:]
+
+    def _lose(self, writes: Sequence[_Write]) -> None:
+        for _ in writes:
             self._replica.failed()
-            rows = [None] * len(writes)
+        self._done(writes, [None] * len(writes))
+
+    def _done(self, writes: Sequence[_Write], rows: Sequence[int | None]) -> None:
         with self._lock:
             self._queued.subtract(write.key for write in writes if write.key)
             self._queued += Counter()  # without those that are done
@@ -230,12 +263,13 @@ class SqliteKeeper:
         found = self._database.execute(
             "select value, expires from entries where key = ?", (row,)
         ).fetchone()
-        if found is None:
-            return self._replica.absorb(key, None, None, None)
         times = self._database.execute(
             "select at from times where key = ? order by at", (row,)
         ).fetchall()
-        return self._tell(key, found[0], found[1], [at for (at,) in times])
+        if found is None and not times:
+            return self._replica.absorb(key, None, None, None)
+        text, expires = found or _NO_VALUE
+        return self._tell(key, text, expires, [at for (at,) in times])
 
     def _read_all(self) -> None:
         database = self._database
@@ -243,8 +277,11 @@ class SqliteKeeper:
         times: dict[str, list[float]] = {}
         for key, at in database.execute("select key, at from times order by at"):
             times.setdefault(key, []).append(at)
-        for key, value, expires in database.execute("select key, value, expires from entries"):
-            self._tell(_unpacked(key), value, expires, times.get(key, ()))
+        entries = database.execute("select key, value, expires from entries").fetchall()
+        values = {key: (text, expires) for key, text, expires in entries}
+        for key in [*(times.keys() - values.keys()), *values]:
+            text, expires = values.get(key, _NO_VALUE)
+            self._tell(_unpacked(key), text, expires, times.get(key, ()))
         self._seen = last or 0
 
     def _tell(self, key: str, text: str, expires: float | None, times: Iterable[float]) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.js import JetStreamContext
 
-__all__ = ["Link", "Target", "digest", "token"]
+__all__ = ["Link", "Target", "digest", "import_nats", "token"]
 
 #: Seconds that a request may take, and to connect at first; what waits longer goes to the fallback.
 ANSWER, CONNECT = 2.0, 2.0
@@ -81,7 +81,7 @@ class Link:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._nats = _import_nats()
+        self._nats = import_nats()
         self._client: Client | None = None
         self._js: JetStreamContext | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -190,11 +190,16 @@ class Link:
                 await client.close()
 
 
-def _import_nats() -> Any:
+def import_nats() -> Any:
+    """The package.
+
+    Raises:
+        EnvironmentFailure: it is not installed.
+    """
     try:
         import nats
     except ImportError as error:
         raise EnvironmentFailure(
-            f"an outbox on NATS needs a package: pip install 'hook-orchestrator[nats]' ({error})"
+            f"NATS needs a package: pip install 'hook-orchestrator[nats]' ({error})"
         ) from error
     return nats
