@@ -72,7 +72,7 @@ class NatsKeeper:
         self._queued: Counter[str] = Counter()
         self._writes: deque[_Write] = deque()
         self._names: dict[str, str] = {}
-        self._is_closing = False
+        self._is_closing = self._is_over = False
         self._is_filled = threading.Event()
         self._has_loop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="memory", daemon=True)
@@ -147,6 +147,7 @@ class NatsKeeper:
         try:
             await self._write_all()
         finally:
+            self._is_over = True  # one that ends a wait just now does not notice its cancellation
             connecting.cancel()
             await asyncio.wait([connecting])
             for _ in self._writes:
@@ -161,7 +162,7 @@ class NatsKeeper:
 
         client: Client | None = None
         try:
-            while True:
+            while not self._is_over:
                 try:
                     if client is None:
                         client = await self._open(back)
@@ -213,9 +214,9 @@ class NatsKeeper:
         """Take over what others write, until the connection was lost and is back."""
         watcher = await bucket.watch("e.*")
         try:
-            while not is_back.is_set():
+            while not (is_back.is_set() or self._is_over):
                 try:
-                    entry = await watcher.updates(timeout=LOOK)
+                    entry = await watcher.updates(timeout=LOOK)  # type: ignore[no-untyped-call]
                 except TimeoutError:
                     continue
                 if entry is None:
