@@ -24,6 +24,7 @@ from orchestrator.config import Config
 from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.journal import DirectorySink, NoSink, Sink
 from orchestrator.memory import Memory
+from orchestrator.memory.choice import open_memory
 from orchestrator.outbox import Outbox
 from orchestrator.outbox.choice import Choice
 from orchestrator.outbox.store import OutboxStore
@@ -46,7 +47,9 @@ class Orchestrator:
         variables: the environment; the process's own by default.
         journals: a directory for one journal file a call; without it none is written. The
             environment variable `ORCHESTRATOR_JOURNAL_DAYS` says for how long they are kept.
-        memory: the cross-call memory; by default one that lasts as long as this object.
+        memory: the cross-call memory, or what keeps it: a SQLite file, `nats://...`, `memory:`. By
+            default what the process's environment says in ORCHESTRATOR_MEMORY, else a file of this
+            user; it is opened when a config that uses it is attached.
         given: answers of outside systems, for tests.
         outbox: where deliveries are kept: a SQLite file, `nats://...`, `memory:`, or a store of
             your own. By default what the process's environment says in ORCHESTRATOR_OUTBOX, else a
@@ -62,14 +65,15 @@ class Orchestrator:
         *,
         variables: Mapping[str, str] | None = None,
         journals: str | Path | Sink | None = None,
-        memory: Memory | None = None,
+        memory: Memory | str | Path | None = None,
         given: GivenLike | None = None,
         outbox: str | Path | OutboxStore | None = None,
     ) -> None:
         self._variables = os.environ if variables is None else variables
         self.config = config
         self.plan: Plan = compile_config(config, self._variables)
-        self.memory = memory if memory is not None else Memory()
+        self._memory = memory if isinstance(memory, Memory) else None
+        self._memory_setting = None if isinstance(memory, Memory) else memory
         self._given = given
         self._sink = _make_sink(journals, self._variables)
         self._choice = Choice(outbox, os.environ)
@@ -96,7 +100,8 @@ class Orchestrator:
 
         Raises:
             NotSupported: the runtime cannot do what the config needs.
-            EnvironmentFailure: a package that the config needs is not installed.
+            EnvironmentFailure: a package that the config needs is not installed, or the memory that
+                is set cannot be opened.
             UserError: these hooks are on this runner already: every hook would run twice.
         """
         target = getattr(runner, "target", runner)
@@ -105,6 +110,8 @@ class Orchestrator:
             raise UserError("these hooks are attached already; attach them once")
         for prepare in self.plan.prepare:
             prepare()
+        if self.plan.uses_memory:
+            self._open_memory()
         adapted = adapt(runner)
         attachment = Attachment(self, adapted)
         self._attached_to[target] = runner
@@ -138,7 +145,10 @@ class Orchestrator:
 
     def _read(self) -> tuple[Config, Plan]:
         config = load_config(self.config.file)
-        return config, compile_config(config, self._variables)
+        plan = compile_config(config, self._variables)
+        if plan.uses_memory:
+            self._open_memory()
+        return config, plan
 
     def _take(self, config: Config, plan: Plan) -> None:
         for attachment in self._attachments:
@@ -158,11 +168,9 @@ class Orchestrator:
         """The services, opened on the running loop at first use."""
         if self._services is None:
             clock = _clock()
-            if clock.is_virtual:
-                self.memory.wall = lambda: clock.wall().timestamp()
             self._services = Services(
                 clock,
-                self.memory,
+                self._memory_on(clock),
                 self.plan.connections,
                 allow=self.plan.allow,
                 outbox=self.outbox() if not clock.is_virtual else None,
@@ -171,6 +179,19 @@ class Orchestrator:
             )
             self._services.given = self._given
         return self._services
+
+    def _memory_on(self, clock: Clock) -> Memory:
+        if clock.is_virtual:  # nothing leaves the machine, and nothing stays on it
+            self._memory = self._memory or Memory()
+            self._memory.wall = lambda: clock.wall().timestamp()
+            return self._memory
+        return self._open_memory() if self.plan.uses_memory else self._memory or Memory()
+
+    def _open_memory(self) -> Memory:
+        """The memory, one over all reloads."""
+        if self._memory is None:
+            self._memory = open_memory(self._memory_setting, os.environ)
+        return self._memory
 
     def outbox(self) -> Outbox:
         """The outbox, one over all reloads; it begins at once if something may be left in it."""
@@ -216,7 +237,8 @@ class Orchestrator:
         for services in open_services:
             await services.aclose()
         await asyncio.to_thread(self._sink.close)
-        self.memory.close()
+        if self._memory is not None:
+            await asyncio.to_thread(self._memory.close)
 
 
 def _clock() -> Clock:

@@ -187,6 +187,7 @@ class Plan:
     names: frozenset[str] = frozenset()
     secret_names: Mapping[str, str] = field(default_factory=dict, repr=False)
     has_ladder: bool = False
+    uses_memory: bool = False
     prepare: tuple[Callable[[], None], ...] = ()
 
     def events(self, scope: Scope) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-#: No test leaves deliveries in the outbox of whoever runs the tests.
+#: No test leaves anything in the outbox or the memory of whoever runs the tests.
 os.environ["ORCHESTRATOR_OUTBOX"] = "memory:"
+os.environ["ORCHESTRATOR_MEMORY"] = "memory:"
 
 
 @pytest.fixture(scope="session")

@@ -184,7 +184,7 @@ def run_in_real_time(run: Ran, inputs: Inputs, journal_dir: Path | None) -> list
     """
     sink = _Copy(DirectorySink(journal_dir) if journal_dir is not None else None)
     given = Given(run.answers) if run.answers else None
-    app = Orchestrator(run.config, journals=sink, memory=run.memory, given=given)
+    app = Orchestrator(run.config, journals=sink, given=given)
     asyncio.run(_carry(app, inputs.scripts))
     return [summarize(lines, call_id) for call_id, lines in sink.lines.items()]
 

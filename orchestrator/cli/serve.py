@@ -63,6 +63,9 @@ def _option(flag: str, variable: str, **settings: Any) -> _Decorator:
 @_option("--journal-dir", "ORCHESTRATOR_JOURNALS", metavar="DIR", type=click.Path(path_type=Path),
          help="Write one journal a call there.")  # fmt: skip
 @OUTBOX
+@_option("--memory", "ORCHESTRATOR_MEMORY", metavar="WHERE",
+         help="What keeps the memory of earlier calls: a SQLite file, nats://HOST, or memory: for "
+         "nothing; by default your own file.")  # fmt: skip
 @click.option("--insecure-no-signatures", "is_insecure", is_flag=True,
               help="Believe every request; for trials on this machine only.")  # fmt: skip
 def command(config: Path, **given: Any) -> int:
@@ -94,7 +97,9 @@ def command(config: Path, **given: Any) -> int:
     verifier = asked.verifier(os.environ)
     dialogs = dialogs_named(asked.dialog, asked.instructions)
     loaded = load_config(config)
-    app = Orchestrator(loaded, journals=asked.journal_dir, outbox=asked.setting)
+    app = Orchestrator(
+        loaded, journals=asked.journal_dir, outbox=asked.setting, memory=asked.memory
+    )
     socket = open_socket(asked.host, asked.port)
     settings = asked.settings(verifier, os.environ, socket.getsockname()[1])
     _raise_file_limit(asked.max_calls)

@@ -49,6 +49,7 @@ class Asked:
     drain: float
     journal_dir: Path | None
     setting: str | None
+    memory: str | None
     is_insecure: bool
 
     def __post_init__(self) -> None:

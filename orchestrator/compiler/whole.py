@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.compiler.connections import opener
 from orchestrator.compiler.hooks import HookCompiler
-from orchestrator.compiler.listing import needs_by_place, words_of
+from orchestrator.compiler.listing import needs_by_place, uses_memory, words_of
 from orchestrator.compiler.values import Values
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError
@@ -51,5 +51,6 @@ def compile_config(config: Config, variables: Mapping[str, str]) -> Plan:
         names=words_of(config),
         secret_names=dict(values.env.secret_names),
         has_ladder=any(step.word == "silence_timer" for step in config.steps()),
+        uses_memory=uses_memory(config),
         prepare=tuple(prepare),
     )

@@ -34,6 +34,8 @@ MOST_CHANGES = 10_000
 
 #: Seconds to wait for another process that writes.
 BUSY = 2.0
+#: Seconds between two times that what has expired is dropped.
+PRUNE = 3_600.0
 #: Writes that are kept while the file cannot be written.
 MOST_LEFT = 10_000
 
@@ -99,20 +101,25 @@ class SqliteKeeper:
     def start(self, replica: Replica) -> None:
         """Read the file; then the thread takes over."""
         self._replica = replica
-        now = time.time()
         try:
-            with self._database as database:
-                database.execute("delete from entries where expires < ?", (now,))
-                for table in ("times", "taken"):
-                    database.execute(f"delete from {table} where at < ?", (now - LONGEST,))  # noqa: S608 - names of ours
-                database.execute(
-                    "delete from changes where number <= (select max(number) from changes) - ?",
-                    (MOST_CHANGES,),
-                )
+            self._prune()
             self._read_all()
         except sqlite3.Error as error:
             raise EnvironmentFailure(f"cannot read the memory file: {error}") from error
         self._thread.start()
+
+    def _prune(self) -> None:
+        """Drop what has expired, and times that nothing can count any more."""
+        now = time.time()
+        self._pruned = time.monotonic()
+        with self._database as database:
+            database.execute("delete from entries where expires < ?", (now,))
+            database.execute("delete from times where at < ?", (now - LONGEST,))
+            database.execute("delete from taken where at < ?", (now - LONGEST,))
+            database.execute(
+                "delete from changes where number <= (select max(number) from changes) - ?",
+                (MOST_CHANGES,),
+            )
 
     # --- what is asked, in the caller's thread
 
@@ -240,6 +247,8 @@ class SqliteKeeper:
             if version != self._version or self._later:
                 self._version = version
                 self._follow()
+            if time.monotonic() > self._pruned + PRUNE:
+                self._prune()
         except sqlite3.Error:
             self._replica.failed()
 
