@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NatsKeeper"]
 
-#: Seconds for the first connection, for an answer, and for what is queued when we close.
+#: Seconds to connect, for an answer, and for what is queued when we close.
 CONNECT, ANSWER, CLOSE = 2.0, 2.0, 3.0
+#: Seconds that whoever opens it waits for the copy to be filled: a call may be waiting already.
+FILL = 1.0
 #: Seconds between two tries while the server is away, and to see that it is back.
 PAUSE, LOOK = 0.5, 0.5
 #: Writes that wait while the server is away; times that one key keeps there.
@@ -82,7 +84,7 @@ class NatsKeeper:
         self._replica = replica
         self._thread.start()
         self._has_loop.wait()
-        if not self._is_filled.wait(CONNECT):
+        if not self._is_filled.wait(FILL):
             _log.warning("the NATS server is away: the memory begins empty, and is filled later")
 
     # --- what is asked, in the caller's thread
