@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from urllib.parse import quote
 
 from orchestrator.document import Document
 from orchestrator.testing.coverage import CoverageReport, Item
@@ -11,7 +12,10 @@ from orchestrator.testing.coverage import CoverageReport, Item
 __all__ = ["coverage_html"]
 
 _STYLE = """\
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; color: #1b1b1b; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b;
+  margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
+a { color: inherit; }
+pre span:target { outline: 2px solid; }
 pre { border: 1px solid #ccc; padding: 0; overflow-x: auto; }
 pre span { display: block; padding: 0 .8rem; min-height: 1.5em; font: 13px/1.5 monospace; }
 pre i { color: #777; font-style: normal; display: inline-block; width: 3.5em; user-select: none; }
@@ -28,6 +32,7 @@ def coverage_html(reports: Sequence[CoverageReport]) -> str:
     body = "".join(part for report in reports for part in _report(report))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
         f"<title>Coverage of call tests</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n"
         "<h1>Coverage of call tests</h1>\n"
         '<p><span class="full">exercised</span> · <span class="part">in part</span> · '
@@ -42,7 +47,9 @@ def _report(report: CoverageReport) -> Iterator[str]:
     if report.missing:
         yield "<ul>\n"
         for item in report.missing:
-            place = f"{escape(item.file)}:{item.line}"
+            place = (
+                f'<a href="#{_anchor(item.file, item.line)}">{escape(item.file)}:{item.line}</a>'
+            )
             yield f"<li><code>{place}</code> never: {escape(item.what)}</li>\n"
         yield "</ul>\n"
     for file, document in sorted(report.documents.items()):
@@ -57,8 +64,15 @@ def _source(document: Document, items: Sequence[Item]) -> Iterator[str]:
         title = f' title="never: {escape("; ".join(missing))}"' if missing else ""
         name = classes.get(number)
         attribute = f' class="{name}"' if name else ""
-        yield f"<span{attribute}{title}><i>{number}</i>{escape(text)}</span>"
+        anchor = _anchor(document.file, number)
+        yield f'<span id="{anchor}"{attribute}{title}>'
+        yield f"<i>{number}</i>{escape(text)}</span>"
     yield "</pre>\n"
+
+
+def _anchor(file: str, line: int) -> str:
+    """A name for a line that no other line of the page has."""
+    return f"{quote(file, safe='')}-{line}"
 
 
 def _classes(lines: Sequence[str], items: Sequence[Item]) -> dict[int, str]:
