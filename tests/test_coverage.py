@@ -174,7 +174,10 @@ def test_the_page_colours_lines_and_escapes_everything(tests: Path, tmp_path: Pa
     assert "script" not in reader.tags
     assert "<script>alert(1)</script>" in reader.text
     assert "<b>cov</b>" in reader.text
-    assert not re.search(r"(src|href)=", text)
+    assert "src=" not in text
+    targets = re.findall(r'href="([^"]*)"', text)
+    assert targets  # the lines of the page itself
+    assert all(f'id="{target.removeprefix("#")}"' in text for target in targets)
     rows = dict(
         re.findall(r'<span class="(\w+)"[^>]*><i>(\d+)</i>', text)[i][::-1] for i in range(14)
     )

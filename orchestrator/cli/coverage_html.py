@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from urllib.parse import quote
 
 from orchestrator.document import Document
 from orchestrator.testing.coverage import CoverageReport, Item
@@ -29,7 +28,9 @@ pre i { color: #777; font-style: normal; display: inline-block; width: 3.5em; us
 
 def coverage_html(reports: Sequence[CoverageReport]) -> str:
     """The whole page. It needs nothing from elsewhere, and runs no script."""
-    body = "".join(part for report in reports for part in _report(report))
+    body = "".join(
+        part for number, report in enumerate(reports) for part in _report(report, number)
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
@@ -40,23 +41,24 @@ def coverage_html(reports: Sequence[CoverageReport]) -> str:
     )
 
 
-def _report(report: CoverageReport) -> Iterator[str]:
+def _report(report: CoverageReport, number: int) -> Iterator[str]:
+    # What each line of a file is called on this page: several configs may include one file.
+    names = {file: f"c{number}f{n}" for n, file in enumerate(sorted(report.documents))}
     covered = len(report.items) - len(report.missing)
     yield f"<h2>{escape(report.file)}</h2>\n"
     yield f"<p>{covered} of {len(report.items)} exercised: {report.percent:g} %</p>\n"
     if report.missing:
         yield "<ul>\n"
         for item in report.missing:
-            place = (
-                f'<a href="#{_anchor(item.file, item.line)}">{escape(item.file)}:{item.line}</a>'
-            )
+            place = f'<a href="#{names[item.file]}-{item.line}">{escape(item.file)}:{item.line}</a>'
             yield f"<li><code>{place}</code> never: {escape(item.what)}</li>\n"
         yield "</ul>\n"
     for file, document in sorted(report.documents.items()):
-        yield from _source(document, [item for item in report.items if item.file == file])
+        items = [item for item in report.items if item.file == file]
+        yield from _source(document, items, names[file])
 
 
-def _source(document: Document, items: Sequence[Item]) -> Iterator[str]:
+def _source(document: Document, items: Sequence[Item], anchor: str) -> Iterator[str]:
     yield f"<h3>{escape(document.file)}</h3>\n<pre>"
     classes = _classes(document.lines, items)
     for number, text in enumerate(document.lines, start=1):
@@ -64,15 +66,9 @@ def _source(document: Document, items: Sequence[Item]) -> Iterator[str]:
         title = f' title="never: {escape("; ".join(missing))}"' if missing else ""
         name = classes.get(number)
         attribute = f' class="{name}"' if name else ""
-        anchor = _anchor(document.file, number)
-        yield f'<span id="{anchor}"{attribute}{title}>'
+        yield f'<span id="{anchor}-{number}"{attribute}{title}>'
         yield f"<i>{number}</i>{escape(text)}</span>"
     yield "</pre>\n"
-
-
-def _anchor(file: str, line: int) -> str:
-    """A name for a line that no other line of the page has."""
-    return f"{quote(file, safe='')}-{line}"
 
 
 def _classes(lines: Sequence[str], items: Sequence[Item]) -> dict[int, str]:
