@@ -179,7 +179,7 @@ def test_the_page_colours_lines_and_escapes_everything(tests: Path, tmp_path: Pa
     assert targets  # the lines of the page itself
     assert all(f'id="{target.removeprefix("#")}"' in text for target in targets)
     rows = dict(
-        re.findall(r'<span class="(\w+)"[^>]*><i>(\d+)</i>', text)[i][::-1] for i in range(14)
+        re.findall(r'<span [^>]*class="(\w+)"[^>]*><i>(\d+)</i>', text)[i][::-1] for i in range(14)
     )
     assert (rows["7"], rows["9"], rows["15"], rows["17"]) == ("none", "full", "part", "none")
 
