@@ -167,7 +167,7 @@ class Orchestrator:
                 allow=self.plan.allow,
                 outbox=self.outbox() if not clock.is_virtual else None,
                 config=self.plan.name,
-                secrets=self.plan.secret_names,
+                secrecy=self.plan.secrecy(),
             )
             self._services.given = self._given
         return self._services

@@ -67,6 +67,11 @@ class SafeUrl:
         return f"{self.origin}{self.path}{self.query}"
 
 
+def _refused(why: str) -> ActionFailed:
+    """A URL may hold a secret and what a caller said: of it only the host is quoted."""
+    return ActionFailed(why, is_plain=True)
+
+
 def parse_url(text: str) -> SafeUrl:
     """Take an absolute URL apart, in the one way that all readers of URLs agree on.
 
@@ -75,16 +80,16 @@ def parse_url(text: str) -> SafeUrl:
     """
     match = _URL.fullmatch(text)
     if match is None:
-        raise ActionFailed(
-            f"{text[:80]!r} is no plain http or https URL: scheme, host, port, path and query, "
+        raise _refused(
+            "it is no plain http or https URL: scheme, host, port, path and query, "
             "an international host in its xn-- form"
         )
     scheme, host = match["scheme"].lower(), match["host"].lower()
     port = int(match["port"] or _PORTS[scheme])
     if not 0 < port < 65536:
-        raise ActionFailed(f"{text[:80]!r} has no such port: {port}")
+        raise _refused(f"the URL has an impossible port: {port}")
     if ".." in host:
-        raise ActionFailed(f"{text[:80]!r} has an empty part in its host")
+        raise _refused("the host of the URL has an empty part")
     return SafeUrl(scheme, _plain_host(host), port, match["path"] or "", match["query"] or "")
 
 
@@ -93,12 +98,12 @@ def _plain_host(host: str) -> str:
         try:
             return str(ipaddress.IPv6Address(host[1:-1]))
         except ValueError:
-            raise ActionFailed(f"{host!r} is no IPv6 address") from None
+            raise _refused(f"{host!r} is no IPv6 address") from None
     if _NUMBERISH.fullmatch(host):
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:
-            raise ActionFailed(
+            raise _refused(
                 f"host {host!r} is an address in disguise; write it as four decimal numbers"
             ) from None
     return host.removesuffix(".")
@@ -183,7 +188,7 @@ class Egress:
             ActionFailed: in clear, and it is another machine that the config does not list.
         """
         if scheme != "https" and not (_is_loopback_name(host) or self.is_listed(host)):
-            raise ActionFailed(
+            raise _refused(
                 f"{host} is spoken to in plain http; use https, or list it under `allow: hosts`"
             )
 
@@ -195,7 +200,7 @@ class Egress:
         """
         meanings = _meanings(address)
         if meanings[0].is_multicast or meanings[0].is_unspecified:
-            raise ActionFailed(f"{host} has the address {address}, which is no machine's")
+            raise _refused(f"{host} has the address {address}, which is no machine's")
         for real in meanings:
             self._check_meaning(host, address, real)
 
@@ -203,12 +208,12 @@ class Egress:
         if self.is_listed(host) or (real.is_loopback and _is_loopback_name(host)):
             return
         if real in _METADATA or real.is_link_local:
-            raise ActionFailed(
+            raise _refused(
                 f"{host} has the link-local or metadata address {address}; "
                 "list the host under `allow: hosts` if that is meant"
             )
         if not self.allows_private and not _is_global(real):
-            raise ActionFailed(
+            raise _refused(
                 f"{host} has the private address {address}; give the connection "
                 "`allow_private: true`, or list the host under `allow: hosts`"
             )

@@ -14,6 +14,7 @@
     │   ├── StoreFailed         the outbox could not keep a delivery
     │   ├── LimitReached        it was done as often as the config's `limits` allow
     │   ├── LineGone            the call is over, nothing can be said or done on it
+    │   ├── Unsendable          a delivery cannot be sent as things are set here; nobody was asked
     │   ├── TemplateFailed      a template read something that is not there
     │   └── NotSent             virtual time: nothing leaves the machine (its step counts as done)
     └── InternalError           our own bug
@@ -45,6 +46,7 @@ __all__ = [
     "StoreFailed",
     "TemplateFailed",
     "UnknownEvent",
+    "Unsendable",
     "UserError",
     "named",
     "words",
@@ -158,12 +160,22 @@ class ActionFailed(OrchestratorError):
     """An action could not do its work.
 
     `retryable` lets the step's `retry` try again; `detail` goes to the journal, never to a caller.
+    `is_plain` says that the message holds nothing that anybody said: only our words, names of the
+    config and numbers. Under `privacy: redact` no other message is shown.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False, detail: object = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        detail: object = None,
+        is_plain: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.detail = detail
+        self.is_plain = is_plain
 
 
 class CommandRefused(ActionFailed):
@@ -176,6 +188,10 @@ class LineGone(ActionFailed):
 
 class StoreFailed(ActionFailed):
     """What keeps deliveries (a file, a server) cannot be used; says why."""
+
+
+class Unsendable(ActionFailed):
+    """A delivery cannot be sent as things are set here, which may be mended; nobody was asked."""
 
 
 class LimitReached(ActionFailed):

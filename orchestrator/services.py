@@ -6,6 +6,7 @@ here leaves the machine: whatever would, raises `NotSent`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +15,7 @@ from orchestrator.action import Delivery
 from orchestrator.clock import Clock
 from orchestrator.config import Allow
 from orchestrator.egress import Egress
-from orchestrator.errors import ActionFailed, NotSent
+from orchestrator.errors import ActionFailed, EnvironmentFailure, NotSent, Unsendable, words
 from orchestrator.limits import Rate
 from orchestrator.memory import Memory
 from orchestrator.quiet import hush
@@ -51,7 +52,7 @@ class Services:
         allow: Allow | None = None,
         outbox: Outbox | None = None,
         config: str = "",
-        secrets: Mapping[str, str] | None = None,
+        secrecy: Secrecy | None = None,
     ) -> None:
         self.clock = clock
         self.memory = memory
@@ -64,7 +65,7 @@ class Services:
         self._outbox = outbox  # whoever gave it closes it
         self._own_outbox: Outbox | None = None
         self._config = config
-        self._secrecy = Secrecy(secrets or {})
+        self._secrecy = secrecy if secrecy is not None else Secrecy({})
         hush()
 
     @property
@@ -122,10 +123,12 @@ class Services:
 
         Raises:
             NotSent: virtual time.
-            ActionFailed: it is too large, or not stored safely.
+            ActionFailed: it is too large, cannot be sent as it is, or is not stored safely.
         """
         if self.is_virtual:
             raise NotSent("virtual time, nothing leaves the machine", detail=delivery)
+        with contextlib.suppress(EnvironmentFailure):  # of today; it may be mended by an attempt
+            self.connection(delivery.connection).check(delivery)
         if self._outbox is None:
             from orchestrator.outbox import Outbox
 
@@ -134,11 +137,33 @@ class Services:
         await self._outbox.put(concealed)
 
     async def send(self, delivery: Delivery) -> Any:
-        """Make one attempt at a delivery, with the credentials and secrets as they are now."""
+        """Make one attempt at a delivery, with the credentials and secrets as they are now.
+
+        Raises:
+            Unsendable: it cannot be, for a reason on our side.
+            ActionFailed: no answer. Either's words can be stored and logged as they are.
+        """
         from orchestrator.outbox import ATTEMPT_LIMIT
 
-        whole = self._secrecy.reveal(delivery)
-        return await self.connection(delivery.connection).send(whole, ATTEMPT_LIMIT)
+        try:
+            whole = self._whole(delivery)
+            return await self.connection(delivery.connection).send(whole, ATTEMPT_LIMIT)
+        except Unsendable as error:
+            raise Unsendable(self._secrecy.reason(error), retryable=True) from None
+        except Exception as error:  # noqa: BLE001 - whatever it says, nobody's words leave here
+            raise ActionFailed(self._secrecy.reason(error), retryable=True) from None
+
+    def _whole(self, delivery: Delivery) -> Delivery:
+        """A delivery with its secrets, if it can be sent so; it could when it was put."""
+        try:
+            whole = self._secrecy.reveal(delivery)
+            self.connection(delivery.connection).check(whole)
+        except (ActionFailed, EnvironmentFailure) as error:
+            names = ", ".join(sorted({cut.variable for cut in delivery.cuts}))
+            why = f"with {names} as set now: {words(error)}" if names else words(error)
+            is_plain = getattr(error, "is_plain", True)
+            raise Unsendable(f"cannot be sent {why}", is_plain=is_plain) from None
+        return whole
 
     async def aclose(self) -> None:
         """Close everything that was opened here, an outbox after a last flush."""

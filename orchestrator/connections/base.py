@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, Self
 
-from orchestrator.action import Fault
+from orchestrator.action import Delivery, Fault
 from orchestrator.clock import Clock
 from orchestrator.errors import EnvironmentFailure
 
@@ -81,6 +81,13 @@ class Connection:
 
         Raises:
             EnvironmentFailure: a package is missing.
+        """
+
+    def check(self, delivery: Delivery) -> None:
+        """Judge a delivery by itself; asked before it is stored, and before each attempt.
+
+        Raises:
+            ActionFailed: it cannot be sent.
         """
 
     async def aclose(self) -> None:

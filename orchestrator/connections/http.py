@@ -9,6 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import quote
 
@@ -33,6 +34,8 @@ __all__ = ["HttpAnswer", "HttpConnection", "open_web"]
 IN_FLIGHT = 16
 #: Bytes and seconds that the body of an answer to a delivery is read for.
 GLANCE_BYTES, GLANCE_SECONDS = 65_536, 1.0
+#: Bytes that the URL of a delivery may have, and its headers: what receivers take is far less.
+MOST_HEAD = 64 * 1024
 #: Statuses that may be better next time.
 _PASSING = frozenset({408, 425, 429})
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))) + "\t"
@@ -68,7 +71,7 @@ class HttpAnswer:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
-            raise ActionFailed(f"HTTP {self.status}, but its body is no JSON") from None
+            raise _failed(f"HTTP {self.status}, but its body is no JSON") from None
 
     @property
     def content(self) -> Any:
@@ -87,7 +90,7 @@ class HttpAnswer:
             return self
         retry_after = self.headers.get("retry-after")
         wait = {"retry_after": retry_after} if retry_after else {}
-        raise ActionFailed(
+        raise _failed(
             f"HTTP {self.status}",
             retryable=self.status in _PASSING or self.status >= 500,
             detail={"status": self.status, **wait},
@@ -239,9 +242,6 @@ class HttpConnection(Connection):
         Raises:
             ActionFailed: no answer.
         """
-        path, query = delivery.url, ""
-        if self.base_url:
-            path, _, query = delivery.url.partition("?")
         now = int(self._clock.wall().timestamp())
         headers = {
             "content-type": delivery.content_type,
@@ -251,8 +251,28 @@ class HttpConnection(Connection):
         }
         limit = self.timeout if timeout is None else timeout
         return await self._exchange(
-            delivery.method, self._url(path, query), headers, delivery.body, limit, self._glance
+            delivery.method, self._place(delivery), headers, delivery.body, limit, self._glance
         )
+
+    def check(self, delivery: Delivery) -> None:
+        """Judge its URL and headers.
+
+        Raises:
+            ActionFailed: they cannot be sent.
+        """
+        sizes = {
+            "URL": len(self._place(delivery)),
+            "headers": sum(map(len, chain(*_headers(_foreign(delivery.headers)).items()))),
+        }
+        for part, size in sizes.items():
+            if size > MOST_HEAD:
+                raise _failed(f"its {part} would have {size:,} bytes; {MOST_HEAD:,} are the most")
+
+    def _place(self, delivery: Delivery) -> str:
+        path, query = delivery.url, ""
+        if self.base_url:
+            path, _, query = delivery.url.partition("?")
+        return self._url(path, query)
 
     def prepare(self) -> None:
         """Import httpx and load the certificates."""
@@ -296,13 +316,12 @@ class HttpConnection(Connection):
                 return await self._answer(request, read or self._read)
         except (TimeoutError, httpx.TimeoutException):
             limit = format_duration(timeout)
-            raise ActionFailed(f"{self._label}: no answer within {limit}", retryable=True) from None
+            raise _failed(f"{self._label}: no answer within {limit}", retryable=True) from None
         except httpx.TransportError as error:
-            raise ActionFailed(
-                f"{self._label}: {error or type(error).__name__}", retryable=True
-            ) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ActionFailed(f"{self._label}: {words(error)}") from error
+            why = words(error) or type(error).__name__
+            raise _failed(f"{self._label}: {why}", retryable=True) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:  # which quote what was to be sent
+            raise _failed(f"{self._label}: the request cannot be made") from error
 
     @property
     def _label(self) -> str:
@@ -321,12 +340,12 @@ class HttpConnection(Connection):
     async def _read(self, answer: httpx.Response) -> bytes:
         """The whole body, within its limit."""
         if answer.headers.get("content-encoding", "identity") != "identity":
-            raise ActionFailed(f"{self._label}: the answer is compressed, unasked")
+            raise _failed(f"{self._label}: the answer is compressed, unasked")
         body = bytearray()
         async for part in answer.aiter_raw():
             body += part
             if len(body) > self.max_response:
-                raise ActionFailed(
+                raise _failed(
                     f"{self._label}: the answer has more than {self.max_response:,} bytes"
                 )
         return bytes(body)
@@ -350,6 +369,11 @@ def open_web(services: ServicesLike, allow: AllowLike) -> HttpConnection:
     web = HttpConnection(base_url="")
     web._start(services, allow)
     return web
+
+
+def _failed(why: str, *, retryable: bool = False, detail: object = None) -> ActionFailed:
+    """Our own words and the config's names; nothing of a request or an answer."""
+    return ActionFailed(why, retryable=retryable, detail=detail, is_plain=True)
 
 
 def _content(body: Any) -> tuple[dict[str, str], bytes | None]:
@@ -376,6 +400,6 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     safe = {}
     for name, value in headers.items():
         if fault := name_fault(name) or value_fault(name, value):
-            raise ActionFailed(fault[0])
+            raise _failed(fault[0])
         safe[name.lower()] = quote(value.strip(), safe=_PRINTABLE, errors="replace")
     return safe

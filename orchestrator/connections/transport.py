@@ -165,4 +165,7 @@ class _Body(httpx.AsyncByteStream):
 def _translated(error: Exception) -> Exception:
     """The error of the same name in httpx."""
     kind: type[Exception] = getattr(httpx, type(error).__name__, httpx.TransportError)
-    return kind(words(error))
+    why = words(error)
+    if isinstance(error, httpcore.ProtocolError):  # which quotes what came, or was to be sent
+        why = why.partition(":")[0].partition("(")[0].strip()
+    return kind(why)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.digits import hide_digits, hide_heard
+from orchestrator.errors import ActionFailed, words
 from orchestrator.written import written
 
 __all__ = ["Redactor"]
@@ -79,6 +80,12 @@ class Redactor:
         if self.is_private:
             return self._mask(value)
         return self._numbers(value) if self.hides_digits or self.heard else value
+
+    def reason(self, error: BaseException) -> str:
+        """What an exception says, as it may be logged and stored: the one place for that."""
+        if not isinstance(error, ActionFailed):
+            return f"{type(error).__name__}: {self.personal(words(error))}"
+        return str(self.secret(words(error)) if error.is_plain else self.personal(words(error)))
 
     def parts(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """`personal` for each part of a mapping whose own keys are the config's or ours."""

@@ -121,7 +121,7 @@ class FallbackStore:
                 return _marked(claimed, self._first)
         if not self._may_hold:
             return ()
-        nearby = Room(room.limit, room.per_endpoint, room.taken, room.configs, is_ordered=False)
+        nearby = replace(room, is_ordered=False)
         return _marked(await self._second.claim(now, nearby), self._second)
 
     async def _hand_on(self, now: float, room: Room) -> None:
@@ -132,7 +132,8 @@ class FallbackStore:
             try:
                 await self._first.put(entry.delivery, now)
             except StoreFailed:
-                await self._second.later(entry, now, entry.reason)
+                begun = replace(entry, attempts=entry.attempts - 1)
+                await self._second.later(begun, now, entry.reason)
                 raise
             await self._second.done(entry)
             self._behind.pop(entry.id, None)

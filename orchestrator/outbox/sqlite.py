@@ -3,11 +3,12 @@
 A delivery is on the disk (WAL, `synchronous=FULL`) before `put` returns. A claimed entry carries
 its owner, and its `due` is moved to the end of the lease: whoever finds it due may claim it, and
 what a killed process held comes back by itself. Only the owner can put an entry off or give it up;
-that it was delivered counts from whoever says so.
+that it was delivered counts from whoever says so. An attempt counts once it was judged.
 """
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 import uuid
@@ -58,6 +59,7 @@ class SqliteStore:
         self._lease = lease
         self._wall = wall
         self._owner = uuid.uuid4().hex
+        self._claims = itertools.count()
         self._writer = Writer(OutboxFile(path))
         self._cleaned = 0.0
 
@@ -89,16 +91,12 @@ class SqliteStore:
                 (endpoint, now, room.is_ordered, room.at(endpoint)),
             )
         rows = sorted(rows, key=lambda row: row[:2])[: room.limit]
+        claim = f"{self._owner}:{next(self._claims)}"  # an earlier one of ours may have run out
         db.executemany(
-            "update entries set due = ?, owner = ?, attempts = attempts + 1 where seq = ?",
-            [(now + self._lease, self._owner, row[1]) for row in rows],
+            "update entries set due = ?, owner = ? where seq = ?",
+            [(now + self._lease, claim, row[1]) for row in rows],
         )
-        return [self._claimed(row[2:]) for row in rows if self._is_sound(db, row)]
-
-    def _claimed(self, row: Sequence[Any]) -> Entry:
-        entry = _entry(row)
-        attempts = entry.attempts + 1
-        return replace(entry, attempts=attempts, claim=(self._owner, attempts))
+        return [_claimed(row[2:], claim) for row in rows if self._is_sound(db, row)]
 
     def _is_sound(self, db: sqlite3.Connection, row: Sequence[Any]) -> bool:
         """Whether an entry can be read; one that cannot must not come up again and again."""
@@ -129,21 +127,17 @@ class SqliteStore:
     async def later(self, entry: Entry, due: float, reason: str) -> None:
         """It failed and is due again, unless another owner has it by now."""
         await self._change(
-            f"update entries set owner = '', due = ?, reason = ? where {_IS_HELD}",  # noqa: S608 - constants
-            (due, reason, *self._held(entry)),
+            f"update entries set owner = '', due = ?, attempts = ?, reason = ? where {_IS_HELD}",  # noqa: S608 - constants
+            (due, entry.attempts, reason, entry.id, entry.claim),
         )
 
     async def dead(self, entry: Entry, reason: str) -> None:
         """It is given up, unless another owner has it by now."""
         await self._change(
-            f"""update entries set owner = '', state = 'dead', reason = ?, ended_at = ?
-            where {_IS_HELD}""",  # noqa: S608 - constants
-            (reason, self._wall(), *self._held(entry)),
+            f"""update entries set owner = '', state = 'dead', attempts = ?, reason = ?,
+            ended_at = ? where {_IS_HELD}""",  # noqa: S608 - constants
+            (entry.attempts, reason, self._wall(), entry.id, entry.claim),
         )
-
-    def _held(self, entry: Entry) -> tuple[str, str, int]:
-        owner, attempts = entry.claim if isinstance(entry.claim, tuple) else (self._owner, 0)
-        return entry.id, owner, attempts
 
     async def close_address(self, address: str) -> None:
         """Nothing is to be sent there again."""
@@ -204,7 +198,12 @@ class SqliteStore:
             )
 
 
-_IS_HELD = "id = ? and owner = ? and attempts = ? and state = 'waiting'"
+_IS_HELD = "id = ? and owner = ? and state = 'waiting'"
+
+
+def _claimed(row: Sequence[Any], claim: str) -> Entry:
+    entry = _entry(row)
+    return replace(entry, attempts=entry.attempts + 1, claim=claim)
 
 
 def _endpoints(db: sqlite3.Connection, room: Room) -> Iterator[str]:
