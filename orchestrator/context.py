@@ -59,8 +59,8 @@ class StepContext:
         try:
             return self._id  # type: ignore[has-type, no-any-return]  # set below
         except AttributeError:
-            key = self._step.key
-            self._id = side_effect_id(self.live.facts.id, key, self.live.occurrence(key))
+            live, key = self.live, self._step.key
+            self._id = side_effect_id(live.plan.name, live.facts.id, key, live.occurrence(key))
             return self._id
 
     @property
