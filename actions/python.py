@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 from collections.abc import Callable
@@ -44,7 +43,7 @@ class Python(Action):
             raise ActionFailed(f"{self.call} takes no argument {unknown}")
         if inspect.iscoroutinefunction(function):
             return await function(*positional, **taken)
-        output = await asyncio.to_thread(function, *positional, **taken)
+        output = await ctx.in_thread(function, *positional, **taken)
         return await output if inspect.isawaitable(output) else output
 
 

@@ -31,6 +31,7 @@ from orchestrator.plan import Plan
 from orchestrator.runtime import RunnerLike
 from orchestrator.runtimes.unpod import adapt, guard
 from orchestrator.services import GivenLike, Services
+from orchestrator.threads import Lanes
 from orchestrator.validation import load_config
 
 __all__ = ["Orchestrator"]
@@ -80,6 +81,7 @@ class Orchestrator:
         self._attached_to: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._owned: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
+        self.threads = Lanes(1)
 
     @classmethod
     def from_file(cls, path: str | Path, **options: Any) -> Orchestrator:
@@ -133,7 +135,7 @@ class Orchestrator:
                 attached runner cannot do; nothing has changed.
         """
         async with self._reloading:
-            config, plan = await asyncio.to_thread(self._read)
+            config, plan = await self.threads.run("reload", self._read)
             self._take(config, plan)
 
     def _read(self) -> tuple[Config, Plan]:
@@ -215,7 +217,7 @@ class Orchestrator:
         self._services, self._retired = None, []
         for services in open_services:
             await services.aclose()
-        await asyncio.to_thread(self._sink.close)
+        await self.threads.run("journal", self._sink.close)
         self.memory.close()
 
 

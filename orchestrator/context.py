@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -228,6 +228,10 @@ class StepContext:
     async def deliver(self, delivery: Delivery) -> None:
         """Hand over what must leave the process; returns once it is stored."""
         await self.live.services.deliver(delivery)
+
+    async def in_thread(self, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """What a plain function gives, run in a thread."""
+        return await self.live.services.in_thread(function, *given, **named)
 
     def start_timer(
         self, name: str, after: float, steps: Steps, *, cancel_on: Sequence[str] = ()

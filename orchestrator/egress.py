@@ -7,13 +7,13 @@ opened to that very address: there is no second look-up that could answer otherw
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import re
 import socket
 from dataclasses import dataclass
 
 from orchestrator.errors import ActionFailed
+from orchestrator.threads import Lanes
 
 __all__ = ["Egress", "SafeUrl", "parse_url"]
 
@@ -218,16 +218,19 @@ class Egress:
                 "`allow_private: true`, or list the host under `allow: hosts`"
             )
 
-    async def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host, all of them allowed.
+    async def resolve(self, host: str, port: int, lanes: Lanes) -> list[str]:
+        """The addresses of a host, all of them allowed; it is looked up in a lane of its own.
 
         Raises:
             ActionFailed: one of them is not allowed.
             OSError: the host has none, or the look-up failed.
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if _literal(host) is not None:
+            addresses = [host]
+        else:
+            kind = {"type": socket.SOCK_STREAM}
+            found = await lanes.run(host, socket.getaddrinfo, host, port, **kind)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         for address in addresses:
             self.check_address(host, ipaddress.ip_address(address.partition("%")[0]))
         return addresses

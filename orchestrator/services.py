@@ -20,6 +20,7 @@ from orchestrator.limits import Rate
 from orchestrator.memory import Memory
 from orchestrator.quiet import hush
 from orchestrator.secrecy import Secrecy
+from orchestrator.threads import Lanes
 
 if TYPE_CHECKING:
     import httpx
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GivenLike", "Services", "prepare_web"]
 
+#: Threads that one function may have under way at once, and look-ups of one host's name.
+FUNCTIONS, LOOK_UPS = 16, 4
 #: Sockets per client: beyond about 30 requests in flight httpx's pool grows slow.
 POOL_SIZE = 30
 
@@ -66,6 +69,8 @@ class Services:
         self._own_outbox: Outbox | None = None
         self._config = config
         self._secrecy = secrecy if secrecy is not None else Secrecy({})
+        self._functions = Lanes(FUNCTIONS)
+        self._look_ups = Lanes(LOOK_UPS)
         hush()
 
     @property
@@ -87,7 +92,7 @@ class Services:
             return httpx.AsyncClient(transport=httpx.MockTransport(_refuse), trust_env=False)
         from orchestrator.connections.transport import guarded_client
 
-        return guarded_client(egress, POOL_SIZE)
+        return guarded_client(egress, POOL_SIZE, self._look_ups)
 
     def connection(self, name: str) -> Any:
         """The open connection of this name; `""` is the open web.
@@ -110,6 +115,12 @@ class Services:
         if name not in self._openers:
             raise ActionFailed(f"there is no connection {name!r}")
         return self._openers[name](self)
+
+    async def in_thread(self, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """What a plain function gives, run in a thread; one that hangs holds up only itself."""
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        key = f"{getattr(function, '__module__', '')}:{name}"
+        return await self._functions.run(key, function, *given, **named)
 
     async def take(self, kind: str, rate: Rate) -> bool:
         """Take one of the places that all calls of the config have for a kind of step."""

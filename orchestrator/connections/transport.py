@@ -19,6 +19,7 @@ import httpx
 from orchestrator.egress import Egress
 from orchestrator.errors import ActionFailed, words
 from orchestrator.quiet import unlogged
+from orchestrator.threads import Lanes
 
 __all__ = ["certificates", "guarded_client"]
 
@@ -39,17 +40,18 @@ def certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def guarded_client(egress: Egress, pool_size: int) -> httpx.AsyncClient:
+def guarded_client(egress: Egress, pool_size: int, lanes: Lanes) -> httpx.AsyncClient:
     """A pooled client that never follows a redirect, reads no proxy settings, and keeps to egress.
 
-    Its requests raise `ActionFailed` for an address that is not allowed.
+    Its requests raise `ActionFailed` for an address that is not allowed. Names are looked up in
+    `lanes`, a lane for each host.
     """
     pool = httpcore.AsyncConnectionPool(
         ssl_context=certificates(),
         max_connections=pool_size,
         max_keepalive_connections=pool_size,
         keepalive_expiry=15.0,
-        network_backend=_Backend(egress),
+        network_backend=_Backend(egress, lanes),
     )
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # calls share the client
     return httpx.AsyncClient(
@@ -65,8 +67,9 @@ def guarded_client(egress: Egress, pool_size: int) -> httpx.AsyncClient:
 class _Backend(httpcore.AsyncNetworkBackend):
     """Resolves, judges, and connects to what was judged. `Host` and TLS still name the host."""
 
-    def __init__(self, egress: Egress) -> None:
+    def __init__(self, egress: Egress, lanes: Lanes) -> None:
         self._egress = egress
+        self._lanes = lanes
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -90,7 +93,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
     async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
         try:
             async with asyncio.timeout(timeout):
-                return await self._egress.resolve(host, port)
+                return await self._egress.resolve(host, port, self._lanes)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"{host}: the name was not resolved in time") from None
         except OSError as error:
