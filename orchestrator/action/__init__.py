@@ -37,7 +37,7 @@ from orchestrator.action.kinds import (
     Url,
     Written,
 )
-from orchestrator.encoding import encode_query, json_bytes
+from orchestrator.encoding import encode_query, json_bytes, json_within, text_within
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent, named
 from orchestrator.limits import Limit, Rate
 from orchestrator.shapes import (
@@ -95,10 +95,12 @@ __all__ = [
     "check_target",
     "encode_query",
     "json_bytes",
+    "json_within",
     "list_of",
     "maybe",
     "named",
     "one_of",
     "record",
     "snake_case",
+    "text_within",
 ]
