@@ -255,6 +255,24 @@ def test_removed_entries_are_forgotten(run: Run) -> None:
     run(script)
 
 
+def test_removal_may_be_of_one_state_only(run: Run) -> None:
+    """What has been redriven since, or has died, is not what was meant."""
+
+    async def script(store: OutboxStore) -> None:
+        await put(store, delivery("1"))
+        assert not await store.remove("msg_1", "dead")
+        (entry,) = await claim(store)
+        await store.dead(entry, "HTTP 400")
+        assert not await store.remove("msg_1", "waiting")
+        assert await store.redrive("msg_1", time.time())
+        assert not await store.remove("msg_1", "dead")
+        assert await store.count("waiting") == 1
+        assert await store.remove("msg_1", "waiting")
+        assert not await store.remove("msg_1")
+
+    run(script)
+
+
 def test_find_knows_what_waits_and_what_is_dead(run: Run) -> None:
     """An entry is found by its id."""
 

@@ -68,17 +68,22 @@ class Choice:
         embedded = FallbackStore(SqliteStore(self.file), MemoryStore())
         if not self.is_nats:
             return embedded
-        return FallbackStore(self._server(), embedded, may_hold=self.file.exists())
+        return FallbackStore(self._server(), embedded, can_hold=self.file.exists)
 
     def open_plain(self) -> OutboxStore:
-        """The store alone, for commands that look into it.
+        """The store for commands that look into it, and for a worker alone: they take nothing on.
+
+        With a server that is also the file of this machine, in which runners keep what they take
+        while the server is away.
 
         Raises:
             EnvironmentFailure: a package is missing, or memory was chosen.
         """
         if self.is_memory:
             raise EnvironmentFailure("an outbox in memory cannot be looked into from outside")
-        return self._server() if self.is_nats else SqliteStore(self.file)
+        if not self.is_nats:
+            return SqliteStore(self.file)
+        return FallbackStore(self._server(), SqliteStore(self.file), can_hold=self.file.exists)
 
     def _server(self) -> OutboxStore:
         from orchestrator.outbox.nats import NatsStore

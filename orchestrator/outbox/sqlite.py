@@ -152,9 +152,11 @@ class SqliteStore:
         """Take a dead letter back."""
         return await self._writer.do(lambda db: _redrive(db, delivery_id, due))
 
-    async def remove(self, delivery_id: str) -> bool:
+    async def remove(self, delivery_id: str, state: State | None = None) -> bool:
         """Forget an entry."""
-        return await self._change("delete from entries where id = ?", (delivery_id,))
+        return await self._change(
+            "delete from entries where id = ? and ? in ('', state)", (delivery_id, state or "")
+        )
 
     async def find(self, delivery_id: str) -> Entry | None:
         """The entry of this id."""

@@ -147,8 +147,8 @@ class OutboxStore(Protocol):
         """Take a dead letter back, attempts forgotten and address open; whether it is there."""
         ...
 
-    async def remove(self, delivery_id: str) -> bool:
-        """Forget an entry, whatever its state; whether it was there."""
+    async def remove(self, delivery_id: str, state: State | None = None) -> bool:
+        """Forget an entry, in any state or only while it is in this one; whether it was."""
         ...
 
     async def find(self, delivery_id: str) -> Entry | None:
