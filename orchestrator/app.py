@@ -235,7 +235,10 @@ def _make_sink(journals: str | Path | Sink | None, variables: Mapping[str, str])
     try:
         keep = float(days) if days else None
     except ValueError:
+        keep = 0.0
+    if keep is not None and not 0 < keep < 1e6:  # 0 and -1 would remove what is being written
         raise EnvironmentFailure(
-            f"ORCHESTRATOR_JOURNAL_DAYS is a number of days, not {days!r}"
-        ) from None
+            f"ORCHESTRATOR_JOURNAL_DAYS is a number of days above 0, not {days!r}; leave it out to "
+            "keep journals for ever"
+        )
     return DirectorySink(Path(journals), keep_days=keep)

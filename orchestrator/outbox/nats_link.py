@@ -6,7 +6,7 @@ stream     subject behind the prefix     what is in it
 `out`      out.CONFIG.ENDPOINT.CHAIN.ID  what waits: a work queue, a message goes when it is done
 `dead`     dead.ID                       dead letters, 30 days
 `note`     note.ID                       attempts and reason of what was put off
-`closed`   closed.ADDRESS                addresses that a receiver has closed
+`closed`   closed.ADDRESS                addresses that a receiver has closed, hashed, 30 days
 =========  ============================  ======================================================
 """
 
@@ -33,7 +33,7 @@ __all__ = ["Link", "Target", "digest", "token"]
 ANSWER, CONNECT = 2.0, 2.0
 #: Seconds that the server remembers ids of what was put.
 KNOWN = 24 * 3_600.0
-KEEPS_DEAD, KEEPS_NOTES = 30 * 86_400.0, 14 * 86_400.0
+KEEPS_DEAD, KEEPS_NOTES, KEEPS_CLOSED = 30 * 86_400.0, 14 * 86_400.0, 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Link:
             "out": {"retention": RetentionPolicy.WORK_QUEUE, "duplicate_window": KNOWN},
             "dead": {"max_age": KEEPS_DEAD, "max_msgs_per_subject": 1},
             "note": {"max_age": KEEPS_NOTES, "max_msgs_per_subject": 1},
-            "closed": {"max_msgs_per_subject": 1},
+            "closed": {"max_age": KEEPS_CLOSED, "max_msgs_per_subject": 1},
         }
         for kind, options in kinds.items():
             try:

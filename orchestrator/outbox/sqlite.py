@@ -8,6 +8,7 @@ that it was delivered counts from whoever says so. An attempt counts once it was
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import sqlite3
 import time
@@ -23,11 +24,12 @@ from orchestrator.outbox.packed import pack, unpack
 from orchestrator.outbox.sqlite_file import OutboxFile
 from orchestrator.outbox.sqlite_writer import Writer
 from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State
+from orchestrator.retention import Trail, Watch
 
 __all__ = ["SqliteStore"]
 
-#: Seconds that ids of delivered entries are known, and that dead letters are kept.
-KEEPS_DONE, KEEPS_DEAD = 7 * 86_400.0, 30 * 86_400.0
+#: Seconds that ids of what was delivered are known, dead letters are kept, and addresses closed.
+KEEPS_DONE, KEEPS_DEAD, KEEPS_CLOSED = 7 * 86_400.0, 30 * 86_400.0, 30 * 86_400.0
 #: Seconds from one clean-up to the next, and rows that one takes at most.
 CLEAN_UP, CLEAN_ROWS = 60.0, 2_000
 
@@ -46,14 +48,19 @@ _ENDPOINTS = """with recursive found(name) as (
 
 
 class SqliteStore:
-    """Entries in a SQLite file. `wall` gives seconds since 1970."""
+    """Entries in a SQLite file. `wall` gives seconds since 1970; `steady` ones never jump."""
 
     poll = 1.0
     lag = 0.0
     is_durable = True
 
     def __init__(
-        self, path: Path, *, lease: float = LEASE, wall: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        lease: float = LEASE,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
         self._lease = lease
@@ -62,6 +69,7 @@ class SqliteStore:
         self._claims = itertools.count()
         self._writer = Writer(OutboxFile(path))
         self._cleaned = 0.0
+        self._watch = Watch(steady)
 
     async def put(self, delivery: Delivery, due: float) -> bool:
         """Keep a delivery; False when its id is known. Returns once it is on the disk."""
@@ -141,12 +149,14 @@ class SqliteStore:
 
     async def close_address(self, address: str) -> None:
         """Nothing is to be sent there again."""
-        await self._change("insert or replace into closed values (?, ?)", (address, self._wall()))
+        await self._change(
+            "insert or replace into closed values (?, ?)", (_mark(address), self._wall())
+        )
 
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed it."""
-        query = "select count(*) from closed where address = ?"
-        return await self._writer.do(lambda db: bool(db.execute(query, (address,)).fetchone()[0]))
+        query, mark = "select count(*) from closed where address = ?", _mark(address)
+        return await self._writer.do(lambda db: bool(db.execute(query, (mark,)).fetchone()[0]))
 
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back."""
@@ -192,12 +202,27 @@ class SqliteStore:
         db.execute(
             "update entries set due = ? where state = 'waiting' and due > ?", (now, now + HORIZON)
         )
+        if not self._is_trusted(db, now):
+            return
+        db.execute("delete from closed where at < ?", (now - KEEPS_CLOSED,))
         for state, keeps in (("done", KEEPS_DONE), ("dead", KEEPS_DEAD)):
             db.execute(
                 """delete from entries where seq in (select seq from entries
                 where state = ? and ended_at < ? limit ?)""",
                 (state, now - keeps, CLEAN_ROWS),
             )
+
+    def _is_trusted(self, db: sqlite3.Connection, now: float) -> bool:
+        """Whether the clock may be believed, so that what it calls old can be removed."""
+        kept = db.execute("select since, until from trail").fetchone()
+        trail = self._watch.look(now, Trail(*kept) if kept else None)
+        db.execute("insert or replace into trail values (1, ?, ?)", (trail.since, trail.until))
+        return trail.is_trusted
+
+
+def _mark(address: str) -> str:
+    """An address as it is kept: a path may hold what a caller said."""
+    return hashlib.sha256(address.encode()).hexdigest()
 
 
 _IS_HELD = "id = ? and owner = ? and state = 'waiting'"
@@ -233,7 +258,7 @@ def _redrive(db: sqlite3.Connection, delivery_id: str, due: float) -> bool:
     ).fetchone()
     if row is None:
         return False
-    db.execute("delete from closed where address = ?", (_entry(row).address,))
+    db.execute("delete from closed where address = ?", (_mark(_entry(row).address),))
     db.execute(
         """update entries set state = 'waiting', attempts = 0, due = ?, owner = '', reason = '',
         ended_at = null where id = ?""",
