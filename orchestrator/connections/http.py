@@ -36,6 +36,8 @@ IN_FLIGHT = 16
 GLANCE_BYTES, GLANCE_SECONDS = 65_536, 1.0
 #: Bytes that the URL of a delivery may have, and its headers: what receivers take is far less.
 MOST_HEAD = 64 * 1024
+#: Pieces that an answer may come in beside one for every eight bytes: each costs its time.
+PIECES = 1_000
 #: Statuses that may be better next time.
 _PASSING = frozenset({408, 425, 429})
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))) + "\t"
@@ -341,9 +343,12 @@ class HttpConnection(Connection):
         """The whole body, within its limit."""
         if answer.headers.get("content-encoding", "identity") != "identity":
             raise _failed(f"{self._label}: the answer is compressed, unasked")
-        body = bytearray()
+        body, count = bytearray(), 0
         async for part in answer.aiter_raw():
             body += part
+            count += 1
+            if count > PIECES + len(body) // 8:
+                raise _failed(f"{self._label}: the answer comes in too small pieces")
             if len(body) > self.max_response:
                 raise _failed(
                     f"{self._label}: the answer has more than {self.max_response:,} bytes"
@@ -354,12 +359,13 @@ class HttpConnection(Connection):
         """The beginning of a body that nobody reads; what is short leaves the socket reusable."""
         import httpx
 
-        body = bytearray()
+        body, count = bytearray(), 0
         with contextlib.suppress(TimeoutError, httpx.TransportError):
             async with asyncio.timeout(GLANCE_SECONDS):
                 async for part in answer.aiter_raw():
                     body += part
-                    if len(body) > GLANCE_BYTES:
+                    count += 1
+                    if len(body) > GLANCE_BYTES or count > PIECES:
                         break
         return bytes(body[:GLANCE_BYTES])
 

@@ -16,6 +16,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpcore
 import httpx
 
+from orchestrator.connections.pacing import PacedStream, Turns
 from orchestrator.egress import Egress
 from orchestrator.errors import ActionFailed, words
 from orchestrator.quiet import unlogged
@@ -70,6 +71,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
     def __init__(self, egress: Egress, lanes: Lanes) -> None:
         self._egress = egress
         self._lanes = lanes
+        self._turns = Turns()
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -83,11 +85,13 @@ class _Backend(httpcore.AsyncNetworkBackend):
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in await self._resolve(host, port, timeout):
             try:
-                return await self._inner.connect_tcp(
+                stream = await self._inner.connect_tcp(
                     address, port, timeout, local_address, socket_options
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
+            else:
+                return PacedStream(stream, self._turns)
         raise failure
 
     async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
