@@ -76,6 +76,10 @@ class Connection:
         """What is wrong with the options; asked when a config is loaded."""
         yield from ()
 
+    def made_secrets(self) -> Iterator[str]:
+        """What is made of its secrets, and is as secret; asked once its options are sound."""
+        yield from ()
+
     def prepare(self) -> None:
         """Import what the first use needs: called when a config is attached, not in a call.
 

@@ -62,6 +62,10 @@ class CarrierConnection(Connection, ABC):
             if url.query:
                 yield Fault("`voice_url`: it has a query, where a call's data goes", "voice_url")
 
+    def made_secrets(self) -> Iterator[str]:
+        """The credentials as they are sent."""
+        yield from self._inner().made_secrets()
+
     def _start(self, services: ServicesLike, allow: AllowLike) -> None:
         super()._start(services, allow)
         self._http = HttpConnection.open(self.name, self._inner(), services, allow)

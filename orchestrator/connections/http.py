@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
-from urllib.parse import quote
 
 from orchestrator._version import __version__
 from orchestrator.action import Delivery, Duration, Fault, Options, Secret, Url
@@ -23,6 +22,7 @@ from orchestrator.encoding import encode_query, json_bytes
 from orchestrator.errors import ActionFailed, UserError, words
 from orchestrator.headers import OURS, name_fault, value_fault
 from orchestrator.signing import key_of, sign
+from orchestrator.written import in_header
 
 if TYPE_CHECKING:
     import httpx
@@ -40,7 +40,6 @@ MOST_HEAD = 64 * 1024
 PIECES = 1_000
 #: Statuses that may be better next time.
 _PASSING = frozenset({408, 425, 429})
-_PRINTABLE = "".join(map(chr, range(0x20, 0x7F))) + "\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +164,12 @@ class HttpConnection(Connection):
                 check()
             except (ActionFailed, UserError) as error:
                 yield Fault(f"`{option}`: {words(error)}", option)
+
+    def made_secrets(self) -> Iterator[str]:
+        """The credentials as they are sent: a receiver may give back what it got."""
+        for value in self._auth_headers.values():
+            is_key = self.auth is not None and self.auth.header is not None
+            yield value if is_key else value.partition(" ")[2]  # what follows `Basic` or `Bearer`
 
     def _start(self, services: ServicesLike, allow: AllowLike) -> None:
         super()._start(services, allow)
@@ -407,5 +412,5 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if fault := name_fault(name) or value_fault(name, value):
             raise _failed(fault[0])
-        safe[name.lower()] = quote(value.strip(), safe=_PRINTABLE, errors="replace")
+        safe[name.lower()] = in_header(value)
     return safe
