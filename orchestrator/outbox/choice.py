@@ -42,6 +42,8 @@ class Choice:
         self._store = None if isinstance(setting, str | Path | None) else setting
         setting = setting if isinstance(setting, str | Path) else None
         given = str(setting if setting is not None else environment.get(VARIABLE, "")).strip()
+        scheme, colon, rest = given.partition("://")
+        given = f"{scheme.lower()}{colon}{rest}" if colon else given  # a scheme has no case
         self.is_nats = given.startswith(_NATS)
         self.is_memory = given in ("memory:", ":memory:")
         self._url = given
