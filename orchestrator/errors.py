@@ -38,6 +38,7 @@ __all__ = [
     "NotSent",
     "NotSupported",
     "OrchestratorError",
+    "PlainWords",
     "Position",
     "Problem",
     "ProblemList",
@@ -53,10 +54,19 @@ __all__ = [
 ]
 
 
+class PlainWords(str):
+    """Words that hold nothing that anybody said: they are shown where people's are hidden.
+
+    What is made of them, as by an f-string, is an ordinary text again.
+    """
+
+    __slots__ = ()
+
+
 def words(error: BaseException) -> str:
     """What an exception says. Never raises: one that cannot say it must not hide what failed."""
     try:
-        return str(error)
+        return PlainWords(error) if getattr(error, "is_plain", False) is True else str(error)
     except Exception:  # noqa: BLE001 - its own `__str__` is at fault
         return f"(a {type(error).__name__} that cannot say what is wrong)"
 
@@ -164,6 +174,9 @@ class ActionFailed(OrchestratorError):
     config and numbers. Under `privacy: redact` no other message is shown.
     """
 
+    #: Whether all messages of a type are plain.
+    is_plain: bool = False
+
     def __init__(
         self,
         message: str,
@@ -175,7 +188,7 @@ class ActionFailed(OrchestratorError):
         super().__init__(message)
         self.retryable = retryable
         self.detail = detail
-        self.is_plain = is_plain
+        self.is_plain = is_plain or type(self).is_plain
 
 
 class CommandRefused(ActionFailed):
@@ -197,6 +210,8 @@ class Unsendable(ActionFailed):
 class LimitReached(ActionFailed):
     """A step would do something more often than the limits of the config allow."""
 
+    is_plain = True
+
 
 class TemplateFailed(ActionFailed):
     """A template or condition met a value that is missing or of the wrong type."""
@@ -204,6 +219,8 @@ class TemplateFailed(ActionFailed):
 
 class NotSent(ActionFailed):
     """Virtual time: the outside system was not asked. The step counts as done, with no output."""
+
+    is_plain = True
 
 
 class InternalError(OrchestratorError):

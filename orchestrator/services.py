@@ -189,7 +189,7 @@ class Services:
 
 
 async def _refuse(request: httpx.Request) -> httpx.Response:
-    raise NotSent(f"{request.method} {request.url}: virtual time, nothing leaves the machine")
+    raise NotSent(f"{request.method}: virtual time, nothing leaves the machine")
 
 
 def prepare_web() -> None:

@@ -108,7 +108,7 @@ def step_line(
 
 
 #: Options that are an address: one that the author wrote out stays readable.
-_ADDRESSES = frozenset({"url", "path", "source", "connection", "method"})
+_ADDRESSES = frozenset({"url", "path", "source", "connection", "method", "call"})
 
 
 def act_line(r: Redactor, step: Any, options: Mapping[str, Any]) -> Line:
