@@ -31,8 +31,15 @@ _METADATA = frozenset(
 _TRANSLATED = tuple(
     map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"))
 )
-#: Addresses that only mean something inside a network, which Python counts as global ones.
-_INSIDE = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "::ffff:0:0:0/96", "fec0::/10")))
+#: Addresses that only mean something inside a network, are for examples or lead nowhere, which one
+#: Python or another counts as global ones (IANA's registries of special-purpose addresses).
+_INSIDE: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = tuple(
+    map(
+        ipaddress.ip_network,
+        ("64:ff9b:1::/48", "::ffff:0:0:0/96", "fec0::/10", "5f00::/16", "3fff::/20",
+         "100:0:0:1::/64", "2001:2::/48", "192.88.99.0/24", "192.0.0.0/24"),
+    )
+)  # fmt: skip
 #: The middle of an ISATAP address (RFC 5214), before its IPv4 one.
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
@@ -148,10 +155,7 @@ def _meanings(address: IPAddress) -> tuple[IPAddress, ...]:
 
 
 def _is_global(address: IPAddress) -> bool:
-    is_inside = isinstance(address, ipaddress.IPv6Address) and any(
-        address in network for network in _INSIDE
-    )
-    return address.is_global and not is_inside
+    return address.is_global and not any(address in network for network in _INSIDE)
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,9 @@ def test_retry_after_is_honoured() -> None:
         (format_datetime(datetime(2026, 1, 5, 12, 1, tzinfo=UTC), usegmt=True), 60.0),
         (format_datetime(datetime(2020, 1, 5, tzinfo=UTC), usegmt=True), 0.0),
         (format_datetime(datetime(2099, 1, 5, tzinfo=UTC), usegmt=True), 36_000.0),
-        ("soon", None), ("-5", None), ("1.5", None), ("", None), ("١٢", None),
+        ("120.5", 120.5), ("2026-01-05T12:01:00Z", 60.0), ("2026-01-05T13:02:00+01:00", 120.0),
+        ("60, 120", 120.0), ("soon, 30", 30.0),
+        ("soon", None), ("-5", None), ("1e5", None), ("", None), ("١٢", None),
         ("Mon, 99 Foo 2026", None),
     ],
 )  # fmt: skip
