@@ -10,12 +10,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.errors import ActionFailed
 from orchestrator.threads import Lanes
 
-__all__ = ["Egress", "SafeUrl", "parse_url"]
+__all__ = ["Egress", "SafeUrl", "Way", "parse_url"]
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -72,6 +72,14 @@ class SafeUrl:
 
     def __str__(self) -> str:
         return f"{self.origin}{self.path}{self.query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A proxy that the config's author chose, and the user and password that it wants."""
+
+    proxy: SafeUrl
+    login: tuple[str, str] | None = field(default=None, repr=False)
 
 
 def _refused(why: str) -> ActionFailed:

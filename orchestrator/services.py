@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator.action import Delivery
 from orchestrator.clock import Clock
 from orchestrator.config import Allow
-from orchestrator.egress import Egress
+from orchestrator.egress import Egress, Way
 from orchestrator.errors import ActionFailed, EnvironmentFailure, NotSent, Unsendable, words
 from orchestrator.limits import Rate
 from orchestrator.memory import Memory
@@ -80,7 +80,7 @@ class Services:
             self._http = self.new_client(Egress(frozenset(map(str.lower, self._allow.hosts))))
         return self._http
 
-    def new_client(self, egress: Egress) -> httpx.AsyncClient:
+    def new_client(self, egress: Egress, way: Way | None = None) -> httpx.AsyncClient:
         """A pooled HTTP client that keeps to an egress rule; its owner closes it.
 
         Each connection has one: a pool is fast while it is small, and a dead host fills only its
@@ -92,7 +92,7 @@ class Services:
             return httpx.AsyncClient(transport=httpx.MockTransport(_refuse), trust_env=False)
         from orchestrator.connections.transport import guarded_client
 
-        return guarded_client(egress, POOL_SIZE, self._look_ups)
+        return guarded_client(egress, POOL_SIZE, self._look_ups, way)
 
     def connection(self, name: str) -> Any:
         """The open connection of this name; `""` is the open web.

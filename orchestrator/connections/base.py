@@ -39,8 +39,8 @@ class ServicesLike(Protocol):
 
     clock: Clock
 
-    def new_client(self, egress: Any) -> Any:
-        """An HTTP client of its own that keeps to an `Egress`."""
+    def new_client(self, egress: Any, way: Any = None) -> Any:
+        """An HTTP client of its own that keeps to an `Egress`; with a `Way`, through its proxy."""
         ...
 
 

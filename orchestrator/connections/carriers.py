@@ -11,7 +11,8 @@ from urllib.parse import quote, urlencode
 
 from orchestrator.action import Duration, Fault, Secret, Url
 from orchestrator.connections.base import AllowLike, Connection, ServicesLike
-from orchestrator.connections.http import Auth, Basic, HttpConnection
+from orchestrator.connections.credentials import Auth, Basic
+from orchestrator.connections.http import HttpConnection
 from orchestrator.egress import Egress, parse_url
 from orchestrator.errors import ActionFailed
 

@@ -12,12 +12,13 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpcore
 import httpx
 
 from orchestrator.connections.pacing import PacedStream, Turns
-from orchestrator.egress import Egress
+from orchestrator.egress import Egress, Way
 from orchestrator.errors import ActionFailed, words
 from orchestrator.quiet import unlogged
 from orchestrator.threads import Lanes
@@ -28,6 +29,7 @@ _CORE_ERRORS = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
     httpcore.ProtocolError,
+    httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
 )
 
@@ -41,27 +43,42 @@ def certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def guarded_client(egress: Egress, pool_size: int, lanes: Lanes) -> httpx.AsyncClient:
+def guarded_client(
+    egress: Egress, pool_size: int, lanes: Lanes, way: Way | None = None
+) -> httpx.AsyncClient:
     """A pooled client that never follows a redirect, reads no proxy settings, and keeps to egress.
 
     Its requests raise `ActionFailed` for an address that is not allowed. Names are looked up in
-    `lanes`, a lane for each host.
+    `lanes`, a lane for each host. With a `way` the proxy looks them up, and hosts are judged as
+    they are written.
     """
-    pool = httpcore.AsyncConnectionPool(
-        ssl_context=certificates(),
-        max_connections=pool_size,
-        max_keepalive_connections=pool_size,
-        keepalive_expiry=15.0,
-        network_backend=_Backend(egress, lanes),
-    )
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # calls share the client
     return httpx.AsyncClient(
-        transport=_Transport(egress, pool),
+        transport=_Transport(egress, _pool(egress, pool_size, lanes, way)),
         cookies=no_cookies,
         timeout=15.0,
         follow_redirects=False,
         trust_env=False,
         event_hooks={"request": [unlogged]},
+    )
+
+
+def _pool(egress: Egress, size: int, lanes: Lanes, way: Way | None) -> httpcore.AsyncConnectionPool:
+    shared: dict[str, Any] = {
+        "ssl_context": certificates(), "max_connections": size, "max_keepalive_connections": size,
+        "keepalive_expiry": 15.0,
+    }  # fmt: skip
+    if way is None:
+        return httpcore.AsyncConnectionPool(network_backend=_Backend(egress, lanes), **shared)
+    # The only host that is reached from here: the config's author wrote it out.
+    backend = _Backend(Egress(frozenset({way.proxy.host})), lanes)
+    user, password = way.login or ("", "")
+    return httpcore.AsyncHTTPProxy(
+        way.proxy.origin,
+        proxy_auth=(user.encode(), password.encode()) if way.login else None,
+        proxy_ssl_context=certificates() if way.proxy.scheme == "https" else None,
+        network_backend=backend,
+        **shared,
     )
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from orchestrator.action import Delivery
-from orchestrator.connections.http import HttpAnswer
+from orchestrator.connections.answers import HttpAnswer
 from orchestrator.errors import ActionFailed
 from tests.faults.record import Fault, size, watched
 from tests.servers import Opened
