@@ -161,6 +161,8 @@ class Services:
             return await self.connection(delivery.connection).send(whole, ATTEMPT_LIMIT)
         except Unsendable as error:
             raise Unsendable(self._secrecy.reason(error), retryable=True) from None
+        except ActionFailed as error:
+            raise ActionFailed(self._secrecy.reason(error), retryable=error.retryable) from None
         except Exception as error:  # noqa: BLE001 - whatever it says, nobody's words leave here
             raise ActionFailed(self._secrecy.reason(error), retryable=True) from None
 

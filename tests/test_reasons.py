@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 
 from orchestrator import AgentRunner, Orchestrator
 from orchestrator.action import Delivery
 from orchestrator.callscript import parse_script
+from orchestrator.connections.transport import _translated
 from orchestrator.errors import ActionFailed
 from orchestrator.journal import Redactor
 from orchestrator.outbox.sqlite import SqliteStore
@@ -21,7 +25,7 @@ from orchestrator.outbox.store import Entry
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from orchestrator.validation import check_text
 from orchestrator.worker import Worker
-from tests.servers import Reply, Server
+from tests.servers import Opened, Reply, Server
 from tests.test_attachment import Lines
 
 CONFIG = """
@@ -165,6 +169,53 @@ def test_a_connection_that_is_renamed_is_waited_for(tmp_path: Path) -> None:
     assert "'old-name'" in entry.reason
 
 
+def worker_after(config: str, tmp_path: Path, variables: Mapping[str, str], one: Delivery) -> Entry:
+    """What became of a delivery after one attempt."""
+
+    async def main() -> Entry:
+        app = app_for(config, tmp_path, variables)
+        worker = Worker([app.plan], SqliteStore(tmp_path / "outbox.db"))
+        await worker.outbox.put(one)
+        await asyncio.sleep(0.2)
+        await worker.aclose(0.3)
+        return next(e for e in await entries(tmp_path) if e.id == one.id)
+
+    return asyncio.run(main())
+
+
+def test_a_name_that_leads_inside_for_now_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver's wrong answer is no judgement of the receiver."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    one = Delivery("m", "api", "/x", b"", config="reasons")
+    entry = worker_after(ROTATING, tmp_path, {"SERVER": "https://crm.test", **BAD}, one)
+    assert (entry.state, entry.attempts) == ("waiting", 1)
+    assert "has the private address 10.0.0.1" in entry.reason
+
+
+def test_what_a_database_refuses_is_given_up(tmp_path: Path) -> None:
+    """Its judgement of a record is final, as a 4xx is; a missing column may be added."""
+    file = tmp_path / "crm.db"
+    made = "create table people (id text, age integer check (age < 200))"
+    sqlite3.connect(file).execute(made).connection.close()
+    config = (
+        "version: 1\nname: reasons\nprivacy: redact\n"
+        "connections: {crm: {kind: sql, url: '${CRM}'}}\n"
+        "session: {user_turn: [{crm_write: {connection: crm, table: people, match: {id: x},"
+        " values: {a: 1}}}]}\n"
+    )
+    variables = {"CRM": f"sqlite:///{file}"}
+    for number, (values, state) in enumerate(
+        [({"age": 900}, "dead"), ({"nope": 1}, "waiting"), ({"age": 9}, "done")]
+    ):
+        body = json.dumps({"table": "people", "match": {"id": "Ludmilla"}, "values": values})
+        one = Delivery(f"m{number}", "crm", "people", body.encode(), config="reasons")
+        assert worker_after(config, tmp_path, variables, one).state == state
+    assert not any("Ludmilla" in entry.reason for entry in asyncio.run(entries(tmp_path)))
+
+
 def test_only_plain_words_are_shown_where_people_are_hidden() -> None:
     """An error's own words are kept, all else is masked; secrets are in either case."""
     redactor = Redactor(["s3cret"], is_private=True)
@@ -172,3 +223,42 @@ def test_only_plain_words_are_shown_where_people_are_hidden() -> None:
     assert redactor.reason(ActionFailed("key s3cret", is_plain=True)) == "key ***"
     assert redactor.reason(ActionFailed("no such Ludmilla")) == "[16 characters]"
     assert redactor.reason(ValueError("Ludmilla")) == "ValueError: [8 characters]"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 what was said: {}\r\n\r\n", b"{}\r\n\r\n", b"HTTP/1.1 200 OK\r\n{}\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: {}\r\n\r\n", b"HTTP/1.1 200 {}\r\nx: \x00\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}\r\n",
+    ],
+)  # fmt: skip
+def test_a_receiver_cannot_put_its_words_into_a_reason(answer: bytes) -> None:
+    """What gives back the request, whole or encoded anyhow, as an answer that is none of HTTP."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer.replace(b"{}", b"UGxhbmV0YXJ5Ludmilla"))
+        await writer.drain()
+        writer.close()
+
+    async def main() -> str:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, Opened(url) as http:
+            try:
+                return str(await http.send(Delivery("m", "crm", "/", b""), 1.0))
+            except ActionFailed as error:
+                assert error.is_plain
+                return str(error)
+
+    said = asyncio.run(main())
+    assert "Ludmilla" not in said
+    assert said
+
+
+def test_what_the_parser_quotes_of_a_request_is_cut_off() -> None:
+    """A header that it does not like, say."""
+    error = httpcore.LocalProtocolError("Illegal header value b'cnry'")
+    assert str(_translated(error)) == "Illegal header value"

@@ -18,7 +18,7 @@ from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.durations import format_duration
 from orchestrator.egress import Egress, SafeUrl, Way, parse_url
 from orchestrator.encoding import encode_query, json_bytes
-from orchestrator.errors import ActionFailed, UserError, words
+from orchestrator.errors import ActionFailed, Unsendable, UserError, words
 from orchestrator.headers import OURS, name_fault, value_fault
 from orchestrator.signing import key_of, sign
 from orchestrator.written import in_header
@@ -176,6 +176,7 @@ class HttpConnection(Connection):
         sends a hundred megabytes, or a byte a second, has taken the delivery all the same.
 
         Raises:
+            Unsendable: it may not be sent, as to an address that is not allowed now.
             ActionFailed: no answer.
         """
         now = int(self._clock.wall().timestamp())
@@ -186,9 +187,14 @@ class HttpConnection(Connection):
             **sign(self._keys, delivery.id, now, delivery.body),
         }
         limit = self.timeout if timeout is None else timeout
-        return await self._exchange(
-            delivery.method, self._place(delivery), headers, delivery.body, limit, self._glance
-        )
+        try:
+            return await self._exchange(
+                delivery.method, self._place(delivery), headers, delivery.body, limit, self._glance
+            )
+        except ActionFailed as error:
+            if error.retryable:
+                raise
+            raise Unsendable(words(error), retryable=True, is_plain=error.is_plain) from error
 
     def check(self, delivery: Delivery) -> None:
         """Judge its URL and headers.

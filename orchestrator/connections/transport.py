@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import re
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from functools import cache
@@ -25,6 +26,8 @@ from orchestrator.threads import Lanes
 
 __all__ = ["certificates", "guarded_client"]
 
+#: Where the parser's words end and what it quotes begins.
+_QUOTED = re.compile(r"\s*(?:[:(]|\bb?['\"]|['\"]).*", re.DOTALL)
 _CORE_ERRORS = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
@@ -191,5 +194,5 @@ def _translated(error: Exception) -> Exception:
     kind: type[Exception] = getattr(httpx, type(error).__name__, httpx.TransportError)
     why = words(error)
     if isinstance(error, httpcore.ProtocolError):  # which quotes what came, or was to be sent
-        why = why.partition(":")[0].partition("(")[0].strip()
+        why = _QUOTED.sub("", why)
     return kind(why)
