@@ -28,7 +28,7 @@ T = TypeVar("T")
 VIRTUAL_START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 #: Real seconds that virtual time stands still for a thread.
-PATIENCE = 10.0
+PATIENCE = 5.0
 
 _OUTSIDE = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"})
 _this_thread = threading.local()

@@ -26,7 +26,7 @@ from orchestrator.written import in_header
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["IN_FLIGHT", "HttpConnection", "open_web"]
+__all__ = ["HttpAnswer", "HttpConnection", "open_web"]
 
 #: Requests under way at once on one connection. httpx's pool walks through everything that waits
 #: in it: with a hundred waiting, a request costs 2.5 times the CPU of one that waited out here.
