@@ -28,10 +28,6 @@ from orchestrator.action import (
 
 __all__ = ["Webhook"]
 
-#: Bytes that a body may have: a receiver refuses more, and the outbox should not carry it. One that
-#: would be larger is shortened: what ends a call must arrive, however much was said.
-MOST_BYTES = 256 * 1024
-
 
 class Webhook(Action):
     """Send an HTTP request to another system, and see to it that it arrives.
@@ -141,15 +137,15 @@ class Webhook(Action):
     def _content(self, ctx: ActionContext) -> tuple[tuple[bytes, bool], str]:
         """The body, whether it was shortened, and its type."""
         if self.body is not None:
-            return text_within(self.body, MOST_BYTES), "text/plain; charset=utf-8"
+            return text_within(self.body), "text/plain; charset=utf-8"
         if self.type is None and self.json is None:
             return (b"", False), "application/json"
         if self.type is None:
-            return json_within(self.json, MOST_BYTES), "application/json"
+            return json_within(self.json), "application/json"
         moment = ctx.now().astimezone(UTC).isoformat(timespec="milliseconds")
         envelope = {
             "type": self.type,
             "timestamp": moment.replace("+00:00", "Z"),
             "data": {} if self.json is None else self.json,
         }
-        return json_within(envelope, MOST_BYTES), "application/json"
+        return json_within(envelope), "application/json"

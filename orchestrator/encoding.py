@@ -10,7 +10,11 @@ from urllib.parse import quote, urlencode
 from orchestrator.errors import ActionFailed
 from orchestrator.plain import MAX_DEPTH, MAX_VALUES, plain
 
-__all__ = ["encode_query", "json_bytes", "json_within", "path_value", "text_within"]
+__all__ = ["MOST_BYTES", "encode_query", "json_bytes", "json_within", "path_value", "text_within"]
+
+#: Bytes that a delivery's body may have: a receiver refuses more, and the outbox should not carry
+#: it. One that would be larger is shortened: what ends a call must arrive, however much was said.
+MOST_BYTES = 256 * 1024
 
 #: How far a value is shortened that is too large, step by step: characters that a text keeps, and
 #: items that a list does.
@@ -35,7 +39,7 @@ def json_bytes(value: Any) -> bytes:
     return text.encode(errors="replace")  # half of a surrogate pair is no character
 
 
-def json_within(value: Any, most: int) -> tuple[bytes, bool]:
+def json_within(value: Any, most: int = MOST_BYTES) -> tuple[bytes, bool]:
     """A value as JSON of at most `most` bytes, and whether it had to be shortened for that.
 
     The longest texts are cut first, each with a note of how long it was; of lists that are still
@@ -57,7 +61,7 @@ def json_within(value: Any, most: int) -> tuple[bytes, bool]:
     raise ActionFailed(f"the body has more than {most:,} bytes", is_plain=True)
 
 
-def text_within(text: str, most: int) -> tuple[bytes, bool]:
+def text_within(text: str, most: int = MOST_BYTES) -> tuple[bytes, bool]:
     """A text of at most `most` bytes, and whether it had to be cut, with a note, for that."""
     body = text.encode(errors="replace")
     if len(body) <= most:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook as Receiver
 
-from actions.webhook import MOST_BYTES, Webhook
-from orchestrator.action import Delivery
+from actions.webhook import Webhook
+from orchestrator.action import MOST_BYTES, Delivery
 from orchestrator.clock import run_virtual, virtual_clock
 from orchestrator.config import Allow
 from orchestrator.connections.http import HttpConnection

@@ -37,7 +37,13 @@ from orchestrator.action.kinds import (
     Url,
     Written,
 )
-from orchestrator.encoding import encode_query, json_bytes, json_within, text_within
+from orchestrator.encoding import (
+    MOST_BYTES,
+    encode_query,
+    json_bytes,
+    json_within,
+    text_within,
+)
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent, named
 from orchestrator.limits import Limit, Rate
 from orchestrator.shapes import (
@@ -58,6 +64,7 @@ __all__ = [
     "ANY",
     "BOOL",
     "INT",
+    "MOST_BYTES",
     "NULL",
     "NUMBER",
     "TEXT",

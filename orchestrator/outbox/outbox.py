@@ -20,6 +20,7 @@ from typing import Any
 
 from orchestrator.action import Delivery
 from orchestrator.clock import Clock
+from orchestrator.encoding import MOST_BYTES
 from orchestrator.errors import ActionFailed, StoreFailed
 from orchestrator.outbox.attempt import Outcome, Send, attempt
 from orchestrator.outbox.breaker import Breaker
@@ -27,14 +28,12 @@ from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.schedule import delay_before, is_last
 from orchestrator.outbox.store import LEASE, Entry, OutboxStore, Room, State
 
-__all__ = ["ATTEMPT_LIMIT", "MOST_BYTES", "Limits", "Outbox"]
+__all__ = ["ATTEMPT_LIMIT", "Limits", "Outbox"]
 
 _log = logging.getLogger("orchestrator.outbox")
 
 #: Seconds that one attempt may take.
 ATTEMPT_LIMIT = 15.0
-#: Bytes that a delivery's body may have.
-MOST_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
