@@ -34,7 +34,11 @@ def digits_in(value: Any) -> str:
 
 
 def hide_heard(text: str, heard: str) -> str:
-    """The text with stars for the digits in it that were heard in this order."""
+    """The text with stars for the digits in it that were heard in this order.
+
+    Groups of digits that were heard count in any order, if there are several side by side: a number
+    is given, and read back, in groups.
+    """
     found = list(tokens(text))
     hidden: list[tuple[int, int]] = []
     for run in _runs(text, found):
@@ -42,6 +46,9 @@ def hide_heard(text: str, heard: str) -> str:
         is_whole = run[0].start == 0 and run[-1].end == len(text)
         fewest = 1 if is_whole and len(digits) < _FEWEST else _FEWEST
         covered = _covered(digits, heard, fewest)
+        groups = [place for place in _groups(run) if digits[place] in heard]
+        for place in groups if len(groups) > 1 else ():
+            covered[place] = [True] * len(covered[place])
         at = 0
         for token in run:
             if any(covered[at : at + len(token.digits)]):
@@ -63,6 +70,17 @@ def _covered(digits: str, heard: str, fewest: int) -> list[bool]:
             covered[at : at + length] = [True] * length
         at += length if length >= fewest else 1
     return covered
+
+
+def _groups(run: list[Token]) -> Iterator[slice]:
+    """Where in the digits of a run those of two or more stand that nothing separates."""
+    first = end = 0
+    for token, after in zip(run, [*run[1:], None], strict=True):
+        end += len(token.digits)
+        if after is None or after.start > token.end:
+            if end - first > 1:
+                yield slice(first, end)
+            first = end
 
 
 def _runs(text: str, found: list[Token]) -> Iterator[list[Token]]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from orchestrator.action import Cut, Delivery
 from orchestrator.errors import ActionFailed
 from orchestrator.journal import Redactor
-from orchestrator.written import written
+from orchestrator.written import telling, written
 
 __all__ = ["Secrecy"]
 
@@ -118,8 +118,8 @@ def _forms(value: str) -> Mapping[str, str]:
     """How a secret may look in a delivery; of a whole URL only what follows its host is cut."""
     origin, tail = _split_url(value)
     if not origin:
-        return written(value)
-    forms = {form: text for form, text in written(value).items() if not text.startswith(origin)}
+        return telling(value)
+    forms = {form: text for form, text in telling(value).items() if not text.startswith(origin)}
     return {**forms, _TAIL: value} if len(tail) >= SHORTEST else forms
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 from collections.abc import Mapping
 from urllib.parse import quote, quote_plus
 
-__all__ = ["KEPT_IN_PATHS", "in_header", "written"]
+__all__ = ["KEPT_IN_PATHS", "in_header", "telling", "written"]
 
 #: What a path may hold as it is, beside letters and digits.
 KEPT_IN_PATHS = "/%:@!$&'()*+,;=~-._"
+#: Characters from which on a text is known again in hex or base64.
+_LONG = 6
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))) + "\t"
 
 
@@ -35,9 +38,17 @@ def written(text: str) -> Mapping[str, str]:
         "repr ascii": shown_ascii,
         "repr' ascii": shown_ascii.replace("\\'", "'"),
         "bytes": repr(b'"' + text.encode(errors="replace"))[3:-1],
+        "base64": base64.b64encode(text.encode(errors="replace")).decode().rstrip("="),
+        "hex": text.encode(errors="replace").hex(),
         "html": html.escape(text),
         "html'": html.escape(text, quote=False),
     }
+
+
+def telling(text: str) -> Mapping[str, str]:
+    """The forms by which a text is known: a short one in hex or base64 looks like anything."""
+    hides = () if len(text) >= _LONG else ("base64", "hex")
+    return {form: shown for form, shown in written(text).items() if form not in hides}
 
 
 def in_header(text: str) -> str:

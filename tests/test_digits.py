@@ -125,6 +125,8 @@ def test_what_was_said_in_words_is_hidden_as_digits_and_the_other_way_round() ->
     assert hide_heard("ending in 2432 87, is it 24 32 87?", heard) == (
         "ending in **** **, is it ** ** **?"
     )
+    assert hide_heard("87 32 24", heard) == "** ** **"
+    assert hide_heard("on 32 days, in 24 hours", heard) == "on 32 days, in 24 hours"
     assert hide_heard("zwei vier drei zwei", heard) == "* * * *"
     assert hide_heard("zwei fünf drei zwei", heard) == "zwei fünf drei zwei"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import html
 import json
 from collections.abc import Callable
@@ -45,7 +46,8 @@ NASTY = "Pa/s\\w0rd\"é+=&<'\n\x7f€"
         str, repr, ascii, json.dumps, lambda s: json.dumps(s, ensure_ascii=False), quote, quote_plus,
         lambda s: quote(s, safe=""), lambda s: json.dumps(s).replace("/", "\\/"), html.escape,
         lambda s: html.escape(s, quote=False), lambda s: repr({"p": [s]}), lambda s: repr(s.encode()),
-        lambda s: repr(ValueError("no", {"p": s})), lambda s: in_header(s), lambda s: f"{(s, 1)!r}",
+        lambda s: repr(ValueError("no", {"p": s})), lambda s: in_header(s), lambda s: s.encode().hex(),
+        lambda s: base64.b64encode(s.encode()).decode(), lambda s: f"{(s, 1)!r}",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("secret", [NASTY, "back\\slash", "it's/so", 'say "so"', "plain-one"])
@@ -55,6 +57,11 @@ def test_a_secret_is_masked_as_it_looks_elsewhere(said: Callable[[str], str], se
     masked = Redactor([secret]).secret(f"it was {shown}, no less")
     assert "***" in masked
     assert said(secret).strip("\"'")[2:] not in masked
+
+
+def test_a_short_secret_hides_nothing_that_only_looks_like_it() -> None:
+    """In hex or base64 a few characters are in every text."""
+    assert Redactor(["a", "abc"]).secret("61 YQ 616263 YWJj") == "61 YQ 616263 YWJj"
 
 
 def test_a_secret_that_a_shortened_output_would_cut_is_masked_whole() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.digits import hide_digits, hide_heard
 from orchestrator.errors import ActionFailed, PlainWords, words
-from orchestrator.written import written
+from orchestrator.written import telling
 
 __all__ = ["Redactor"]
 
@@ -35,7 +35,7 @@ class Redactor:
         self.hides_digits = False
         self.heard = ""
         self._names = names
-        forms = {form for secret in secrets if secret for form in written(secret).values()}
+        forms = {form for secret in secrets if secret for form in telling(secret).values()}
         kept = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
 
