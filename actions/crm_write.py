@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from orchestrator.action import (
+    MOST_BYTES,
     TEXT,
     Action,
     ActionContext,
@@ -17,6 +18,7 @@ from orchestrator.action import (
     Shape,
     Written,
     json_bytes,
+    json_within,
     record,
 )
 
@@ -28,7 +30,8 @@ class CrmWrite(Action):
 
     On a `sql` connection name `table` and `match`: the records whose columns equal `match` get the
     `values`; where there is none, one is added. On an `http` connection name `path`; the values go
-    there as JSON, under one `Idempotency-Key` over all attempts.
+    there as JSON, under one `Idempotency-Key` over all attempts. Values of more than 256 KiB are
+    shortened as those of a `webhook` are.
 
     ```yaml
     - crm_write:
@@ -66,15 +69,25 @@ class CrmWrite(Action):
     async def run(self, ctx: ActionContext) -> dict[str, str]:
         """Hand it to the outbox."""
         is_sql = self.table is not None
-        what = {"match": self.match, "values": self.values} if is_sql else self.values
+        body, is_cut = self._body(is_sql=is_sql)
+        if is_cut:
+            ctx.log.warning("a body is too large and is shortened", extra={"delivery": ctx.id})
         await ctx.deliver(
             Delivery(
                 id=ctx.id,
                 connection=self.connection,
                 url=(self.table if is_sql else self.path) or "",
-                body=json_bytes(what),
+                body=body,
                 method="WRITE" if is_sql else self.method,
                 call_id=ctx.call.id,
             )
         )
         return {"id": ctx.id}
+
+    def _body(self, *, is_sql: bool) -> tuple[bytes, bool]:
+        """What to write, and whether values were shortened; never what says which records."""
+        if not is_sql:
+            return json_within(self.values)
+        match = json_bytes(self.match)
+        values, is_cut = json_within(self.values, MOST_BYTES - len(match) - 24)
+        return b'{"match":%b,"values":%b}' % (match, values), is_cut

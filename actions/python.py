@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 from collections.abc import Callable
@@ -50,7 +49,7 @@ class Python(Action):
             raise ActionFailed(f"{self.call}: {error}") from error
         if inspect.iscoroutinefunction(function):
             return await function(*bound.args, **bound.kwargs)
-        output = await asyncio.to_thread(function, *bound.args, **bound.kwargs)
+        output = await ctx.in_thread(function, *bound.args, **bound.kwargs)
         return await output if inspect.isawaitable(output) else output
 
 

@@ -12,7 +12,6 @@ from orchestrator.action import (
     TEXT,
     Action,
     ActionContext,
-    ActionFailed,
     ConnectionName,
     Delivery,
     Fault,
@@ -22,14 +21,12 @@ from orchestrator.action import (
     Url,
     check_target,
     encode_query,
-    json_bytes,
+    json_within,
     record,
+    text_within,
 )
 
 __all__ = ["Webhook"]
-
-#: Bytes that a body may have: a receiver refuses more, and the outbox should not carry it.
-MOST_BYTES = 256 * 1024
 
 
 class Webhook(Action):
@@ -41,6 +38,9 @@ class Webhook(Action):
 
     Every attempt carries the same `webhook-id` and `Idempotency-Key`, so that a receiver can tell
     a repetition; with a `signing_secret` on the connection it is signed as in Standard Webhooks.
+    A body of more than 256 KiB, as a long transcript makes one, is shortened: its longest texts are
+    cut, then lists lose their middle, each with a note.
+
     With `order: call` the webhooks of one call that have it reach an endpoint in the order of their
     steps: the next leaves when the one before was taken or given up.
 
@@ -62,8 +62,10 @@ class Webhook(Action):
     type: Annotated[str | None, "the event's type, such as call.completed; adds the envelope"] = (
         None
     )
-    json: Annotated[Any, "what to send, as JSON"] = None
-    body: Annotated[str | None, "what to send, as text"] = None
+    json: Annotated[
+        Any, "what to send, as JSON; over 256 KiB its longest texts and lists are shortened"
+    ] = None
+    body: Annotated[str | None, "what to send, as text; over 256 KiB its end is cut"] = None
     method: Annotated[Literal["POST", "PUT", "PATCH", "DELETE"], "the HTTP method"] = "POST"
     headers: Annotated[dict[str, str], "further headers"] = {}
     query: Annotated[dict[str, Any], "the query, encoded for you"] = {}
@@ -117,9 +119,9 @@ class Webhook(Action):
         target = str(self.url or self.path)
         if self.query:
             target += ("&" if "?" in target else "?") + encode_query(self.query)
-        body, content_type = self._content(ctx)
-        if len(body) > MOST_BYTES:
-            raise ActionFailed(f"the body has {len(body):,} bytes; {MOST_BYTES:,} is the most")
+        (body, is_cut), content_type = self._content(ctx)
+        if is_cut:
+            ctx.log.warning("a body is too large and is shortened", extra={"delivery": ctx.id})
         return Delivery(
             id=ctx.id,
             connection=self.connection or "",
@@ -132,15 +134,18 @@ class Webhook(Action):
             order=ctx.call.id if self.order else "",
         )
 
-    def _content(self, ctx: ActionContext) -> tuple[bytes, str]:
+    def _content(self, ctx: ActionContext) -> tuple[tuple[bytes, bool], str]:
+        """The body, whether it was shortened, and its type."""
         if self.body is not None:
-            return self.body.encode(errors="replace"), "text/plain; charset=utf-8"
+            return text_within(self.body), "text/plain; charset=utf-8"
+        if self.type is None and self.json is None:
+            return (b"", False), "application/json"
         if self.type is None:
-            return (b"" if self.json is None else json_bytes(self.json)), "application/json"
+            return json_within(self.json), "application/json"
         moment = ctx.now().astimezone(UTC).isoformat(timespec="milliseconds")
         envelope = {
             "type": self.type,
             "timestamp": moment.replace("+00:00", "Z"),
             "data": {} if self.json is None else self.json,
         }
-        return json_bytes(envelope), "application/json"
+        return json_within(envelope), "application/json"

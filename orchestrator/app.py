@@ -32,6 +32,7 @@ from orchestrator.plan import Plan
 from orchestrator.runtime import RunnerLike
 from orchestrator.runtimes.unpod import adapt, guard
 from orchestrator.services import GivenLike, Services
+from orchestrator.threads import Lanes
 from orchestrator.validation import load_config
 
 __all__ = ["Orchestrator"]
@@ -84,6 +85,7 @@ class Orchestrator:
         self._attached_to: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._owned: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
+        self.threads = Lanes(1)
 
     @classmethod
     def from_file(cls, path: str | Path, **options: Any) -> Orchestrator:
@@ -140,7 +142,7 @@ class Orchestrator:
                 attached runner cannot do; nothing has changed.
         """
         async with self._reloading:
-            config, plan = await asyncio.to_thread(self._read)
+            config, plan = await self.threads.run("reload", self._read)
             self._take(config, plan)
 
     def _read(self) -> tuple[Config, Plan]:
@@ -175,7 +177,7 @@ class Orchestrator:
                 allow=self.plan.allow,
                 outbox=self.outbox() if not clock.is_virtual else None,
                 config=self.plan.name,
-                secrets=self.plan.secret_names,
+                secrecy=self.plan.secrecy(),
             )
             self._services.given = self._given
         return self._services
@@ -236,9 +238,9 @@ class Orchestrator:
         self._services, self._retired = None, []
         for services in open_services:
             await services.aclose()
-        await asyncio.to_thread(self._sink.close)
+        await self.threads.run("journal", self._sink.close)
         if self._memory is not None:
-            await asyncio.to_thread(self._memory.close)
+            await self.threads.run("memory", self._memory.close)
 
 
 def _clock() -> Clock:
@@ -255,7 +257,10 @@ def _make_sink(journals: str | Path | Sink | None, variables: Mapping[str, str])
     try:
         keep = float(days) if days else None
     except ValueError:
+        keep = 0.0
+    if keep is not None and not 0 < keep < 1e6:  # 0 and -1 would remove what is being written
         raise EnvironmentFailure(
-            f"ORCHESTRATOR_JOURNAL_DAYS is a number of days, not {days!r}"
-        ) from None
+            f"ORCHESTRATOR_JOURNAL_DAYS is a number of days above 0, not {days!r}; leave it out to "
+            "keep journals for ever"
+        )
     return DirectorySink(Path(journals), keep_days=keep)

@@ -16,7 +16,7 @@ from orchestrator.dispatcher import dispatch
 from orchestrator.errors import ActionFailed, NotSupported, UnknownEvent
 from orchestrator.events import SESSION_EVENTS, find_event
 from orchestrator.facts import CallFacts
-from orchestrator.journal import Journal, Redactor, Sink
+from orchestrator.journal import Journal, Sink
 from orchestrator.plan import Plan
 from orchestrator.runtime import ALL_CAPABILITIES, ContextLike, RunnerLike
 from orchestrator.services import Services
@@ -106,8 +106,7 @@ class Attachment:
         facts = CallFacts(ctx, services.clock, runtime=self.runtime_name)
         facts.id = ctx.call_id
         facts.attempt = self._attempt(facts.session_id)
-        redactor = Redactor(tuple(plan.secrets), is_private=plan.is_private, names=plan.names)
-        journal = Journal(facts.id, self.host.sink(), redactor, services.clock.now)
+        journal = Journal(facts.id, self.host.sink(), plan.redactor(), services.clock.now)
         session_can = getattr(ctx.session, "capabilities", None)
         runner_can = getattr(self.runner, "capabilities", None)
         capabilities = session_can or runner_can or ALL_CAPABILITIES

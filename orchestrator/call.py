@@ -72,9 +72,13 @@ class Scope:
         return scope
 
 
-def side_effect_id(call_id: str, key: str, occurrence: int) -> str:
-    """The id of a side effect: the same for the same call, step and occurrence, everywhere."""
-    digest = hashlib.sha256(f"{call_id}\0{key}\0{occurrence}".encode(errors="replace"))
+def side_effect_id(config: str, call_id: str, key: str, occurrence: int) -> str:
+    """The id of a side effect: the same for a config's call, step and occurrence, everywhere.
+
+    Two configs may carry one call, an IVR and the agent that it hands the call to: their steps are
+    at the same places, and are not the same.
+    """
+    digest = hashlib.sha256(repr((config, call_id, key, occurrence)).encode())
     return f"msg_{digest.hexdigest()[:32]}"
 
 

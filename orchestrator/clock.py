@@ -27,6 +27,9 @@ T = TypeVar("T")
 #: The wall time at which virtual calls start unless their script says otherwise: a Monday noon.
 VIRTUAL_START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
+#: Real seconds that virtual time stands still for a thread.
+PATIENCE = 5.0
+
 _OUTSIDE = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"})
 _this_thread = threading.local()
 
@@ -54,15 +57,17 @@ def virtual_clock(start: datetime = VIRTUAL_START) -> Clock:
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time jumps to the next timer as soon as nothing else can run.
 
-    It waits for real only while a thread of its executor works. When nothing can ever happen
-    again it raises `InternalError` instead of hanging.
+    It waits for real only while a thread works, `PATIENCE` seconds at most: time passes for one
+    that hangs, so that its deadline comes. When nothing can ever happen again it raises
+    `InternalError` instead of hanging.
     """
 
     def __init__(self) -> None:
         self._seconds = 0.0
         self.threads_busy = 0
+        self.waited = 0.0  # for real, for threads, since one of them ended
         super().__init__(_JumpingSelector(self))
-        self.set_default_executor(ThreadPoolExecutor(2, initializer=_refuse_sockets))
+        self.set_default_executor(ThreadPoolExecutor(2))
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
@@ -76,7 +81,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, executor: Any, func: Any, *args: Any
     ) -> asyncio.Future[Any]:
         """Run in a thread; time stands still until it is done."""
-        future = super().run_in_executor(executor, func, *args)
+        future = super().run_in_executor(executor, _without_sockets, func, *args)
+        self.waited = self.waited if self.threads_busy else 0.0
         self.threads_busy += 1
         future.add_done_callback(self._thread_done)
         return future
@@ -91,6 +97,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
         self.threads_busy -= 1
+        self.waited = 0.0
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -104,8 +111,11 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
-        if self._loop.threads_busy:
-            return super().select(0.05)
+        if self._loop.threads_busy and (timeout is None or self._loop.waited < PATIENCE):
+            began = time.monotonic()
+            ready = super().select(0.05)
+            self._loop.waited += time.monotonic() - began
+            return ready
         if timeout is None:
             raise InternalError("virtual time: every task waits for something that cannot happen")
         self._loop.jump(timeout)
@@ -135,6 +145,16 @@ def _virtual_loop() -> VirtualLoop:
 
 def _refuse_sockets() -> None:
     _this_thread.is_virtual = True
+
+
+def _without_sockets(work: Callable[..., T], *given: Any) -> T:
+    """Run work in a thread that may be used for other loops too."""
+    was = getattr(_this_thread, "is_virtual", False)
+    _refuse_sockets()
+    try:
+        return work(*given)
+    finally:
+        _this_thread.is_virtual = was
 
 
 def _guard(event: str, args: Any) -> None:

@@ -350,6 +350,7 @@ SAFETY_CODES: Mapping[str, Code] = {
     "HK512": Code("An address inside of a network", "Requests to private and metadata addresses are refused, since they reach what outsiders must not.", "Allow the host under `allow: {hosts: [...]}` if it is meant."),
     "HK513": Code("Somebody else's words decide", "Who chooses a queue, an agent or a key can go where callers should not; a table or list that is not written out cannot be checked.", "Write it out; where it depends on the call, choose between texts of your own: `{{ 'sales' if ... else 'support' }}`; or list what it may be in `allow`."),
     "HK514": Code("A limit that lets nothing through", "Every step of that kind would fail on every call.", "Raise the limit, or take the steps out."),
+    "HK515": Code("A transcript within a text", "A text that a template builds has 65,536 characters at most; after a long call its step fails, and what ends the call is not told.", "Give it as a value of its own: `transcript: \"{{ call.transcript }}\"` is shortened where it is too large."),
 }  # fmt: skip
 
 ENVIRONMENT_CODES: Mapping[str, Code] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,8 +61,8 @@ class StepContext:
         try:
             return self._id  # type: ignore[has-type, no-any-return]  # set below
         except AttributeError:
-            key = self._step.key
-            self._id = side_effect_id(self.live.facts.id, key, self.live.occurrence(key))
+            live, key = self.live, self._step.key
+            self._id = side_effect_id(live.plan.name, live.facts.id, key, live.occurrence(key))
             return self._id
 
     @property
@@ -230,6 +230,10 @@ class StepContext:
     async def deliver(self, delivery: Delivery) -> None:
         """Hand over what must leave the process; returns once it is stored."""
         await self.live.services.deliver(delivery)
+
+    async def in_thread(self, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """What a plain function gives, run in a thread."""
+        return await self.live.services.in_thread(function, *given, **named)
 
     def start_timer(
         self, name: str, after: float, steps: Steps, *, cancel_on: Sequence[str] = ()

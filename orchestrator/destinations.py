@@ -44,9 +44,35 @@ def check_destination(
     normal = normalize_number(number)
     if is_fixed or normal in allow.numbers or normal in also:
         return normal
-    if any(normal.startswith(prefix) for prefix in allow.prefixes):
+    if any(_opens(prefix, normal) for prefix in allow.prefixes):
         return normal
     raise ActionFailed(f"{normal} is on no allow-list; add it to `allow: numbers` or `prefixes`")
+
+
+#: Countries that share the code +1 and its prices; the others under it are dialled for much more.
+_MAIN = {1: ("US", "CA")}
+
+
+def _opens(prefix: str, number: str) -> bool:
+    """Whether a prefix of `allow` has a number.
+
+    One that is a country's code and nothing else opens what is usual to dial there: neither numbers
+    at premium rate nor the other countries under that code (+1 876 is Jamaica). A longer one opens
+    all that begins with it.
+    """
+    if not number.startswith(prefix):
+        return False
+    import phonenumbers
+
+    parsed = phonenumbers.parse(number, None)
+    code = parsed.country_code or 0
+    if len(prefix) > len(f"+{code}"):
+        return True
+    if phonenumbers.number_type(parsed) == phonenumbers.PhoneNumberType.PREMIUM_RATE:
+        return False
+    region = phonenumbers.region_code_for_number(parsed)
+    main = _MAIN.get(code) or (phonenumbers.region_code_for_country_code(code),)
+    return region is None or region in main  # of None is what no country has given out
 
 
 def prepare_numbers() -> None:

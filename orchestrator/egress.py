@@ -7,15 +7,15 @@ opened to that very address: there is no second look-up that could answer otherw
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.errors import ActionFailed
+from orchestrator.threads import Lanes
 
-__all__ = ["Egress", "SafeUrl", "parse_url"]
+__all__ = ["Egress", "SafeUrl", "Way", "parse_url"]
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -31,8 +31,15 @@ _METADATA = frozenset(
 _TRANSLATED = tuple(
     map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"))
 )
-#: Addresses that only mean something inside a network, which Python counts as global ones.
-_INSIDE = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "::ffff:0:0:0/96", "fec0::/10")))
+#: Addresses that only mean something inside a network, are for examples or lead nowhere, which one
+#: Python or another counts as global ones (IANA's registries of special-purpose addresses).
+_INSIDE: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = tuple(
+    map(
+        ipaddress.ip_network,
+        ("64:ff9b:1::/48", "::ffff:0:0:0/96", "fec0::/10", "5f00::/16", "3fff::/20",
+         "100:0:0:1::/64", "2001:2::/48", "192.88.99.0/24", "192.0.0.0/24"),
+    )
+)  # fmt: skip
 #: The middle of an ISATAP address (RFC 5214), before its IPv4 one.
 _ISATAP = (0x00005EFE, 0x02005EFE)
 
@@ -67,6 +74,19 @@ class SafeUrl:
         return f"{self.origin}{self.path}{self.query}"
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A proxy that the config's author chose, and the user and password that it wants."""
+
+    proxy: SafeUrl
+    login: tuple[str, str] | None = field(default=None, repr=False)
+
+
+def _refused(why: str) -> ActionFailed:
+    """A URL may hold a secret and what a caller said: of it only the host is quoted."""
+    return ActionFailed(why, is_plain=True)
+
+
 def parse_url(text: str) -> SafeUrl:
     """Take an absolute URL apart, in the one way that all readers of URLs agree on.
 
@@ -75,16 +95,16 @@ def parse_url(text: str) -> SafeUrl:
     """
     match = _URL.fullmatch(text)
     if match is None:
-        raise ActionFailed(
-            f"{text[:80]!r} is no plain http or https URL: scheme, host, port, path and query, "
+        raise _refused(
+            "it is no plain http or https URL: scheme, host, port, path and query, "
             "an international host in its xn-- form"
         )
     scheme, host = match["scheme"].lower(), match["host"].lower()
     port = int(match["port"] or _PORTS[scheme])
     if not 0 < port < 65536:
-        raise ActionFailed(f"{text[:80]!r} has no such port: {port}")
+        raise _refused(f"the URL has an impossible port: {port}")
     if ".." in host:
-        raise ActionFailed(f"{text[:80]!r} has an empty part in its host")
+        raise _refused("the host of the URL has an empty part")
     return SafeUrl(scheme, _plain_host(host), port, match["path"] or "", match["query"] or "")
 
 
@@ -93,12 +113,12 @@ def _plain_host(host: str) -> str:
         try:
             return str(ipaddress.IPv6Address(host[1:-1]))
         except ValueError:
-            raise ActionFailed(f"{host!r} is no IPv6 address") from None
+            raise _refused(f"{host!r} is no IPv6 address") from None
     if _NUMBERISH.fullmatch(host):
         try:
             return str(ipaddress.IPv4Address(host))
         except ValueError:
-            raise ActionFailed(
+            raise _refused(
                 f"host {host!r} is an address in disguise; write it as four decimal numbers"
             ) from None
     return host.removesuffix(".")
@@ -143,10 +163,7 @@ def _meanings(address: IPAddress) -> tuple[IPAddress, ...]:
 
 
 def _is_global(address: IPAddress) -> bool:
-    is_inside = isinstance(address, ipaddress.IPv6Address) and any(
-        address in network for network in _INSIDE
-    )
-    return address.is_global and not is_inside
+    return address.is_global and not any(address in network for network in _INSIDE)
 
 
 @dataclass(frozen=True)
@@ -183,7 +200,7 @@ class Egress:
             ActionFailed: in clear, and it is another machine that the config does not list.
         """
         if scheme != "https" and not (_is_loopback_name(host) or self.is_listed(host)):
-            raise ActionFailed(
+            raise _refused(
                 f"{host} is spoken to in plain http; use https, or list it under `allow: hosts`"
             )
 
@@ -195,7 +212,7 @@ class Egress:
         """
         meanings = _meanings(address)
         if meanings[0].is_multicast or meanings[0].is_unspecified:
-            raise ActionFailed(f"{host} has the address {address}, which is no machine's")
+            raise _refused(f"{host} has the address {address}, which is no machine's")
         for real in meanings:
             self._check_meaning(host, address, real)
 
@@ -203,26 +220,29 @@ class Egress:
         if self.is_listed(host) or (real.is_loopback and _is_loopback_name(host)):
             return
         if real in _METADATA or real.is_link_local:
-            raise ActionFailed(
+            raise _refused(
                 f"{host} has the link-local or metadata address {address}; "
                 "list the host under `allow: hosts` if that is meant"
             )
         if not self.allows_private and not _is_global(real):
-            raise ActionFailed(
+            raise _refused(
                 f"{host} has the private address {address}; give the connection "
                 "`allow_private: true`, or list the host under `allow: hosts`"
             )
 
-    async def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host, all of them allowed.
+    async def resolve(self, host: str, port: int, lanes: Lanes) -> list[str]:
+        """The addresses of a host, all of them allowed; it is looked up in a lane of its own.
 
         Raises:
             ActionFailed: one of them is not allowed.
             OSError: the host has none, or the look-up failed.
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if _literal(host) is not None:
+            addresses = [host]
+        else:
+            kind = {"type": socket.SOCK_STREAM}
+            found = await lanes.run(host, socket.getaddrinfo, host, port, **kind)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         for address in addresses:
             self.check_address(host, ipaddress.ip_address(address.partition("%")[0]))
         return addresses

@@ -14,6 +14,7 @@
     │   ├── StoreFailed         the outbox could not keep a delivery
     │   ├── LimitReached        it was done as often as the config's `limits` allow
     │   ├── LineGone            the call is over, nothing can be said or done on it
+    │   ├── Unsendable          a delivery cannot be sent as things are set here; nobody was asked
     │   ├── TemplateFailed      a template read something that is not there
     │   └── NotSent             virtual time: nothing leaves the machine (its step counts as done)
     └── InternalError           our own bug
@@ -37,6 +38,7 @@ __all__ = [
     "NotSent",
     "NotSupported",
     "OrchestratorError",
+    "PlainWords",
     "Position",
     "Problem",
     "ProblemList",
@@ -45,16 +47,26 @@ __all__ = [
     "StoreFailed",
     "TemplateFailed",
     "UnknownEvent",
+    "Unsendable",
     "UserError",
     "named",
     "words",
 ]
 
 
+class PlainWords(str):
+    """Words that hold nothing that anybody said: they are shown where people's are hidden.
+
+    What is made of them, as by an f-string, is an ordinary text again.
+    """
+
+    __slots__ = ()
+
+
 def words(error: BaseException) -> str:
     """What an exception says. Never raises: one that cannot say it must not hide what failed."""
     try:
-        return str(error)
+        return PlainWords(error) if getattr(error, "is_plain", False) is True else str(error)
     except Exception:  # noqa: BLE001 - its own `__str__` is at fault
         return f"(a {type(error).__name__} that cannot say what is wrong)"
 
@@ -158,12 +170,25 @@ class ActionFailed(OrchestratorError):
     """An action could not do its work.
 
     `retryable` lets the step's `retry` try again; `detail` goes to the journal, never to a caller.
+    `is_plain` says that the message holds nothing that anybody said: only our words, names of the
+    config and numbers. Under `privacy: redact` no other message is shown.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False, detail: object = None) -> None:
+    #: Whether all messages of a type are plain.
+    is_plain: bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        detail: object = None,
+        is_plain: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.detail = detail
+        self.is_plain = is_plain or type(self).is_plain
 
 
 class CommandRefused(ActionFailed):
@@ -178,8 +203,14 @@ class StoreFailed(ActionFailed):
     """What keeps deliveries (a file, a server) cannot be used; says why."""
 
 
+class Unsendable(ActionFailed):
+    """A delivery cannot be sent as things are set here, which may be mended; nobody was asked."""
+
+
 class LimitReached(ActionFailed):
     """A step would do something more often than the limits of the config allow."""
+
+    is_plain = True
 
 
 class TemplateFailed(ActionFailed):
@@ -188,6 +219,8 @@ class TemplateFailed(ActionFailed):
 
 class NotSent(ActionFailed):
     """Virtual time: the outside system was not asked. The step counts as done, with no output."""
+
+    is_plain = True
 
 
 class InternalError(OrchestratorError):

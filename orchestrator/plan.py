@@ -14,7 +14,9 @@ from typing import Any, Literal
 from orchestrator.action import Action
 from orchestrator.config import Allow, Retry
 from orchestrator.events import Scope
+from orchestrator.journal import Redactor
 from orchestrator.limits import Limit
+from orchestrator.secrecy import Secrecy
 
 __all__ = [
     "ActionBody",
@@ -189,6 +191,14 @@ class Plan:
     has_ladder: bool = False
     uses_memory: bool = False
     prepare: tuple[Callable[[], None], ...] = ()
+
+    def redactor(self) -> Redactor:
+        """What masks the secrets of this config and, if it is private, what people say."""
+        return Redactor(tuple(self.secrets), is_private=self.is_private, names=self.names)
+
+    def secrecy(self) -> Secrecy:
+        """What keeps the secrets of this config out of what is stored."""
+        return Secrecy(self.secret_names, self.redactor())
 
     def events(self, scope: Scope) -> tuple[str, ...]:
         """The events of a scope that have handlers."""

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from orchestrator.action import Cut, Delivery
 from orchestrator.errors import ActionFailed
-from orchestrator.written import written
+from orchestrator.journal import Redactor
+from orchestrator.written import telling, written
 
 __all__ = ["Secrecy"]
 
@@ -22,10 +23,14 @@ SHORTEST = 4
 
 
 class Secrecy:
-    """Knows the secret values by the names of their variables."""
+    """Knows the secret values by the names of their variables.
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    `reason` says what an exception says, as it may be stored and logged: `redactor` cleans it.
+    """
+
+    def __init__(self, values: Mapping[str, str], redactor: Redactor | None = None) -> None:
         self._values = dict(values)
+        self.reason = (redactor or Redactor(tuple(values.values()))).reason
         self._cuts: dict[str, tuple[str, str]] = {}
         for name, value in values.items():
             if len(value) >= SHORTEST:
@@ -84,7 +89,9 @@ class Secrecy:
         for cut in reversed([cut for cut in cuts if cut.part == part]):
             value = self._values.get(cut.variable)
             if value is None:
-                raise ActionFailed(f"the variable {cut.variable} is not set", retryable=True)
+                raise ActionFailed(
+                    f"the variable {cut.variable} is not set", retryable=True, is_plain=True
+                )
             before, after = text[: cut.offset], text[cut.offset :]
             if cut.form == _TAIL:
                 origin, value = _split_url(value)
@@ -111,8 +118,8 @@ def _forms(value: str) -> Mapping[str, str]:
     """How a secret may look in a delivery; of a whole URL only what follows its host is cut."""
     origin, tail = _split_url(value)
     if not origin:
-        return written(value)
-    forms = {form: text for form, text in written(value).items() if not text.startswith(origin)}
+        return telling(value)
+    forms = {form: text for form, text in telling(value).items() if not text.startswith(origin)}
     return {**forms, _TAIL: value} if len(tail) >= SHORTEST else forms
 
 

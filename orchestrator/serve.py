@@ -212,10 +212,12 @@ class RelayService:
             await asyncio.sleep(WATCH_EVERY)
             if self._collector is not None:
                 self._collector.look(self.board.ended, len(self.board))
-            found = await asyncio.to_thread(_stamps, self._app.config.files)
+            found = await self._app.threads.run("stamps", _stamps, self._app.config.files)
             if found != seen:
                 await self.reload()
-                seen = await asyncio.to_thread(_stamps, self._app.config.files) | found
+                seen = (
+                    await self._app.threads.run("stamps", _stamps, self._app.config.files) | found
+                )
 
 
 def _stamps(files: tuple[str, ...]) -> dict[str, tuple[int, int]]:

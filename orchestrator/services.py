@@ -6,6 +6,7 @@ here leaves the machine: whatever would, raises `NotSent`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator.action import Delivery
 from orchestrator.clock import Clock
 from orchestrator.config import Allow
-from orchestrator.egress import Egress
-from orchestrator.errors import ActionFailed, NotSent
+from orchestrator.egress import Egress, Way
+from orchestrator.errors import ActionFailed, EnvironmentFailure, NotSent, Unsendable, words
 from orchestrator.limits import Rate
 from orchestrator.memory import Memory
 from orchestrator.quiet import hush
 from orchestrator.secrecy import Secrecy
+from orchestrator.threads import Lanes
 
 if TYPE_CHECKING:
     import httpx
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GivenLike", "Services", "prepare_web"]
 
+#: Threads that one function may have under way at once, and look-ups of one host's name.
+FUNCTIONS, LOOK_UPS = 16, 4
 #: Sockets per client: beyond about 30 requests in flight httpx's pool grows slow.
 POOL_SIZE = 30
 
@@ -51,7 +55,7 @@ class Services:
         allow: Allow | None = None,
         outbox: Outbox | None = None,
         config: str = "",
-        secrets: Mapping[str, str] | None = None,
+        secrecy: Secrecy | None = None,
     ) -> None:
         self.clock = clock
         self.memory = memory
@@ -64,7 +68,9 @@ class Services:
         self._outbox = outbox  # whoever gave it closes it
         self._own_outbox: Outbox | None = None
         self._config = config
-        self._secrecy = Secrecy(secrets or {})
+        self._secrecy = secrecy if secrecy is not None else Secrecy({})
+        self._functions = Lanes(FUNCTIONS)
+        self._look_ups = Lanes(LOOK_UPS)
         hush()
 
     @property
@@ -74,7 +80,7 @@ class Services:
             self._http = self.new_client(Egress(frozenset(map(str.lower, self._allow.hosts))))
         return self._http
 
-    def new_client(self, egress: Egress) -> httpx.AsyncClient:
+    def new_client(self, egress: Egress, way: Way | None = None) -> httpx.AsyncClient:
         """A pooled HTTP client that keeps to an egress rule; its owner closes it.
 
         Each connection has one: a pool is fast while it is small, and a dead host fills only its
@@ -86,7 +92,7 @@ class Services:
             return httpx.AsyncClient(transport=httpx.MockTransport(_refuse), trust_env=False)
         from orchestrator.connections.transport import guarded_client
 
-        return guarded_client(egress, POOL_SIZE)
+        return guarded_client(egress, POOL_SIZE, self._look_ups, way)
 
     def connection(self, name: str) -> Any:
         """The open connection of this name; `""` is the open web.
@@ -110,6 +116,12 @@ class Services:
             raise ActionFailed(f"there is no connection {name!r}")
         return self._openers[name](self)
 
+    async def in_thread(self, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """What a plain function gives, run in a thread; one that hangs holds up only itself."""
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        key = f"{getattr(function, '__module__', '')}:{name}"
+        return await self._functions.run(key, function, *given, **named)
+
     async def take(self, kind: str, rate: Rate) -> bool:
         """Take one of the places that all calls of the config have for a kind of step."""
         key = f"{self._config}/{kind}"
@@ -122,10 +134,12 @@ class Services:
 
         Raises:
             NotSent: virtual time.
-            ActionFailed: it is too large, or not stored safely.
+            ActionFailed: it is too large, cannot be sent as it is, or is not stored safely.
         """
         if self.is_virtual:
             raise NotSent("virtual time, nothing leaves the machine", detail=delivery)
+        with contextlib.suppress(EnvironmentFailure):  # of today; it may be mended by an attempt
+            self.connection(delivery.connection).check(delivery)
         if self._outbox is None:
             from orchestrator.outbox import Outbox
 
@@ -134,11 +148,35 @@ class Services:
         await self._outbox.put(concealed)
 
     async def send(self, delivery: Delivery) -> Any:
-        """Make one attempt at a delivery, with the credentials and secrets as they are now."""
+        """Make one attempt at a delivery, with the credentials and secrets as they are now.
+
+        Raises:
+            Unsendable: it cannot be, for a reason on our side.
+            ActionFailed: no answer. Either's words can be stored and logged as they are.
+        """
         from orchestrator.outbox import ATTEMPT_LIMIT
 
-        whole = self._secrecy.reveal(delivery)
-        return await self.connection(delivery.connection).send(whole, ATTEMPT_LIMIT)
+        try:
+            whole = self._whole(delivery)
+            return await self.connection(delivery.connection).send(whole, ATTEMPT_LIMIT)
+        except Unsendable as error:
+            raise Unsendable(self._secrecy.reason(error), retryable=True) from None
+        except ActionFailed as error:
+            raise ActionFailed(self._secrecy.reason(error), retryable=error.retryable) from None
+        except Exception as error:  # noqa: BLE001 - whatever it says, nobody's words leave here
+            raise ActionFailed(self._secrecy.reason(error), retryable=True) from None
+
+    def _whole(self, delivery: Delivery) -> Delivery:
+        """A delivery with its secrets, if it can be sent so; it could when it was put."""
+        try:
+            whole = self._secrecy.reveal(delivery)
+            self.connection(delivery.connection).check(whole)
+        except (ActionFailed, EnvironmentFailure) as error:
+            names = ", ".join(sorted({cut.variable for cut in delivery.cuts}))
+            why = f"with {names} as set now: {words(error)}" if names else words(error)
+            is_plain = getattr(error, "is_plain", True)
+            raise Unsendable(f"cannot be sent {why}", is_plain=is_plain) from None
+        return whole
 
     async def aclose(self) -> None:
         """Close everything that was opened here, an outbox after a last flush."""
@@ -153,7 +191,7 @@ class Services:
 
 
 async def _refuse(request: httpx.Request) -> httpx.Response:
-    raise NotSent(f"{request.method} {request.url}: virtual time, nothing leaves the machine")
+    raise NotSent(f"{request.method}: virtual time, nothing leaves the machine")
 
 
 def prepare_web() -> None:

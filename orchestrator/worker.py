@@ -70,5 +70,5 @@ def _services_of(plan: Plan) -> Services:
         plan.connections,
         allow=plan.allow,
         config=plan.name,
-        secrets=plan.secret_names,
+        secrecy=plan.secrecy(),
     )

@@ -28,8 +28,9 @@ def nats_binary() -> str:
 class NatsServer:
     """`with NatsServer(folder) as server:`; it keeps its data over `kill` and `start`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, jetstream: bool = True) -> None:
         self.folder = folder
+        self.options = [*(["-js", "-sd", str(folder)] if jetstream else []), *options]
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
@@ -37,9 +38,7 @@ class NatsServer:
     def start(self) -> None:
         command = [
             nats_binary(),
-            "-js",
-            "-sd",
-            str(self.folder),
+            *self.options,
             "-a",
             "127.0.0.1",
             "-p",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ class Reply:
     drip: float = 0.0
     is_reset: bool = False
     is_cut: bool = False
+    gives_back: bool = False
 
 
 @dataclass
@@ -99,6 +100,8 @@ class Server:
         if reply.is_reset:
             writer.transport.abort()
             return False
+        if reply.gives_back:
+            reply = replace(reply, body=dict(headers))
         await self._answer(writer, reply)
         return not reply.is_cut
 

@@ -71,10 +71,11 @@ def test_the_transcript_holds_both_sides_and_our_own_speech() -> None:
     assert said == [("agent", "hello"), ("caller", "hi"), ("agent", "ours")]
 
 
-def test_ids_of_side_effects_depend_on_call_step_and_occurrence_only() -> None:
-    """And on nothing of the process."""
-    ids = {side_effect_id(c, k, n) for c in "ab" for k in "ab" for n in (1, 2)}
-    assert len(ids) == 8
+def test_ids_of_side_effects_depend_on_config_call_step_and_occurrence_only() -> None:
+    """And on nothing of the process. Two configs that carry one call share none."""
+    ids = {side_effect_id(f, c, k, n) for f in "ab" for c in "ab" for k in "ab" for n in (1, 2)}
+    assert len(ids) == 16
+    assert side_effect_id("a", "b\udc80", "c", 1) != side_effect_id("a", "b?", "c", 1)
 
 
 PAUSE = """

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,8 +17,10 @@ import pytest
 
 from orchestrator.action import Delivery
 from orchestrator.cli import main
+from orchestrator.engine import state_file
 from orchestrator.outbox.sqlite import SqliteStore
 from orchestrator.outbox.store import Room
+from tests.engines import NatsServer
 from tests.servers import Server
 
 CONFIG = """
@@ -130,10 +133,108 @@ def test_purge_forgets(outbox: Path, capsys: Any) -> None:
     assert run(capsys, "list")[1] == "no deliveries\n"
 
 
-def test_looking_makes_no_file(tmp_path: Path, capsys: Any) -> None:
-    """A command that finds no outbox says so and leaves none behind."""
-    assert run(capsys, "list", "--outbox", str(tmp_path / "no.db")) == (0, "no deliveries\n")
-    assert not (tmp_path / "no.db").exists()
+def test_looking_makes_no_file(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that finds no outbox says so and leaves none behind; one that is named must be."""
+    monkeypatch.setenv("ORCHESTRATOR_OUTBOX", str(tmp_path / "no.db"))
+    assert run(capsys, "list") == (0, "no deliveries\n")
+    named = ("--outbox", str(tmp_path / "typo" / "no.db"))
+    assert run(capsys, "list", *named)[0] == 3
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    monkeypatch.setenv("BILLING_URL", "https://billing.test")
+    with pytest.raises(SystemExit) as ended:
+        main(["deliver", str(tmp_path / "c.yaml"), "--once", *named])
+    assert ended.value.code == 3
+    assert [file.name for file in tmp_path.iterdir()] == ["c.yaml"]
+
+
+def test_a_purge_takes_only_what_is_still_in_the_state_it_names(
+    outbox: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another operator redrives while the question is asked is not forgotten."""
+
+    async def redrive() -> None:
+        store = SqliteStore(outbox)
+        assert await store.redrive("h_2", time.time())
+        await store.aclose()
+
+    monkeypatch.setattr("click.confirm", lambda *_, **__: asyncio.run(redrive()))
+    code, text = run(capsys, "purge", "--state", "dead")
+    assert (code, text) == (1, "h_2  not there\nh_3  forgotten\n1 forgotten\n")
+    assert "h_2" in run(capsys, "list", "--state", "waiting")[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("purge", "h_2", "--endpoint", "nothere", "--yes"),
+        ("purge", "h_2", "--older-than", "30d", "--yes"),
+        ("redrive", "h_2", "--endpoint", "nothere"),
+        ("purge", "--state", "dead", "--older-than", "30 days", "--yes"),
+        ("purge", "--state", "dead", "--older-than", "soon", "--yes"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage(
+    outbox: Path, capsys: Any, words: tuple[str, ...]
+) -> None:
+    """A filter that would be ignored, or a time that is none, changes nothing."""
+    before = run(capsys, "list", "--state", "dead", "--state", "waiting")
+    assert run(capsys, *words)[0] == 2
+    assert run(capsys, "list", "--state", "dead", "--state", "waiting") == before
+
+
+def test_days_are_a_unit_for_ages(outbox: Path, capsys: Any) -> None:
+    """As people say it."""
+    assert run(capsys, "purge", "--state", "dead", "--older-than", "11d", "--yes")[1] == (
+        "0 forgotten\n"
+    )
+    assert (
+        "2 forgotten" in run(capsys, "purge", "--state", "dead", "--older-than", "9d", "--yes")[1]
+    )
+
+
+def test_what_waits_in_the_file_of_a_server_that_was_away_is_seen(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runners keep there what they take meanwhile: it is listed, redriven, and delivered alone."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    file = state_file("outbox.db", {"XDG_STATE_HOME": str(tmp_path)})
+
+    async def fill() -> None:
+        store = SqliteStore(file)
+        for one in (delivery(1), delivery(2)):
+            await store.put(one, time.time() - 10)
+        entry = next(e for e in await store.claim(time.time(), Room(9, 9)) if e.id == "h_2")
+        await store.dead(entry, "HTTP 422")
+        await store.aclose()
+
+    asyncio.run(fill())
+    config = tmp_path / "c.yaml"
+    config.write_text(CONFIG)
+
+    async def deliver(url: str) -> list[str]:
+        async with Server() as server:
+            monkeypatch.setenv("BILLING_URL", server.url)
+            worker = Worker(config, url, server.url, "--once")
+            _, errors = await asyncio.to_thread(worker.process.communicate, timeout=20)
+            assert worker.process.returncode == 0, errors
+            return sorted(seen.headers["webhook-id"] for seen in server.seen)
+
+    with NatsServer(tmp_path / "nats") as server:
+        monkeypatch.setenv("ORCHESTRATOR_OUTBOX", server.url)
+        listed = run(capsys, "list", "--format", "json")[1]
+        assert {entry["id"]: entry["state"] for entry in json.loads(listed)} == {
+            "h_1": "waiting", "h_2": "dead",
+        }  # fmt: skip
+        assert run(capsys, "redrive", "--all")[1] == "h_2  redriven\n1 redriven\n"
+        sqlite3.connect(file).execute("update entries set due = 0, owner = ''").connection.commit()
+        assert asyncio.run(deliver(server.url)) == ["h_1", "h_2"]
+        assert run(capsys, "list")[1] == "no deliveries\n"
+    with pytest.raises(SystemExit) as ended:
+        main(["deliveries", "list"])
+    assert ended.value.code == 3
+    assert str(file) in capsys.readouterr().err
 
 
 def test_another_file_is_a_failure_of_the_environment(tmp_path: Path, capsys: Any) -> None:

@@ -16,7 +16,8 @@ from standardwebhooks.webhooks import Webhook
 
 from orchestrator.action import Delivery
 from orchestrator.config import Allow
-from orchestrator.connections.http import IN_FLIGHT, Auth, Basic, Header, HttpConnection, open_web
+from orchestrator.connections.credentials import Auth, Basic, Header
+from orchestrator.connections.http import IN_FLIGHT, HttpConnection, open_web
 from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.egress import parse_url
 from orchestrator.encoding import json_bytes

@@ -13,6 +13,7 @@ import pytest
 
 from actions.crm_lookup import CrmLookup
 from actions.crm_write import CrmWrite
+from orchestrator.action import MOST_BYTES
 from orchestrator.clock import run_virtual
 from orchestrator.config import Allow
 from orchestrator.connections.sql import SqlConnection
@@ -336,6 +337,17 @@ def test_a_write_over_http_is_a_request(file: Path) -> None:
         "/contacts/1",
         {"stage": "won"},
     )
+
+
+def test_values_that_are_too_large_are_shortened_and_what_they_match_is_not() -> None:
+    """However much was said, the note of the call is written, into the right record."""
+    match = {"phone": "+1" + "5" * 20_000}
+    _, sent = write(table="customers", match=match, values={"plan": "x" * 900_000, "n": 1})
+    assert len(sent.body) <= MOST_BYTES
+    written = json.loads(sent.body)
+    assert written["match"] == match
+    assert written["values"]["n"] == 1
+    assert written["values"]["plan"].endswith("… (cut: it had 900,000 characters)")
 
 
 @pytest.mark.parametrize("options", [{}, {"table": "t"}, {"table": "t", "path": "/x"}])

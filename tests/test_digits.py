@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 
 import pytest
 from hypothesis import given
@@ -89,6 +91,67 @@ def test_words_of_some_languages_are_known(words: str) -> None:
     """English, German, Spanish, French."""
     assert digits_in(words) == "42"
     assert hide_digits(words) == "* *"
+
+
+@pytest.mark.parametrize(
+    ("words", "digits"),
+    [
+        ("vierundzwanzig zweiunddreißig siebenundachtzig", "243287"),
+        ("vier und zwanzig, zwei und dreissig", "2432"), ("einundzwanzig", "21"),
+        ("zehn elf zwölf zwanzig dreißig", "1011122030"), ("zwoelf fünfzehn fuenfzig", "121550"),
+        ("quarante-deux soixante-dix-sept vingt-trois", "427723"),
+        ("quatre-vingt-dix-neuf quatre-vingts quatre-vingt-deux", "998082"),
+        ("soixante et onze, vingt et un, soixante-douze", "712172"),
+        ("vingt trente quarante cinquante", "20304050"), ("dix-huit dix neuf dix", "181910"),
+        ("veintitrés cuarenta y cinco treinta y ocho", "234538"), ("veintitres dieciséis", "2316"),
+        ("fourtyseven twentythree fourty-two FOURTWO fournine", "4723424249"),
+        ("four_one \uff46\uff4f\uff55\uff52 onetwothree _5_ fo\u200bur", "41412354"),
+        ("twenty thirty", "2030"), ("twenty-two double seven triple oh", "2277000"),
+        ("four hundred, nineteen oh five", "4001905"), ("ninety and nine", "99"),
+        ("\u00b2\u00b3 \uff14\uff11 \u0664\u0661 \u2460", "2341411"), ("cien mil", "00000"),
+    ],
+)  # fmt: skip
+def test_numbers_in_words_are_read(words: str, digits: str) -> None:
+    """Tens, teens and compounds of four languages, spelt together or apart, with accents or not."""
+    assert digits_in(words) == digits
+    hidden = hide_digits(words)
+    assert not [w for w in re.findall(r"[^\W\d_]{2,}", hidden) if w not in ("und", "et", "and")]
+    assert digits_in(hide_heard(words, digits)) == ""
+
+
+def test_what_was_said_in_words_is_hidden_as_digits_and_the_other_way_round() -> None:
+    """A number that is read back in another form is the same number."""
+    heard = digits_in("vierundzwanzig zweiunddreißig siebenundachtzig")
+    assert hide_heard("ending in 2432 87, is it 24 32 87?", heard) == (
+        "ending in **** **, is it ** ** **?"
+    )
+    assert hide_heard("87 32 24", heard) == "** ** **"
+    assert hide_heard("on 32 days, in 24 hours", heard) == "on 32 days, in 24 hours"
+    assert hide_heard("zwei vier drei zwei", heard) == "* * * *"
+    assert hide_heard("zwei fünf drei zwei", heard) == "zwei fünf drei zwei"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["someone phoned the tenant often", "der Verein hat einen Stein", "eine Achse und ein Auto",
+     "the weight of his heightened senses", "el universo entero y una", "Unterseite, Elfen, dosis"],
+)  # fmt: skip
+def test_words_that_hold_such_letters_stay(text: str) -> None:
+    """Only whole runs of number words count."""
+    assert hide_digits(text).replace("*", "una") == text
+
+
+def test_a_megabyte_of_number_words_takes_its_time_in_proportion() -> None:
+    """No run of letters can be taken apart in so many ways that it stalls."""
+
+    def cost(text: str) -> float:
+        began = time.process_time()
+        hide_digits(text)
+        return time.process_time() - began
+
+    for unit in ("achtzehn", "one", "seventeen", "quatrevingt", "achtzehn "):
+        small, large = unit * 2_000 + "x", unit * 20_000 + "x"
+        assert min(cost(large) for _ in range(2)) < 40 * min(cost(small) for _ in range(3)) + 0.01
 
 
 @given(st.text())

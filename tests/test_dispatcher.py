@@ -456,7 +456,7 @@ def test_a_hook_that_emits_its_own_event_does_not_hang_the_call() -> None:
 
 
 def test_a_side_effect_has_the_same_id_in_every_run_of_the_same_call() -> None:
-    """The id comes from call, step and occurrence."""
+    """The id comes from config, call, step and occurrence."""
     events = [USER, {"t": 2, "user_turn": "x"}]
     body = "- {python: 'tests.hooks:idem', save: id}"
     first, second = turn(body, events), turn(body, events)

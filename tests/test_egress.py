@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.config import Allow
+from orchestrator.connections.http import HttpConnection
 from orchestrator.egress import Egress, parse_url
 from orchestrator.errors import ActionFailed
 from orchestrator.validation import check_text
-from tests.servers import Opened, Server, run
+from tests.servers import Opened, Server, run, services
 
 DISGUISED = [
     "http://2130706433/", "http://0x7f000001/", "http://0x7f.0.0.1/", "http://0177.0.0.1/",
@@ -49,6 +52,7 @@ PRIVATE = [
     "10.255.255.255", "172.31.255.255", "192.0.0.1", "198.51.100.1", "203.0.113.1", "fdff::1",
     "::ffff:192.168.0.1", "2002:c0a8:0101::", "64:ff9b::192.168.0.1", "127.255.255.254",
     "64:ff9b:1::10.0.0.1", "64:ff9b:1::1", "64:ff9b:1:0a00:0:0100::", "::ffff:0:10.0.0.1",
+    "5f00::1", "3fff:fff::1", "100:0:0:1::1", "2001:2::1", "192.88.99.1", "192.0.0.8", "192.0.0.9",
     "::ffff:0:8.8.8.8", "fec0::1", "feff::1", "2606:4700::5efe:10.0.0.1", "2002:7f00:1::",
     "2606:4700::200:5efe:192.168.0.1", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "64:ff9b::127.0.0.1",
 ]  # fmt: skip
@@ -174,14 +178,14 @@ def with_names(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[list[str
     """Make names resolve as a test says, one list after another; the names that were asked."""
     asked: list[str] = []
 
-    async def getaddrinfo(self: Any, host: str, port: int, **_: Any) -> list[Any]:
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
         asked.append(host)
         if host not in answers:
             raise socket.gaierror(-2, "Name or service not known")
         found = answers[host].pop(0) if len(answers[host]) > 1 else answers[host][0]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in found]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return asked
 
 
@@ -257,13 +261,15 @@ def test_a_slow_look_up_does_not_outlast_the_timeout(monkeypatch: pytest.MonkeyP
     """A look-up that hangs ends with the request's timeout, and other work goes on meanwhile."""
 
     async def main() -> None:
-        async def hang(*_: Any, **__: Any) -> None:
-            await asyncio.sleep(60)
+        def hang(*_: Any, **__: Any) -> None:
+            over.wait(60)
 
-        monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", hang)
+        over = threading.Event()
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
         async with Opened("https://crm.test") as crm:
             with pytest.raises(ActionFailed, match="no answer within") as caught:
                 await crm.request("GET", "/", timeout=0.05)
+        over.set()
         assert caught.value.retryable
 
     run(main())
@@ -310,3 +316,43 @@ def test_a_url_that_can_only_fail_is_found_at_validation(url: str) -> None:
         f'{top}connections: {{a: {{kind: http, base_url: "{url}"}}}}\n{used}'
     ).problems
     assert len(found) == 1
+
+
+def test_names_that_nobody_answers_hold_up_their_hosts_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many look-ups hang: other names are looked up, and addresses need none."""
+    over, real = threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *given: Any, **named: Any) -> Any:
+        if host.startswith("dead"):
+            over.wait(30)
+            raise socket.gaierror(-3, "Temporary failure in name resolution")
+        return real(host, *given, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    async def main() -> None:
+        async with Server() as server:
+            shared = services()
+            names = [f"https://dead-{number}.test" for number in range(5)]
+            dead = [HttpConnection.open("c", HttpConnection(base_url=url), shared, Allow())
+                    for url in names]  # fmt: skip
+            asking = [
+                asyncio.create_task(one.request("GET", "/", timeout=5.0))
+                for one in dead
+                for _ in range(10)
+            ]
+            await asyncio.sleep(0.1)
+            for host in ("127.0.0.1", "localhost"):
+                url = f"http://{host}:{server.port}"
+                good = HttpConnection.open("g", HttpConnection(base_url=url), shared, Allow())
+                await good.request("GET", "/", timeout=2.0)
+                await good.aclose()
+            assert not any(task.done() for task in asking)
+            over.set()
+            await asyncio.gather(*asking, return_exceptions=True)
+            for one in dead:
+                await one.aclose()
+
+    run(main())

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from orchestrator import Orchestrator
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.journal import DirectorySink, Journal, NoSink, Redactor, encode, file_name
+from orchestrator.journal.pruner import Pruner
+from orchestrator.validation import check_text
 from tests.kit import run
 
 
@@ -153,37 +158,91 @@ def test_digits_during_a_recording_pause_are_in_no_line_and_in_no_transcript() -
     assert "heard at 5 pm" in dumped
 
 
-def test_journals_are_removed_when_they_are_too_old(tmp_path: Path) -> None:
-    """Those of the last days stay."""
-    import os
-    import time
+DAY = 86_400.0
+HEADER = {"call": {"id": "c"}, "config": {"name": "x"}, "started_at": "2026-01-05T12:00:00Z"}
 
-    for name, age in (("old.jsonl", 40), ("new.jsonl", 1), ("other.txt", 40)):
-        (tmp_path / name).write_text("{}")
-        os.utime(tmp_path / name, (time.time() - age * 86_400,) * 2)
-    sink = DirectorySink(tmp_path, keep_days=30)
-    j = journal(sink)
-    j.note("x")
-    j.flush()
-    sink.close()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["c1.jsonl", "new.jsonl", "other.txt"]
+
+def aged(folder: Path, name: str, days: float, *lines: object) -> None:
+    (folder / name).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    os.utime(folder / name, (time.time() - days * DAY,) * 2)
+
+
+def pruned(folder: Path, days: float = 30.0, hours: int = 2) -> list[str]:
+    """What is left after some hours of looking, the clock going on as it should."""
+    passed = [0.0]
+    pruner = Pruner(
+        folder, days * DAY, wall=lambda: time.time() + passed[0], steady=lambda: passed[0]
+    )
+    for _ in range(hours):
+        pruner.prune()
+        passed[0] += 3_601.0
+    return sorted(path.name for path in folder.iterdir() if path.name != ".retention")
+
+
+def test_journals_are_removed_when_they_are_too_old(tmp_path: Path) -> None:
+    """Those of the last days stay, and so does all that is no journal of ours."""
+    end = {"t": 1, "end": {}}
+    aged(tmp_path, "old.jsonl", 40, HEADER, end)
+    aged(tmp_path, "new.jsonl", 1, HEADER, end)
+    aged(tmp_path, "crashed.jsonl", 40, HEADER, {"t": 1, "note": "x"})
+    aged(tmp_path, "live.jsonl", 30.5, HEADER, {"t": 1, "note": "x"})
+    aged(tmp_path, "script.jsonl", 40, {"call": {"id": "mine"}}, {"t": 1, "event": "hangup"})
+    aged(tmp_path, "rubbish.jsonl", 40, "x", 1)
+    aged(tmp_path, "other.txt", 40, HEADER, end)
+    aged(tmp_path, "empty.jsonl", 40)
+    aged(tmp_path, "target", 40, HEADER, end)
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "target")
+    (tmp_path / "folder.jsonl").mkdir()
+    os.utime(tmp_path / "folder.jsonl", (0, 0))
+    assert pruned(tmp_path) == [
+        "empty.jsonl", "folder.jsonl", "link.jsonl", "live.jsonl", "new.jsonl", "other.txt",
+        "rubbish.jsonl", "script.jsonl", "target",
+    ]  # fmt: skip
+
+
+def test_a_jump_of_the_clock_removes_no_journal(tmp_path: Path) -> None:
+    """Neither in a process that runs nor in one that starts then."""
+    aged(tmp_path, "c.jsonl", 1, HEADER, {"t": 1, "end": {}})
+    pruned(tmp_path)
+    for _ in range(3):
+        ahead = Pruner(tmp_path, 30 * DAY, wall=lambda: time.time() + 31 * DAY)
+        ahead.prune()
+        Pruner(tmp_path, 30 * DAY).prune()
+    assert (tmp_path / "c.jsonl").exists()
 
 
 def test_what_cannot_be_removed_costs_no_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder with the name of a journal is passed over, with one line in the log."""
-    import os
+    """It is passed over, with one line in the log."""
 
-    (tmp_path / "folder.jsonl").mkdir()
-    (tmp_path / "old.jsonl").write_text("{}")
-    for name in ("folder.jsonl", "old.jsonl"):
-        os.utime(tmp_path / name, (0, 0))
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    aged(tmp_path, "old.jsonl", 40, HEADER, {"t": 1, "end": {}})
+    assert pruned(tmp_path) == ["old.jsonl"]
+    assert [r.getMessage() for r in caplog.records] == ["an old journal cannot be removed"]
+
+
+def test_a_folder_that_cannot_be_looked_through_costs_no_line(tmp_path: Path) -> None:
+    """Journals are written whatever becomes of old ones."""
+    (tmp_path / ".retention").mkdir()
     sink = DirectorySink(tmp_path, keep_days=30)
     j = journal(sink)
     j.note("x")
     j.flush()
     sink.close()
     assert sink.failures == 0
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["c1.jsonl", "folder.jsonl"]
-    assert [r.getMessage() for r in caplog.records] == ["an old journal cannot be removed"]
+    assert (tmp_path / "c1.jsonl").exists()
+
+
+@pytest.mark.parametrize("days", ["-1", "0", "nan", "inf", "soon", "1e9"])
+def test_days_to_keep_are_a_number_above_0(days: str, tmp_path: Path) -> None:
+    """`-1`, which elsewhere means for ever, would remove what is being written."""
+    checked = check_text("version: 1\nsession: {call_start: [{say: hi}]}\n")
+    assert checked.config is not None
+    with pytest.raises(EnvironmentFailure, match="above 0"):
+        Orchestrator(
+            checked.config, variables={"ORCHESTRATOR_JOURNAL_DAYS": days}, journals=tmp_path
+        )

@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.action import Delivery
 from orchestrator.clock import VIRTUAL_START, run_virtual, virtual_clock
-from orchestrator.errors import ActionFailed, StoreFailed
+from orchestrator.errors import ActionFailed, StoreFailed, Unsendable
 from orchestrator.outbox import ATTEMPT_LIMIT, Outbox
 from orchestrator.outbox.breaker import FAILURES, LONGEST, PAUSE, Breaker
 from orchestrator.outbox.memory import MemoryStore
@@ -173,13 +173,112 @@ def test_retry_after_is_honoured() -> None:
         (format_datetime(datetime(2026, 1, 5, 12, 1, tzinfo=UTC), usegmt=True), 60.0),
         (format_datetime(datetime(2020, 1, 5, tzinfo=UTC), usegmt=True), 0.0),
         (format_datetime(datetime(2099, 1, 5, tzinfo=UTC), usegmt=True), 36_000.0),
-        ("soon", None), ("-5", None), ("1.5", None), ("", None), ("١٢", None),
+        ("120.5", 120.5), ("2026-01-05T12:01:00Z", 60.0), ("2026-01-05T13:02:00+01:00", 120.0),
+        ("60, 120", 120.0), ("soon, 30", 30.0),
+        ("soon", None), ("-5", None), ("1e5", None), ("", None), ("١٢", None),
         ("Mon, 99 Foo 2026", None),
     ],
 )  # fmt: skip
 def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
     """Numbers and HTTP dates are read, rubbish is ignored, and ten hours are the most."""
     assert retry_after({"Retry-After": text}, VIRTUAL_START) == seconds
+
+
+def test_retry_after_is_the_endpoints() -> None:
+    """What waits for it does not ask it one by one; other endpoints go on."""
+    receiver = Receiver(
+        lambda sent: answer(429 if sent.connection == "billing" else 200, Retry_After="3600")
+    )
+
+    async def script(outbox: Outbox) -> None:
+        for number in range(20):
+            await outbox.put(delivery(number))
+        await outbox.put(delivery(99, connection="other"))
+        await asyncio.sleep(3_500)
+        assert len(receiver.seen) == 5  # four were under way at once
+        await asyncio.sleep(200)
+        assert len(receiver.seen) > 5
+
+    play(receiver, script)
+
+
+def test_what_failed_before_a_start_is_tried_with_one() -> None:
+    """A process does not know how an endpoint did under the one before it, so it asks with one."""
+    store = MemoryStore()
+    receiver = Receiver(answer(503), takes=1)
+
+    async def before(outbox: Outbox) -> None:
+        for number in range(8):
+            await outbox.put(delivery(number))
+        await asyncio.sleep(4)
+
+    async def after(outbox: Outbox) -> None:
+        await asyncio.sleep(2_000)
+        outbox.start()
+        await asyncio.sleep(20)
+
+    play(receiver, before, store)
+    receiver.seen, receiver.most = [], 0
+    play(receiver, after, store)
+    assert receiver.seen
+    assert receiver.most == 1
+    receiver.answers, receiver.seen = [answer(200)], []
+
+    async def much_later(outbox: Outbox) -> None:
+        await asyncio.sleep(20_000)
+        await after(outbox)
+
+    play(receiver, much_later, store)
+    assert receiver.times[1] >= receiver.times[0] + 1
+    assert receiver.most == 4
+
+
+def test_an_attempt_that_the_end_cuts_off_does_not_count() -> None:
+    """Restarts use up no attempts: only those that were judged count."""
+    store = MemoryStore()
+    hanging = Receiver(takes=1_000)
+
+    async def restart(outbox: Outbox) -> None:
+        await asyncio.sleep(5 * len(hanging.seen))  # each play begins at the same time of day
+        outbox.start()
+        await asyncio.sleep(1)
+        assert await outbox.aclose(0) == 1
+
+    async def first(outbox: Outbox) -> None:
+        await outbox.put(delivery(1))
+        await restart(outbox)
+
+    play(hanging, first, store)
+    for _ in range(10):
+        play(hanging, restart, store)
+    assert len(hanging.seen) == 11
+    failing = Receiver(answer(503))
+
+    async def last(outbox: Outbox) -> list[tuple[str, int, str]]:
+        await asyncio.sleep(100)
+        outbox.start()
+        await asyncio.sleep(1)
+        return [(entry.state, entry.attempts, entry.reason) for entry in await outbox.list()]
+
+    assert play(failing, last, store) == [("waiting", 1, "HTTP 503")]
+
+
+def test_what_cannot_be_sent_for_our_own_reasons_says_nothing_of_the_receiver() -> None:
+    """It is tried again, and the endpoint's other deliveries do not wait for it."""
+    receiver = Receiver(
+        lambda sent: Unsendable("KEY is not set") if sent.url == "/bad" else answer(200)
+    )
+
+    async def script(outbox: Outbox) -> None:
+        for number in range(10):
+            await outbox.put(delivery(number, url="/bad"))
+        await asyncio.sleep(1)
+        await outbox.put(delivery(99))
+        await asyncio.sleep(1)
+        assert [entry.id for entry in await outbox.list("done")] == ["msg_99"]
+        assert {entry.reason for entry in await outbox.list("waiting")} == {"KEY is not set"}
+
+    play(receiver, script)
 
 
 def test_gone_closes_the_address() -> None:

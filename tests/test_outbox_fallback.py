@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from orchestrator.action import Delivery
+from orchestrator.engine import state_file
 from orchestrator.errors import EnvironmentFailure, StoreFailed
-from orchestrator.outbox.choice import Choice, default_file
+from orchestrator.outbox.choice import Choice
 from orchestrator.outbox.fallback import FallbackStore
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.nats import NatsStore
@@ -122,10 +123,9 @@ def test_what_waits_is_handed_on_when_the_engine_is_back(caplog: pytest.LogCaptu
         for number in (1, 2, 3):
             await store.put(delivery(number), 0.0)
         first.is_there, clock.now = True, 6.0
-        await store.claim(0.0, ROOM)
+        assert sorted(await ids(store)) == ["msg_1", "msg_2", "msg_3"]
         assert [entry.id for entry in await first.list("waiting")] == ["msg_1", "msg_2", "msg_3"]
         assert await store.count("waiting") == 3
-        assert sorted(await ids(store)) == ["msg_1", "msg_2", "msg_3"]
         assert await ids(store) == []
 
     with caplog.at_level(logging.INFO, "orchestrator.outbox"):
@@ -264,8 +264,10 @@ def test_a_nats_url_is_checked(url: str) -> None:
 
 def test_the_default_file_follows_xdg() -> None:
     """`$XDG_STATE_HOME` when it is an absolute path, else `~/.local/state`."""
-    assert default_file({"XDG_STATE_HOME": "/s"}) == Path("/s/hook-orchestrator/outbox.db")
-    assert default_file({"XDG_STATE_HOME": "s"}).parts[-4:-2] == (".local", "state")
+    assert state_file("outbox.db", {"XDG_STATE_HOME": "/s"}) == Path(
+        "/s/hook-orchestrator/outbox.db"
+    )
+    assert state_file("outbox.db", {"XDG_STATE_HOME": "s"}).parts[-4:-2] == (".local", "state")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,14 +131,63 @@ def test_done_and_dead_are_kept_for_a_while(path: Path) -> None:
         done, dead = await store.claim(now[0], ROOM)
         await store.done(done)
         await store.dead(dead, "x")
+        await store.close_address("a")
         for later in (KEEPS_DONE - 60, KEEPS_DONE + 60, KEEPS_DEAD + 60):
-            now[0] = 1_000_000.0 + later
-            await store.claim(now[0], ROOM)
+            while now[0] < 1_000_000.0 + later:
+                now[0] = min(now[0] + 3_000.0, 1_000_000.0 + later)
+                await store.claim(now[0], ROOM)
             seen.append([entry.id for entry in await store.list()])
+        assert not await store.is_closed("a")
         return seen
 
-    found = play(path, script, wall=lambda: now[0])
+    found = play(path, script, wall=lambda: now[0], steady=lambda: now[0])
     assert found == [["msg_1", "msg_2"], ["msg_2"], []]
+
+
+@pytest.mark.parametrize("days", [8, 31, 400])
+@pytest.mark.parametrize("is_restarted", [True, False])
+def test_a_jump_of_the_clock_removes_nothing(path: Path, days: int, *, is_restarted: bool) -> None:
+    """Neither dead letters nor known ids, in the process that runs or in one that starts then."""
+    now, steady = [1_000_000.0], [0.0]
+    clocks: Any = {"wall": lambda: now[0], "steady": lambda: steady[0]}
+
+    async def before(store: SqliteStore) -> None:
+        for number in (1, 2):
+            await store.put(delivery(number), now[0])
+        done, dead = await store.claim(now[0], ROOM)
+        await store.done(done)
+        await store.dead(dead, "x")
+        for _ in range(3):
+            now[0] += 1_900.0
+            steady[0] += 1_900.0
+            await store.claim(now[0], ROOM)
+        if not is_restarted:
+            await jump(store)
+
+    async def jump(store: SqliteStore) -> None:
+        for _ in range(3):  # forward, right again, forward once more
+            now[0] += days * 86_400.0
+            await store.claim(now[0], ROOM)
+            now[0] -= days * 86_400.0
+            steady[0] += 100.0
+            await store.claim(now[0] + 100.0, ROOM)
+        assert [entry.id for entry in await store.list()] == ["msg_1", "msg_2"]
+        assert not await store.put(delivery(1), now[0])
+
+    play(path, before, **clocks)
+    if is_restarted:
+        play(path, jump, **clocks)
+
+
+def test_a_closed_address_is_kept_without_its_words(path: Path) -> None:
+    """A path may hold what a caller said."""
+
+    async def script(store: SqliteStore) -> None:
+        await store.close_address("billing|/c/%2B15550100001")
+        assert await store.is_closed("billing|/c/%2B15550100001")
+
+    play(path, script)
+    assert not any(b"15550100001" in file.read_bytes() for file in path.parent.iterdir())
 
 
 def test_a_clock_set_back_delays_nothing_for_long(path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,22 @@ def test_what_is_put_comes_out_whole(run: Run) -> None:
         assert await put(store, one) == [True]
         (entry,) = await claim(store)
         assert (entry.delivery, entry.attempts, entry.state) == (one, 1, "waiting")
+
+    run(script)
+
+
+def test_only_attempts_that_were_judged_count(run: Run) -> None:
+    """What is given back without a judgement, as at the end of a process, is no attempt."""
+
+    async def script(store: OutboxStore) -> None:
+        await put(store, delivery("1"))
+        for number, is_judged in ((1, False), (1, True), (2, False)):
+            (entry,) = await claim(store)
+            assert entry.attempts == number
+            said = entry if is_judged else replace(entry, attempts=number - 1)
+            await store.later(said, time.time(), "HTTP 503")
+        (entry,) = await store.list("waiting")
+        assert entry.attempts == 1
 
     run(script)
 
@@ -234,6 +251,24 @@ def test_removed_entries_are_forgotten(run: Run) -> None:
         await store.dead(entry, "HTTP 400")
         assert [await store.remove(f"msg_{n}") for n in "1123"] == [True, False, True, False]
         assert await store.list() == []
+
+    run(script)
+
+
+def test_removal_may_be_of_one_state_only(run: Run) -> None:
+    """What has been redriven since, or has died, is not what was meant."""
+
+    async def script(store: OutboxStore) -> None:
+        await put(store, delivery("1"))
+        assert not await store.remove("msg_1", "dead")
+        (entry,) = await claim(store)
+        await store.dead(entry, "HTTP 400")
+        assert not await store.remove("msg_1", "waiting")
+        assert await store.redrive("msg_1", time.time())
+        assert not await store.remove("msg_1", "dead")
+        assert await store.count("waiting") == 1
+        assert await store.remove("msg_1", "waiting")
+        assert not await store.remove("msg_1")
 
     run(script)
 

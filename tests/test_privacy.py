@@ -15,6 +15,7 @@ import pytest
 from orchestrator.callscript import CallScript, TimedEvent
 from orchestrator.config import Allow
 from orchestrator.connections.sql import SqlConnection
+from orchestrator.errors import ActionFailed, words
 from orchestrator.journal import DirectorySink, Redactor
 from orchestrator.memory import Memory
 from orchestrator.replay import play
@@ -187,3 +188,34 @@ def test_other_packages_do_not_tell_while_debugging(
         logging.getLogger("aiosqlite").warning("a warning goes through")
     assert "cnry" not in caplog.text
     assert "a warning goes through" in caplog.text
+
+
+def test_our_own_words_say_why_it_failed() -> None:
+    """What an HTTP status, a limit or virtual time says holds nothing that anybody said."""
+    text = """
+    connections: {away: {kind: http, base_url: "http://127.0.0.1:1"}}
+    limits: {webhooks: {per_call: 1}}
+    session:
+      user_turn:
+        - webhook: {connection: away, path: "/c/{{ event.text }}", json: {}}
+        - http: {connection: away, path: "/c/{{ event.text }}"}
+        - {python: "tests.hooks:plain_function", id: p}
+        - {http: {connection: away, path: "/x"}, on_error: continue}
+        - {webhook: {connection: away, path: /c, json: {}}, on_error: continue}
+        - set: {reached: true}
+    """
+    shown = outputs(text, "user_turn", {"text": SPOKEN})
+    assert "virtual time, nothing leaves the machine" in shown
+    assert "the limit `webhooks: per_call` is reached" in shown
+    assert "tests.hooks:plain_function" in shown
+    assert "Lovelace" not in shown
+
+
+def test_a_status_is_shown_and_what_a_plugin_says_is_not() -> None:
+    """Errors that others word may quote what was said."""
+    redactor = Redactor(["s3cret"], is_private=True)
+    assert (
+        redactor.personal(words(ActionFailed("HTTP 503, s3cret", is_plain=True))) == "HTTP 503, ***"
+    )
+    assert redactor.personal(words(ActionFailed("no Lovelace"))) == "[11 characters]"
+    assert redactor.personal(f"{words(ActionFailed('x', is_plain=True))} Ada") == "[5 characters]"

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import html
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -16,6 +21,8 @@ from orchestrator.action import Delivery
 from orchestrator.callscript import parse_script
 from orchestrator.clock import real_clock
 from orchestrator.errors import ActionFailed
+from orchestrator.journal import Redactor
+from orchestrator.journal.lines import step_line
 from orchestrator.outbox.packed import pack, unpack
 from orchestrator.outbox.sqlite import SqliteStore
 from orchestrator.outbox.store import Entry
@@ -23,10 +30,86 @@ from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
 from orchestrator.secrecy import Secrecy
 from orchestrator.signing import key_of, verify
 from orchestrator.validation import check_text
-from tests.servers import Server
+from orchestrator.written import in_header
+from tests.servers import Reply, Server
 from tests.test_attachment import Lines
 
 _TEXT = st.text(st.sampled_from("abcé{}$\x00 %2F/\"'tok"), max_size=30)
+
+
+NASTY = "Pa/s\\w0rd\"é+=&<'\n\x7f€"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        str, repr, ascii, json.dumps, lambda s: json.dumps(s, ensure_ascii=False), quote, quote_plus,
+        lambda s: quote(s, safe=""), lambda s: json.dumps(s).replace("/", "\\/"), html.escape,
+        lambda s: html.escape(s, quote=False), lambda s: repr({"p": [s]}), lambda s: repr(s.encode()),
+        lambda s: repr(ValueError("no", {"p": s})), lambda s: in_header(s), lambda s: s.encode().hex(),
+        lambda s: base64.b64encode(s.encode()).decode(), lambda s: f"{(s, 1)!r}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("secret", [NASTY, "back\\slash", "it's/so", 'say "so"', "plain-one"])
+def test_a_secret_is_masked_as_it_looks_elsewhere(said: Callable[[str], str], secret: str) -> None:
+    """In a URL, a form, JSON of any writer, HTML, a header, and in Python's own words."""
+    shown = said(secret)
+    masked = Redactor([secret]).secret(f"it was {shown}, no less")
+    assert "***" in masked
+    assert said(secret).strip("\"'")[2:] not in masked
+
+
+def test_a_short_secret_hides_nothing_that_only_looks_like_it() -> None:
+    """In hex or base64 a few characters are in every text."""
+    assert Redactor(["a", "abc"]).secret("61 YQ 616263 YWJj") == "61 YQ 616263 YWJj"
+
+
+def test_a_secret_that_a_shortened_output_would_cut_is_masked_whole() -> None:
+    """No part of one is left where a text ends."""
+    step = SimpleNamespace(word="http", key="k", is_detached=False, id=None, save=None)
+    output = {"body": "x" * 1_995 + "secret-value" + "y" * 100}
+    line = step_line(Redactor(["secret-value"]), 1.0, step, 0.0, "ok", output, None)
+    assert "secr" not in json.dumps(line)
+
+
+AUTHS = {
+    "basic": ("{basic: {user: shop, password: '${THE_PASSWORD}'}}", "pässword/+1"),
+    "bearer": ("{bearer: '${THE_PASSWORD}'}", 'pässword "1"'),
+    "header": ("{header: {name: X-Key, value: '${THE_PASSWORD}'}}", "pässword 1"),
+}
+
+
+@pytest.mark.parametrize("kind", AUTHS)
+def test_credentials_are_masked_as_they_are_sent(kind: str) -> None:
+    """A receiver that gives back what it got, as gateways do on errors, fills no journal."""
+    auth, password = AUTHS[kind]
+
+    async def main() -> tuple[str, str]:
+        async with Server(Reply(gives_back=True)) as server:
+            checked = check_text(
+                "version: 1\nconnections:\n"
+                f"  shop: {{kind: http, base_url: '{server.url}', auth: {auth}}}\n"
+                "session:\n  call_start:\n"
+                "    - {http: {connection: shop, path: /x}, save: r}\n"
+                "    - set: {again: '{{ data.r.body }}'}\n"
+            )
+            assert checked.config is not None
+            sink, runner = Lines(), AgentRunner()
+            app = Orchestrator(
+                checked.config, variables={"THE_PASSWORD": password}, journals=sink,
+                outbox="memory:",
+            )  # fmt: skip
+            app.attach(runner)
+            script = parse_script('{"call": {"id": "c"}}\n')
+            await runner.handle(ScriptBridge(script, PlayOptions(linger=0.3)))
+            await app.aclose()
+            sent = server.seen[0].headers["x-key" if kind == "header" else "authorization"]
+            return sent, json.dumps(sink.lines)
+
+    sent, journal = asyncio.run(main())
+    assert '"status": 200' in journal
+    assert sent.removeprefix("Basic ").removeprefix("Bearer ") not in journal
+    assert "ssword" not in journal
 
 
 @given(st.lists(_TEXT, max_size=4), _TEXT, _TEXT, st.text("tok/é", min_size=4, max_size=9))

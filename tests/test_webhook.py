@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook as Receiver
 
-from actions.webhook import MOST_BYTES, Webhook
-from orchestrator.action import Delivery
+from actions.webhook import Webhook
+from orchestrator.action import MOST_BYTES, Delivery
 from orchestrator.clock import run_virtual, virtual_clock
 from orchestrator.config import Allow
 from orchestrator.connections.http import HttpConnection
@@ -77,10 +77,40 @@ def test_the_query_is_part_of_the_target() -> None:
     )
 
 
-def test_a_huge_body_is_refused() -> None:
-    """Over 256 kB nothing is put into the outbox."""
-    with pytest.raises(ActionFailed, match="is the most"):
-        stored(connection="b", json={"text": "x" * MOST_BYTES})
+@pytest.mark.parametrize(
+    "transcript",
+    [
+        [{"who": "caller", "text": "x" * 300_000}],
+        [{"who": "caller", "text": "€" * 100_000}],
+        [{"who": "caller", "text": "\x00" * 1_100_000}],
+        [{"who": "caller", "text": "y" * 200_000}] * 60,
+        [{"who": "caller", "text": "hm"}] * 30_000,
+        "z" * 5_000_000,
+        {str(number): ["a"] * 100 for number in range(20)} | {"text": "x" * 2_000_000},
+    ],
+    ids=["long", "wide", "escaped", "much", "many", "one text", "mixed"],
+)
+def test_a_huge_body_is_shortened(transcript: Any) -> None:
+    """However much was said, what ends a call is sent; it says what is missing."""
+    body = stored(
+        connection="b", type="call.completed", json={"id": "c1", "transcript": transcript}
+    ).body
+    assert len(body) <= MOST_BYTES
+    assert json.loads(body)["data"]["id"] == "c1"
+    assert "… (cut: " in body.decode()
+
+
+def test_a_huge_text_is_cut() -> None:
+    """At a whole character, with a note."""
+    body = stored(connection="b", body="€" * 100_000).body
+    assert len(body) <= MOST_BYTES
+    assert body.decode().endswith("€… (cut: it had 100,000 characters)")
+
+
+def test_a_body_that_cannot_be_shortened_is_refused() -> None:
+    """Nothing is put into the outbox that is too large."""
+    with pytest.raises(ActionFailed, match="more than"):
+        stored(connection="b", json={f"key {number:0200}": 1 for number in range(2_000)})
 
 
 def test_with_save_it_is_sent_at_once() -> None:

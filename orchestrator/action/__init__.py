@@ -38,7 +38,13 @@ from orchestrator.action.kinds import (
     Url,
     Written,
 )
-from orchestrator.encoding import encode_query, json_bytes
+from orchestrator.encoding import (
+    MOST_BYTES,
+    encode_query,
+    json_bytes,
+    json_within,
+    text_within,
+)
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSent, named
 from orchestrator.limits import Limit, Rate
 from orchestrator.shapes import (
@@ -59,6 +65,7 @@ __all__ = [
     "ANY",
     "BOOL",
     "INT",
+    "MOST_BYTES",
     "NULL",
     "NUMBER",
     "TEXT",
@@ -97,10 +104,12 @@ __all__ = [
     "check_target",
     "encode_query",
     "json_bytes",
+    "json_within",
     "list_of",
     "maybe",
     "named",
     "one_of",
     "record",
     "snake_case",
+    "text_within",
 ]

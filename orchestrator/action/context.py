@@ -214,6 +214,14 @@ class ActionContext(Protocol):
         """Hand over what must leave the process; returns once it is stored."""
         ...
 
+    async def in_thread(self, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """What a plain function gives or raises, run in a thread so that it stops no call.
+
+        Each function has threads of its own: one that hangs holds up neither others nor the end of
+        the process.
+        """
+        ...
+
     def start_timer(
         self, name: str, after: float, steps: Steps, *, cancel_on: Sequence[str] = ()
     ) -> None:

@@ -25,11 +25,11 @@ class Cut:
 class Delivery:
     """One thing that must leave the process: an HTTP request that is repeated until it is taken.
 
-    `id` is derived from call, hook and occurrence, so every repetition carries the same one. The
-    credentials are not in here: the connection's name is, and it adds them at each attempt.
-    `config` is the name of the config whose connections are meant; it is filled in when the
-    delivery is handed over, and `cuts` are the secrets taken out then. Deliveries of one config
-    with the same `order`, to the same endpoint, leave one after another.
+    `id` is derived from config, call, step and occurrence, so every repetition carries the same
+    one. The credentials are not in here: the connection's name is, and it adds them at each
+    attempt. `config` is the name of the config whose connections are meant; it is filled in when
+    the delivery is handed over, and `cuts` are the secrets taken out then. Deliveries of one
+    config with the same `order`, to the same endpoint, leave one after another.
     """
 
     id: str

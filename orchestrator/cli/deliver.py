@@ -11,7 +11,7 @@ import click
 
 from orchestrator.cli.deliveries import OUTBOX, failures_named
 from orchestrator.compiler import compile_config
-from orchestrator.errors import UserError
+from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.outbox import Limits
 from orchestrator.outbox.choice import Choice
 from orchestrator.validation import load_config
@@ -64,7 +64,11 @@ def command(
             prepare()
     names = ", ".join(plan.name for plan in plans)
     click.echo(f"delivering for {names} from {choice}", err=True)
-    with failures_named():
+    if not choice.may_hold():
+        if setting is not None:
+            raise EnvironmentFailure(f"there is no outbox at {choice}")
+        click.echo("there is no outbox yet; it is made now", err=True)
+    with failures_named(choice):
         worker = Worker(plans, choice.open_plain(), limits=Limits(per_endpoint, in_all))
         left = asyncio.run(_work(worker, drain, is_once=once))
     click.echo(f"ended; {left} wait in the outbox", err=True)

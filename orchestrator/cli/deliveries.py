@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,6 +24,9 @@ from orchestrator.outbox.store import Entry, OutboxStore, State
 __all__ = ["OUTBOX", "command", "failures_named"]
 
 T = TypeVar("T")
+
+#: Deliveries that are changed at a time.
+AT_ONCE = 100
 
 OUTBOX = click.option("--outbox", "setting", metavar="WHERE",
     help=f"A SQLite file or nats://HOST; by default what {VARIABLE} says, else your own file.",
@@ -43,23 +48,37 @@ def command() -> None:
       orchestrator deliveries list
       orchestrator deliveries show h_4f0c
       orchestrator deliveries redrive --all --endpoint billing
-      orchestrator deliveries purge --state dead --older-than 720h
+      orchestrator deliveries purge --state dead --older-than 30d
     """
 
 
 @contextmanager
-def failures_named() -> Iterator[None]:
+def failures_named(choice: Choice | None = None) -> Iterator[None]:
     """A store that cannot be used is a failure of the environment here, not of a step."""
     try:
         yield
     except StoreFailed as error:
-        raise EnvironmentFailure(str(error)) from error
+        beside = ""
+        if choice is not None and choice.is_nats and choice.file.exists():
+            beside = f"; what runners of this machine keep meanwhile: --outbox {choice.file}"
+        raise EnvironmentFailure(f"{error}{beside}") from error
+
+
+def _age(text: str) -> float:
+    """Seconds of a duration, which may be in days too: `30d`."""
+    days = re.fullmatch(r"([0-9]{1,5})d", text)
+    try:
+        return float(days[1]) * 86_400.0 if days else parse_duration(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time; write 30d, 12h or 5m") from None
 
 
 def _ask(setting: str | None, work: Callable[[OutboxStore], Awaitable[T]], nothing: T) -> T:
     """Ask the store that is set; `nothing` when its file was never made."""
     choice = Choice(setting, os.environ)
     if not choice.is_memory and not choice.may_hold():
+        if setting is not None:  # whoever names a file means one that is there
+            raise EnvironmentFailure(f"there is no outbox at {choice}")
         click.echo(f"there is no outbox yet at {choice}", err=True)
         return nothing
 
@@ -70,8 +89,17 @@ def _ask(setting: str | None, work: Callable[[OutboxStore], Awaitable[T]], nothi
         finally:
             await store.aclose()
 
-    with failures_named():
+    with failures_named(choice):
         return asyncio.run(main())
+
+
+async def _each(ids: Sequence[str], do: Callable[[str], Awaitable[bool]]) -> dict[str, bool]:
+    """What came of each delivery, many at a time: a server answers after a while."""
+    came: dict[str, bool] = {}
+    for at in range(0, len(ids), AT_ONCE):
+        part = ids[at : at + AT_ONCE]
+        came |= zip(part, await asyncio.gather(*map(do, part)), strict=True)
+    return came
 
 
 @command.command("list")
@@ -98,19 +126,22 @@ def list_deliveries(
       orchestrator deliveries list --state dead --endpoint billing
     """
     found: list[Entry] = []
-    found = _ask(setting, lambda store: _find_all(store, states), found)
+    most = limit if endpoint is None and call_id is None else None
+    found = _ask(setting, lambda store: _find_all(store, states, most), found)
     entries = [e for e in found if _fits(e, endpoint, call_id)][:limit]
     if form == "json":
         click.echo(json.dumps([_as_json(entry) for entry in entries], indent=2))
     elif not entries:
         click.echo("no deliveries")
     else:
-        click.echo(table(("id", "state", "endpoint", "attempts", "due", "reason"),
+        click.echo(table(("id", "state", "put", "call", "endpoint", "attempts", "due", "reason"),
                          [_row(entry) for entry in entries]))  # fmt: skip
 
 
-async def _find_all(store: OutboxStore, states: Sequence[State]) -> list[Entry]:
-    return [entry for state in dict.fromkeys(states) for entry in await store.list(state)]
+async def _find_all(
+    store: OutboxStore, states: Sequence[State], most: int | None = None
+) -> list[Entry]:
+    return [entry for state in dict.fromkeys(states) for entry in await store.list(state, most)]
 
 
 def _names(entry: Entry) -> tuple[str, ...]:
@@ -130,8 +161,14 @@ def _fits(entry: Entry, endpoint: str | None, call_id: str | None = None) -> boo
 def _row(entry: Entry) -> list[str]:
     due = entry.due - time.time()
     when = "-" if entry.state != "waiting" else "now" if due <= 0 else f"in {_coarse(due)}"
-    reason = "".join(c if c.isprintable() else "?" for c in entry.reason)[:60]
-    return [entry.id, entry.state, entry.endpoint, str(entry.attempts), when, reason]
+    put = datetime.fromtimestamp(entry.put_at, UTC).strftime("%m-%d %H:%M") if entry.put_at else "-"
+    return [entry.id, entry.state, put, _cut(entry.delivery.call_id or "-", 36), entry.endpoint,
+            str(entry.attempts), when, _cut(entry.reason, 60)]  # fmt: skip
+
+
+def _cut(text: str, most: int) -> str:
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def _coarse(seconds: float) -> str:
@@ -202,11 +239,13 @@ def redrive(
     """
     if bool(ids) == is_all:
         raise click.UsageError("name deliveries, or give --all")
+    if ids and endpoint is not None:
+        raise click.UsageError("--endpoint goes with --all, not with named deliveries")
 
     async def work(store: OutboxStore) -> dict[str, bool]:
         dead = await store.list("dead") if is_all else ()
         wanted = ids or [entry.id for entry in dead if _fits(entry, endpoint)]
-        return {one: await store.redrive(one, time.time()) for one in wanted}
+        return await _each(wanted, lambda one: store.redrive(one, time.time()))
 
     return _say("redriven", "no dead letter", _ask(setting, work, dict.fromkeys(ids, False)), form)
 
@@ -214,7 +253,8 @@ def redrive(
 @command.command("purge")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--state", type=_STATE, help="All in this state.")
-@click.option("--older-than", metavar="TIME", help="With --state: put longer ago, such as 720h.")
+@click.option("--older-than", metavar="TIME", type=_age,
+              help="With --state: put longer ago, such as 30d.")  # fmt: skip
 @click.option("--endpoint", metavar="NAME", help="With --state: those of this endpoint.")
 @_YES
 @OUTBOX
@@ -222,7 +262,7 @@ def redrive(
 def purge(
     ids: tuple[str, ...],
     state: State | None,
-    older_than: str | None,
+    older_than: float | None,
     endpoint: str | None,
     setting: str | None,
     form: str,
@@ -231,18 +271,21 @@ def purge(
 ) -> int:
     """Forget deliveries for good; what waits is then never sent.
 
-    Delivered ones go by themselves after 7 days, dead letters after 30.
+    Delivered ones go by themselves after 7 days, dead letters after 30. What has changed its state
+    by the time that you say yes stays.
 
     \b
     Example:
       orchestrator deliveries purge h_4f0c
-      orchestrator deliveries purge --state dead --older-than 720h --yes
+      orchestrator deliveries purge --state dead --older-than 30d --yes
 
     Exit codes: 0 all were there, 1 one was not, 3 the outbox cannot be used.
     """
     if bool(ids) == bool(state):
         raise click.UsageError("name deliveries, or give --state")
-    before = time.time() - (parse_duration(older_than) if older_than else 0)
+    if ids and (endpoint is not None or older_than is not None):
+        raise click.UsageError("--endpoint and --older-than go with --state, not with named ones")
+    before = time.time() - (older_than or 0.0)
     if state is not None:
         found: list[Entry] = []
         found = _ask(setting, lambda store: _find_all(store, [state]), found)
@@ -251,7 +294,7 @@ def purge(
         click.confirm(f"forget {len(ids)} deliveries for good?", abort=True, err=True)
 
     async def work(store: OutboxStore) -> dict[str, bool]:
-        return {one: await store.remove(one) for one in ids}
+        return await _each(ids, lambda one: store.remove(one, state))
 
     return _say("forgotten", "not there", _ask(setting, work, dict.fromkeys(ids, False)), form)
 

@@ -40,7 +40,11 @@ def _check(
     is_known = all(value is not None for value in given.values())
     if values.problems or not is_known:
         return
-    for fault in connection.type.cls(**given).faults(allow):
+    made = connection.type.cls(**given)
+    faults = list(made.faults(allow))
+    if not faults:
+        values.env.secrets.update(made.made_secrets())
+    for fault in faults:
         value = connection.options.get(fault.option)
         place = value.place if value is not None else connection.place
         told = values.told(fault.message, value, fault.option)

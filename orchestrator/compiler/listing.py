@@ -14,6 +14,8 @@ from orchestrator.values import Place, Value
 __all__ = ["at", "needs_by_place", "uses_memory", "words_of"]
 
 
+#: Options whose value stays readable where the config writes it out.
+_SHOWN = ("name", "reason", "pause", "url", "path", "source", "connection", "method", "call")
 _END_STATES = ("hangup", "ended", "transferred", "error", "shutdown", "failed")
 
 
@@ -67,7 +69,7 @@ def words_of(config: Config) -> frozenset[str]:
     """Words of the config that are nobody's secret: names, reasons, addresses, keys."""
     names = {"silence", "timer", "completed", "id", "status", "body", *_END_STATES}
     for step in config.steps():
-        for option in ("name", "reason", "pause", "url", "path", "source", "connection", "method"):
+        for option in _SHOWN:
             value = step.options.get(option)
             if value is not None and isinstance(value.constant, str):
                 names.add(value.constant)

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, Self
 
-from orchestrator.action import Fault
+from orchestrator.action import Delivery, Fault
 from orchestrator.clock import Clock
 from orchestrator.errors import EnvironmentFailure
 
@@ -39,8 +39,8 @@ class ServicesLike(Protocol):
 
     clock: Clock
 
-    def new_client(self, egress: Any) -> Any:
-        """An HTTP client of its own that keeps to an `Egress`."""
+    def new_client(self, egress: Any, way: Any = None) -> Any:
+        """An HTTP client of its own that keeps to an `Egress`; with a `Way`, through its proxy."""
         ...
 
 
@@ -76,11 +76,22 @@ class Connection:
         """What is wrong with the options; asked when a config is loaded."""
         yield from ()
 
+    def made_secrets(self) -> Iterator[str]:
+        """What is made of its secrets, and is as secret; asked once its options are sound."""
+        yield from ()
+
     def prepare(self) -> None:
         """Import what the first use needs: called when a config is attached, not in a call.
 
         Raises:
             EnvironmentFailure: a package is missing.
+        """
+
+    def check(self, delivery: Delivery) -> None:
+        """Judge a delivery by itself; asked before it is stored, and before each attempt.
+
+        Raises:
+            ActionFailed: it cannot be sent.
         """
 
     async def aclose(self) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import quote, urlencode
 
 from orchestrator.action import Duration, Fault, Secret, Url
 from orchestrator.connections.base import AllowLike, Connection, ServicesLike
-from orchestrator.connections.http import Auth, Basic, HttpConnection
+from orchestrator.connections.credentials import Auth, Basic
+from orchestrator.connections.http import HttpConnection
 from orchestrator.egress import Egress, parse_url
 from orchestrator.errors import ActionFailed
 
@@ -61,6 +62,10 @@ class CarrierConnection(Connection, ABC):
                 return
             if url.query:
                 yield Fault("`voice_url`: it has a query, where a call's data goes", "voice_url")
+
+    def made_secrets(self) -> Iterator[str]:
+        """The credentials as they are sent."""
+        yield from self._inner().made_secrets()
 
     def _start(self, services: ServicesLike, allow: AllowLike) -> None:
         super()._start(services, allow)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import json
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
-from urllib.parse import quote
 
 from orchestrator._version import __version__
-from orchestrator.action import Delivery, Duration, Fault, Options, Secret, Url
+from orchestrator.action import Delivery, Duration, Fault, Secret, Url
+from orchestrator.connections.answers import HttpAnswer, failed
 from orchestrator.connections.base import AllowLike, Connection, ServicesLike
+from orchestrator.connections.credentials import Auth, Proxy, basic_token
 from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.durations import format_duration
-from orchestrator.egress import Egress, SafeUrl, parse_url
+from orchestrator.egress import Egress, SafeUrl, Way, parse_url
 from orchestrator.encoding import encode_query, json_bytes
-from orchestrator.errors import ActionFailed, UserError, words
+from orchestrator.errors import ActionFailed, Unsendable, UserError, words
 from orchestrator.headers import OURS, name_fault, value_fault
 from orchestrator.signing import key_of, sign
+from orchestrator.written import in_header
 
 if TYPE_CHECKING:
     import httpx
@@ -33,87 +33,10 @@ __all__ = ["HttpAnswer", "HttpConnection", "open_web"]
 IN_FLIGHT = 16
 #: Bytes and seconds that the body of an answer to a delivery is read for.
 GLANCE_BYTES, GLANCE_SECONDS = 65_536, 1.0
-#: Statuses that may be better next time.
-_PASSING = frozenset({408, 425, 429})
-_PRINTABLE = "".join(map(chr, range(0x20, 0x7F))) + "\t"
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """What came back: status, headers (names in lower case) and body."""
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is 2xx."""
-        return 200 <= self.status < 300
-
-    @property
-    def text(self) -> str:
-        """The body as text; what is no UTF-8 in it is replaced."""
-        return self.body.decode(errors="replace")
-
-    @property
-    def json(self) -> Any:
-        """The body read as JSON; None when it is empty.
-
-        Raises:
-            ActionFailed: it is no JSON.
-        """
-        if not self.body.strip():
-            return None
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            raise ActionFailed(f"HTTP {self.status}, but its body is no JSON") from None
-
-    @property
-    def content(self) -> Any:
-        """JSON where the answer says that it is, else text; None when it is empty."""
-        if "json" in self.headers.get("content-type", "").lower():
-            return self.json
-        return self.text or None
-
-    def check(self, expect: Collection[int] = ()) -> HttpAnswer:
-        """The answer itself, if its status is 2xx or one of those expected.
-
-        Raises:
-            ActionFailed: it is neither; `retryable` when it may be better next time.
-        """
-        if self.status in expect or (self.is_success and not expect):
-            return self
-        retry_after = self.headers.get("retry-after")
-        wait = {"retry_after": retry_after} if retry_after else {}
-        raise ActionFailed(
-            f"HTTP {self.status}",
-            retryable=self.status in _PASSING or self.status >= 500,
-            detail={"status": self.status, **wait},
-        )
-
-
-class Basic(Options):
-    """A user and a password."""
-
-    user: Annotated[str, "the user"]
-    password: Annotated[Secret, "the password"]
-
-
-class Header(Options):
-    """A header that carries a key."""
-
-    name: Annotated[str, "the header, such as X-Api-Key"]
-    value: Annotated[Secret, "the key"]
-
-
-class Auth(Options):
-    """How we say who we are: one of these."""
-
-    bearer: Annotated[Secret | None, "a token, sent as `Authorization: Bearer`"] = None
-    basic: Annotated[Basic | None, "user and password"] = None
-    header: Annotated[Header | None, "a header that carries a key"] = None
+#: Bytes that the URL of a delivery may have, and its headers: what receivers take is far less.
+MOST_HEAD = 64 * 1024
+#: Pieces that an answer may come in beside one for every eight bytes: each costs its time.
+PIECES = 1_000
 
 
 class HttpConnection(Connection):
@@ -122,7 +45,8 @@ class HttpConnection(Connection):
     It must be https, unless the host is this machine or is listed under `allow: hosts`. Addresses
     inside the network are refused, whatever name they hide behind, unless `allow_private` is set.
     With a `signing_secret`, webhooks are signed as in Standard Webhooks; give a list of two while
-    one secret replaces the other.
+    one secret replaces the other. With a `proxy` requests go through it, and it decides which
+    address a host has; no proxy of the environment is used.
 
     ```yaml
     connections:
@@ -143,6 +67,7 @@ class HttpConnection(Connection):
     headers: Annotated[dict[str, str] | None, "sent with every request"] = None
     timeout: Annotated[Duration, "how long one request may take"] = Duration(10)
     allow_private: Annotated[bool, "whether its address may be inside the network"] = False
+    proxy: Annotated[Proxy | None, "the way out, where there is no other"] = None
     max_response: Annotated[int, "bytes that an answer may have", range(1, 100_000_001)] = 1_000_000
 
     kind: ClassVar[str] = "http"
@@ -154,6 +79,7 @@ class HttpConnection(Connection):
             "headers": lambda: _headers(self.headers or {}),
             "auth": lambda: self._auth_headers,
             "signing_secret": lambda: self._keys,
+            "proxy": lambda: self.proxy and self.proxy.place,
         }
         for option, check in checks.items():
             try:
@@ -161,10 +87,18 @@ class HttpConnection(Connection):
             except (ActionFailed, UserError) as error:
                 yield Fault(f"`{option}`: {words(error)}", option)
 
+    def made_secrets(self) -> Iterator[str]:
+        """The credentials as they are sent: a receiver may give back what it got."""
+        if self.proxy is not None and self.proxy.user is not None:
+            yield basic_token(self.proxy.user, self.proxy.password or "")
+        for value in self._auth_headers.values():
+            is_key = self.auth is not None and self.auth.header is not None
+            yield value if is_key else value.partition(" ")[2]  # what follows `Basic` or `Bearer`
+
     def _start(self, services: ServicesLike, allow: AllowLike) -> None:
         super()._start(services, allow)
         self._reach = self._egress(allow)
-        self._client: httpx.AsyncClient = services.new_client(self._reach)
+        self._client: httpx.AsyncClient = services.new_client(self._reach, self._way())
         self._room = asyncio.Semaphore(IN_FLIGHT)
 
     async def aclose(self) -> None:
@@ -173,6 +107,12 @@ class HttpConnection(Connection):
 
     def _egress(self, allow: AllowLike) -> Egress:
         return Egress(frozenset(map(str.lower, allow.hosts)), self.allow_private)
+
+    def _way(self) -> Way | None:
+        if self.proxy is None:
+            return None
+        login = (self.proxy.user or "", self.proxy.password or "")
+        return Way(self.proxy.place, login if self.proxy.user is not None else None)
 
     @cached_property
     def _base(self) -> SafeUrl:
@@ -198,8 +138,7 @@ class HttpConnection(Connection):
         if auth.bearer is not None:
             return _headers({"authorization": f"Bearer {auth.bearer}"})
         if auth.basic is not None:
-            pair = f"{auth.basic.user}:{auth.basic.password}".encode()
-            return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
+            return {"authorization": f"Basic {basic_token(auth.basic.user, auth.basic.password)}"}
         assert auth.header is not None  # noqa: S101 - the only one left
         return _headers({auth.header.name: auth.header.value})
 
@@ -237,11 +176,9 @@ class HttpConnection(Connection):
         sends a hundred megabytes, or a byte a second, has taken the delivery all the same.
 
         Raises:
+            Unsendable: it may not be sent, as to an address that is not allowed now.
             ActionFailed: no answer.
         """
-        path, query = delivery.url, ""
-        if self.base_url:
-            path, _, query = delivery.url.partition("?")
         now = int(self._clock.wall().timestamp())
         headers = {
             "content-type": delivery.content_type,
@@ -250,9 +187,34 @@ class HttpConnection(Connection):
             **sign(self._keys, delivery.id, now, delivery.body),
         }
         limit = self.timeout if timeout is None else timeout
-        return await self._exchange(
-            delivery.method, self._url(path, query), headers, delivery.body, limit, self._glance
-        )
+        try:
+            return await self._exchange(
+                delivery.method, self._place(delivery), headers, delivery.body, limit, self._glance
+            )
+        except ActionFailed as error:
+            if error.retryable:
+                raise
+            raise Unsendable(words(error), retryable=True, is_plain=error.is_plain) from error
+
+    def check(self, delivery: Delivery) -> None:
+        """Judge its URL and headers.
+
+        Raises:
+            ActionFailed: they cannot be sent.
+        """
+        sizes = {
+            "URL": len(self._place(delivery)),
+            "headers": sum(map(len, chain(*_headers(_foreign(delivery.headers)).items()))),
+        }
+        for part, size in sizes.items():
+            if size > MOST_HEAD:
+                raise failed(f"its {part} would have {size:,} bytes; {MOST_HEAD:,} are the most")
+
+    def _place(self, delivery: Delivery) -> str:
+        path, query = delivery.url, ""
+        if self.base_url:
+            path, _, query = delivery.url.partition("?")
+        return self._url(path, query)
 
     def prepare(self) -> None:
         """Import httpx and load the certificates."""
@@ -296,13 +258,12 @@ class HttpConnection(Connection):
                 return await self._answer(request, read or self._read)
         except (TimeoutError, httpx.TimeoutException):
             limit = format_duration(timeout)
-            raise ActionFailed(f"{self._label}: no answer within {limit}", retryable=True) from None
+            raise failed(f"{self._label}: no answer within {limit}", retryable=True) from None
         except httpx.TransportError as error:
-            raise ActionFailed(
-                f"{self._label}: {error or type(error).__name__}", retryable=True
-            ) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ActionFailed(f"{self._label}: {words(error)}") from error
+            why = words(error) or type(error).__name__
+            raise failed(f"{self._label}: {why}", retryable=True) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:  # which quote what was to be sent
+            raise failed(f"{self._label}: the request cannot be made") from error
 
     @property
     def _label(self) -> str:
@@ -321,26 +282,28 @@ class HttpConnection(Connection):
     async def _read(self, answer: httpx.Response) -> bytes:
         """The whole body, within its limit."""
         if answer.headers.get("content-encoding", "identity") != "identity":
-            raise ActionFailed(f"{self._label}: the answer is compressed, unasked")
-        body = bytearray()
+            raise failed(f"{self._label}: the answer is compressed, unasked")
+        body, count = bytearray(), 0
         async for part in answer.aiter_raw():
             body += part
+            count += 1
+            if count > PIECES + len(body) // 8:
+                raise failed(f"{self._label}: the answer comes in too small pieces")
             if len(body) > self.max_response:
-                raise ActionFailed(
-                    f"{self._label}: the answer has more than {self.max_response:,} bytes"
-                )
+                raise failed(f"{self._label}: the answer has more than {self.max_response:,} bytes")
         return bytes(body)
 
     async def _glance(self, answer: httpx.Response) -> bytes:
         """The beginning of a body that nobody reads; what is short leaves the socket reusable."""
         import httpx
 
-        body = bytearray()
+        body, count = bytearray(), 0
         with contextlib.suppress(TimeoutError, httpx.TransportError):
             async with asyncio.timeout(GLANCE_SECONDS):
                 async for part in answer.aiter_raw():
                     body += part
-                    if len(body) > GLANCE_BYTES:
+                    count += 1
+                    if len(body) > GLANCE_BYTES or count > PIECES:
                         break
         return bytes(body[:GLANCE_BYTES])
 
@@ -376,6 +339,6 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     safe = {}
     for name, value in headers.items():
         if fault := name_fault(name) or value_fault(name, value):
-            raise ActionFailed(fault[0])
-        safe[name.lower()] = quote(value.strip(), safe=_PRINTABLE, errors="replace")
+            raise failed(fault[0])
+        safe[name.lower()] = in_header(value)
     return safe

@@ -43,18 +43,23 @@ def whole_url(text: str) -> tuple[SafeUrl, str]:
 
 def _safe_path(path: str) -> str:
     if "?" in path or "#" in path:
-        raise ActionFailed(f"the path {path[:80]!r} holds a query or fragment; use `query`")
+        raise _refused("the path holds a query or fragment; use `query`")
     if "\\" in path or _CONTROL.search(path):
-        raise ActionFailed(f"the path {path[:80]!r} holds a backslash or control character")
+        raise _refused("the path holds a backslash or control character")
     if "//" in path:
-        raise ActionFailed(f"the path {path[:80]!r} has an empty part")
+        raise _refused("the path has an empty part")
     decoded = _decoded(path)
     if _CONTROL.search(decoded):
-        raise ActionFailed(f"the path {path[:80]!r} holds an encoded control character")
+        raise _refused("the path holds an encoded control character")
     parts = re.split(r"[/\\]", decoded)
     if any(part.split(";")[0].strip() in (".", "..") for part in parts):
-        raise ActionFailed(f"the path {path[:80]!r} steps out of its folder")
+        raise _refused("the path steps out of its folder")
     return quote(_STRAY_PERCENT.sub("%25", path), safe=KEPT_IN_PATHS, errors="replace")
+
+
+def _refused(why: str) -> ActionFailed:
+    """A path may hold a secret and what a caller said: it is not quoted."""
+    return ActionFailed(why, is_plain=True)
 
 
 def _decoded(path: str) -> str:
@@ -64,4 +69,4 @@ def _decoded(path: str) -> str:
         if decoded == path:
             return path
         path = decoded
-    raise ActionFailed("the path is percent-encoded over and over")
+    raise _refused("the path is percent-encoded over and over")

@@ -16,7 +16,13 @@ from uuid import UUID
 
 from orchestrator.action import Delivery, Duration, Fault, Secret
 from orchestrator.connections.base import AllowLike, Connection, ServicesLike
-from orchestrator.errors import ActionFailed, EnvironmentFailure, OrchestratorError
+from orchestrator.errors import (
+    ActionFailed,
+    EnvironmentFailure,
+    OrchestratorError,
+    Unsendable,
+    words,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, TableClause
@@ -137,9 +143,22 @@ class SqlConnection(Connection):
                     raise
 
     async def send(self, delivery: Delivery, timeout: float | None = None) -> None:
-        """Make one attempt at a write that went through the outbox. Raises as `write` does."""
+        """Make one attempt at a write that went through the outbox.
+
+        Raises:
+            Unsendable: the database is not as the config says: another password, no such table.
+            ActionFailed: it cannot be asked, or refuses the record.
+        """
         what = json.loads(delivery.body)
-        await self.write(delivery.url, what["match"], what["values"])
+        try:
+            await self.write(delivery.url, what["match"], what["values"])
+        except ActionFailed as error:
+            import sqlalchemy.exc
+
+            refusals = (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.DataError)
+            if error.retryable or isinstance(error.__cause__, refusals):
+                raise
+            raise Unsendable(words(error), retryable=True) from error
 
     @asynccontextmanager
     async def _talking(self, what: str) -> AsyncIterator[AsyncConnection]:
@@ -164,10 +183,10 @@ class SqlConnection(Connection):
 
     def _failure(self, what: str, error: Exception) -> ActionFailed:
         cause = getattr(error, "orig", None) or error
-        words = re.sub(r"<class '[^']*'>: ", "", str(cause)).strip().partition("\n")[0]
-        words = words or type(error).__name__
-        is_passing = isinstance(error, (OSError, TimeoutError)) or bool(_PASSING.search(words))
-        return ActionFailed(f"{self.name}: cannot {what}: {words[:200]}", retryable=is_passing)
+        said = re.sub(r"<class '[^']*'>: ", "", str(cause)).strip().partition("\n")[0]
+        said = said or type(error).__name__
+        is_passing = isinstance(error, (OSError, TimeoutError)) or bool(_PASSING.search(said))
+        return ActionFailed(f"{self.name}: cannot {what}: {said[:200]}", retryable=is_passing)
 
     def _open_engine(self) -> AsyncEngine:
         if self._engine is not None:

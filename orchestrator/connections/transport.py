@@ -8,24 +8,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import re
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpcore
 import httpx
 
-from orchestrator.egress import Egress
+from orchestrator.connections.pacing import PacedStream, Turns
+from orchestrator.egress import Egress, Way
 from orchestrator.errors import ActionFailed, words
 from orchestrator.quiet import unlogged
+from orchestrator.threads import Lanes
 
 __all__ = ["certificates", "guarded_client"]
 
+#: Where the parser's words end and what it quotes begins.
+_QUOTED = re.compile(r"\s*(?:[:(]|\bb?['\"]|['\"]).*", re.DOTALL)
 _CORE_ERRORS = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
     httpcore.ProtocolError,
+    httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
 )
 
@@ -39,21 +46,18 @@ def certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def guarded_client(egress: Egress, pool_size: int) -> httpx.AsyncClient:
+def guarded_client(
+    egress: Egress, pool_size: int, lanes: Lanes, way: Way | None = None
+) -> httpx.AsyncClient:
     """A pooled client that never follows a redirect, reads no proxy settings, and keeps to egress.
 
-    Its requests raise `ActionFailed` for an address that is not allowed.
+    Its requests raise `ActionFailed` for an address that is not allowed. Names are looked up in
+    `lanes`, a lane for each host. With a `way` the proxy looks them up, and hosts are judged as
+    they are written.
     """
-    pool = httpcore.AsyncConnectionPool(
-        ssl_context=certificates(),
-        max_connections=pool_size,
-        max_keepalive_connections=pool_size,
-        keepalive_expiry=15.0,
-        network_backend=_Backend(egress),
-    )
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # calls share the client
     return httpx.AsyncClient(
-        transport=_Transport(egress, pool),
+        transport=_Transport(egress, _pool(egress, pool_size, lanes, way)),
         cookies=no_cookies,
         timeout=15.0,
         follow_redirects=False,
@@ -62,11 +66,32 @@ def guarded_client(egress: Egress, pool_size: int) -> httpx.AsyncClient:
     )
 
 
+def _pool(egress: Egress, size: int, lanes: Lanes, way: Way | None) -> httpcore.AsyncConnectionPool:
+    shared: dict[str, Any] = {
+        "ssl_context": certificates(), "max_connections": size, "max_keepalive_connections": size,
+        "keepalive_expiry": 15.0,
+    }  # fmt: skip
+    if way is None:
+        return httpcore.AsyncConnectionPool(network_backend=_Backend(egress, lanes), **shared)
+    # The only host that is reached from here: the config's author wrote it out.
+    backend = _Backend(Egress(frozenset({way.proxy.host})), lanes)
+    user, password = way.login or ("", "")
+    return httpcore.AsyncHTTPProxy(
+        way.proxy.origin,
+        proxy_auth=(user.encode(), password.encode()) if way.login else None,
+        proxy_ssl_context=certificates() if way.proxy.scheme == "https" else None,
+        network_backend=backend,
+        **shared,
+    )
+
+
 class _Backend(httpcore.AsyncNetworkBackend):
     """Resolves, judges, and connects to what was judged. `Host` and TLS still name the host."""
 
-    def __init__(self, egress: Egress) -> None:
+    def __init__(self, egress: Egress, lanes: Lanes) -> None:
         self._egress = egress
+        self._lanes = lanes
+        self._turns = Turns()
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -80,17 +105,19 @@ class _Backend(httpcore.AsyncNetworkBackend):
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in await self._resolve(host, port, timeout):
             try:
-                return await self._inner.connect_tcp(
+                stream = await self._inner.connect_tcp(
                     address, port, timeout, local_address, socket_options
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
+            else:
+                return PacedStream(stream, self._turns)
         raise failure
 
     async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
         try:
             async with asyncio.timeout(timeout):
-                return await self._egress.resolve(host, port)
+                return await self._egress.resolve(host, port, self._lanes)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"{host}: the name was not resolved in time") from None
         except OSError as error:
@@ -165,4 +192,7 @@ class _Body(httpx.AsyncByteStream):
 def _translated(error: Exception) -> Exception:
     """The error of the same name in httpx."""
     kind: type[Exception] = getattr(httpx, type(error).__name__, httpx.TransportError)
-    return kind(words(error))
+    why = words(error)
+    if isinstance(error, httpcore.ProtocolError):  # which quotes what came, or was to be sent
+        why = _QUOTED.sub("", why)
+    return kind(why)

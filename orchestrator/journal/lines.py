@@ -77,7 +77,7 @@ def skip_line(r: Redactor, handler: Any, why: str, saw: Mapping[str, Any] | None
     """A hook did not run, why, and which values decided it."""
     line: Line = {"hook": handler.name, "at": handler.key, "on": handler.event, "ran": False,
                   "why": why}  # fmt: skip
-    return {**line, "saw": r.parts(_short(saw))} if saw else line
+    return {**line, "saw": _short(r.parts(saw))} if saw else line
 
 
 def hook_end_line(r: Redactor, handler: Any, outcome: str, detail: str) -> Line:
@@ -104,7 +104,7 @@ def step_line(
     if step.id:
         line["id"] = step.id
     if output is not None:
-        line["output"] = r.personal(_short(output))
+        line["output"] = _short(r.personal(output))
     if step.save and status == "ok":
         line["saved"] = step.save
     if error:
@@ -113,12 +113,12 @@ def step_line(
 
 
 #: Options that are an address: one that the author wrote out stays readable.
-_ADDRESSES = frozenset({"url", "path", "source", "connection", "method"})
+_ADDRESSES = frozenset({"url", "path", "source", "connection", "method", "call"})
 
 
 def act_line(r: Redactor, step: Any, options: Mapping[str, Any]) -> Line:
     """What a step that acts on the outside was given."""
-    shown = r.parts(_short(options))
+    shown = _short(r.parts(options))
     fixed = {k: r.name(v) for k, v in options.items() if k in _ADDRESSES and isinstance(v, str)}
     return {"act": step.word, "at": step.key, "with": {**shown, **fixed}}
 
@@ -165,7 +165,10 @@ def end_line(r: Redactor, facts: Mapping[str, Any]) -> Line:
 
 
 def _short(value: Any, limit: int = 2000) -> Any:
-    """The value, its texts cut to a length that a person reads; digests may hold more."""
+    """The value, its texts cut to a length that a person reads; digests may hold more.
+
+    It is masked before: of a secret that is cut in two no half is known again.
+    """
     if isinstance(value, str):
         return value if len(value) <= limit else f"{value[:limit]}… ({len(value)} characters)"
     if isinstance(value, Mapping):

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.digits import hide_digits, hide_heard
-from orchestrator.written import written
+from orchestrator.errors import ActionFailed, PlainWords, words
+from orchestrator.written import telling
 
 __all__ = ["Redactor"]
 
@@ -34,7 +35,7 @@ class Redactor:
         self.hides_digits = False
         self.heard = ""
         self._names = names
-        forms = {form for secret in secrets if secret for form in written(secret).values()}
+        forms = {form for secret in secrets if secret for form in telling(secret).values()}
         kept = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
 
@@ -75,10 +76,16 @@ class Redactor:
 
     def personal(self, value: Any) -> Any:
         """Under `privacy: redact`, texts as their length and numbers of people as their end."""
+        is_plain = isinstance(value, PlainWords)
         value = self.secret(value)
-        if self.is_private:
+        if self.is_private and not is_plain:
             return self._mask(value)
         return self._numbers(value) if self.hides_digits or self.heard else value
+
+    def reason(self, error: BaseException) -> str:
+        """What an exception says, as it may be logged and stored: the one place for that."""
+        said = str(self.personal(words(error)))
+        return said if isinstance(error, ActionFailed) else f"{type(error).__name__}: {said}"
 
     def parts(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """`personal` for each part of a mapping whose own keys are the config's or ours."""

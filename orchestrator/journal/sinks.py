@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import queue
 import re
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.errors import EnvironmentFailure, words
 from orchestrator.journal.lines import Record, dump_line, encode, end_line
+from orchestrator.journal.pruner import Pruner
 from orchestrator.journal.redactor import Redactor
 
 __all__ = ["DirectorySink", "NoSink", "Sink", "file_name"]
-
-_log = logging.getLogger("orchestrator.journal")
 
 
 class Sink(Protocol):
@@ -51,9 +48,9 @@ class NoSink:
 class DirectorySink:
     """One file a call, `<call id>.jsonl`, written by a thread of its own in batches.
 
-    With `keep_days`, journals older than that are removed. A file that is there is never written
-    over: a redial, or an id that makes the same file name, gets `<call id>-2.jsonl`. A full or
-    vanished disk is counted in `failures` and never reaches a call.
+    With `keep_days`, journals older than that are removed; see `pruner`. A file that is there is
+    never written over: a redial, or an id that makes the same file name, gets `<call id>-2.jsonl`.
+    A full or vanished disk is counted in `failures` and never reaches a call.
     """
 
     def __init__(self, directory: Path, *, keep_days: float | None = None) -> None:
@@ -65,8 +62,7 @@ class DirectorySink:
         self.directory = directory
         self.failures = 0
         self.last_failure = ""
-        self._keep = keep_days * 86_400 if keep_days is not None else None
-        self._pruned = 0.0
+        self._pruner = Pruner(directory, None if keep_days is None else keep_days * 86_400)
         self._files: dict[tuple[str, float], Path] = {}
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -90,7 +86,7 @@ class DirectorySink:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             with contextlib.suppress(OSError):  # what is old must not cost what is new
-                self._prune()
+                self._pruner.prune()
             try:
                 self._write(*item)
             except OSError as error:
@@ -108,22 +104,6 @@ class DirectorySink:
             file.write(text)
         if records[-1][0] is end_line:
             del self._files[key]
-
-    def _prune(self) -> None:
-        """Once an hour, remove journals that nobody wrote to for longer than they are kept."""
-        now = time.time()
-        if self._keep is None or now < self._pruned + 3_600:
-            return
-        self._pruned = now
-        for path in self.directory.glob("*.jsonl"):
-            try:
-                if path.stat().st_mtime < now - self._keep:
-                    path.unlink(missing_ok=True)
-            except FileNotFoundError:
-                continue  # another process was faster
-            except OSError as error:
-                extra = {"file": str(path), "reason": error.strerror or words(error)}
-                _log.warning("an old journal cannot be removed", extra=extra)
 
     def _new_file(self, call_id: str) -> Path:
         name = file_name(call_id)

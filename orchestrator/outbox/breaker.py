@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
+
+from orchestrator.outbox.schedule import MOST_WAIT
 
 __all__ = ["FAILURES", "LONGEST", "PAUSE", "Breaker"]
 
@@ -14,38 +17,65 @@ class Breaker:
     """One breaker for each endpoint. Times are seconds since 1970.
 
     It opens at the fifth failure in a row. After a pause one attempt is let through: its success
-    closes the breaker, its failure doubles the pause.
+    closes the breaker, its failure doubles the pause. An endpoint that asks to be left alone is.
+    One at which something has failed in an earlier process gets one attempt at a time until it has
+    answered here: what that process learned of it is not known.
     """
 
     def __init__(self) -> None:
         self._failures: Counter[str] = Counter()
         self._until: dict[str, float] = {}
+        self._held: dict[str, float] = {}
+        self._doubted: set[str] = set()
+        self._known: set[str] = set()
+
+    @property
+    def single(self) -> Set[str]:
+        """The endpoints at which one attempt at a time may be under way."""
+        return self._doubted | self._until.keys()
+
+    def meet(self, endpoint: str, *, has_failed: bool) -> None:
+        """Something is to be sent to it, which has failed before or not."""
+        if endpoint not in self._known:
+            self._known.add(endpoint)
+            if has_failed:
+                self._doubted.add(endpoint)
 
     def is_open(self, endpoint: str) -> bool:
-        """Whether at most one attempt at a time may go through."""
+        """Whether it has failed too often in a row."""
         return endpoint in self._until
-
-    def opened(self) -> set[str]:
-        """The endpoints at which at most one attempt at a time may go through."""
-        return set(self._until)
 
     def paused(self, now: float) -> set[str]:
         """The endpoints that are to be left alone; a clock set back does not prolong that."""
-        return {e for e, until in self._until.items() if now < until <= now + LONGEST}
+        return {endpoint for endpoint, _ in self._pauses(now)}
 
     def next_trial(self, now: float) -> float | None:
         """When the next pause is over."""
-        ends = (until for until in self._until.values() if now < until <= now + LONGEST)
-        return min(ends, default=None)
+        return min((until for _, until in self._pauses(now)), default=None)
+
+    def _pauses(self, now: float) -> list[tuple[str, float]]:
+        kinds = ((self._until, LONGEST), (self._held, MOST_WAIT))
+        return [
+            (endpoint, until)
+            for pauses, longest in kinds
+            for endpoint, until in pauses.items()
+            if now < until <= now + longest
+        ]
 
     def succeeded(self, endpoint: str) -> None:
         """It answered."""
         self._failures.pop(endpoint, None)
         self._until.pop(endpoint, None)
+        self._doubted.discard(endpoint)
 
-    def failed(self, endpoint: str, now: float) -> None:
-        """It did not answer, or not well. What was under way when it opened counts no further."""
-        if endpoint in self.paused(now):
+    def failed(self, endpoint: str, now: float, wait: float | None = None) -> None:
+        """It did not answer, or not well; `wait` is for how many seconds it wants to be left alone.
+
+        What was under way when it opened counts no further.
+        """
+        if wait:
+            self._held[endpoint] = max(now + wait, self._held.get(endpoint, 0.0))
+        if endpoint in self.paused(now) and not wait:
             return
         self._failures[endpoint] += 1
         over = self._failures[endpoint] - FAILURES

@@ -10,21 +10,20 @@ memory:                 nothing is kept when the process ends
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.engine import Engine
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.outbox.fallback import FallbackStore
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.sqlite import SqliteStore
 from orchestrator.outbox.store import OutboxStore
 
-__all__ = ["VARIABLE", "Choice", "default_file"]
+__all__ = ["VARIABLE", "Choice"]
 
 #: The environment variable that chooses the engine.
 VARIABLE = "ORCHESTRATOR_OUTBOX"
-_NATS = ("nats://", "tls://", "ws://", "wss://")
 
 
 class Choice:
@@ -40,14 +39,10 @@ class Choice:
         self, setting: str | Path | OutboxStore | None, environment: Mapping[str, str]
     ) -> None:
         self._store = None if isinstance(setting, str | Path | None) else setting
-        setting = setting if isinstance(setting, str | Path) else None
-        given = str(setting if setting is not None else environment.get(VARIABLE, "")).strip()
-        self.is_nats = given.startswith(_NATS)
-        self.is_memory = given in ("memory:", ":memory:")
-        self._url = given
-        self.file = default_file(environment)
-        if not self.is_nats and not self.is_memory and given:
-            self.file = Path(_path_in(given)).expanduser()
+        given = setting if isinstance(setting, str | Path) else None
+        self._engine = Engine.read(given, environment, VARIABLE, "outbox.db")
+        self.file, self.url = self._engine.file, self._engine.url
+        self.is_nats, self.is_memory = self._engine.is_nats, self._engine.is_memory
 
     def may_hold(self) -> bool:
         """Whether an earlier process, or another one, may have left deliveries."""
@@ -68,43 +63,27 @@ class Choice:
         embedded = FallbackStore(SqliteStore(self.file), MemoryStore())
         if not self.is_nats:
             return embedded
-        return FallbackStore(self._server(), embedded, may_hold=self.file.exists())
+        return FallbackStore(self._server(), embedded, can_hold=self.file.exists)
 
     def open_plain(self) -> OutboxStore:
-        """The store alone, for commands that look into it.
+        """The store for commands that look into it, and for a worker alone: they take nothing on.
+
+        With a server that is also the file of this machine, in which runners keep what they take
+        while the server is away.
 
         Raises:
             EnvironmentFailure: a package is missing, or memory was chosen.
         """
         if self.is_memory:
             raise EnvironmentFailure("an outbox in memory cannot be looked into from outside")
-        return self._server() if self.is_nats else SqliteStore(self.file)
+        if not self.is_nats:
+            return SqliteStore(self.file)
+        return FallbackStore(self._server(), SqliteStore(self.file), can_hold=self.file.exists)
 
     def _server(self) -> OutboxStore:
         from orchestrator.outbox.nats import NatsStore
 
-        return NatsStore(self._url)
+        return NatsStore(self.url)
 
     def __str__(self) -> str:
-        if self.is_nats:
-            return self._url.partition("?")[0].rpartition("@")[2]
-        return "memory" if self.is_memory else str(self.file)
-
-
-def _path_in(setting: str) -> str:
-    scheme, found, rest = setting.partition("://")
-    if not found:
-        return setting
-    if scheme != "sqlite" or not rest.startswith("/"):
-        raise EnvironmentFailure(
-            f"{VARIABLE}: expected a path, sqlite:///path, nats://host or memory:, "
-            f"got a URL that begins with {scheme + '://'!r}"
-        )
-    return rest[1:]  # sqlite:///relative, sqlite:////absolute
-
-
-def default_file(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the embedded store is when nothing is set."""
-    state = environment.get("XDG_STATE_HOME", "")
-    folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    return folder / "hook-orchestrator" / "outbox.db"
+        return str(self._engine)

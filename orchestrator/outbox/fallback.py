@@ -38,12 +38,15 @@ def _marked(entries: Sequence[Entry], store: OutboxStore) -> Sequence[Entry]:
 
 #: Seconds that the first store is left alone after a failure; entries handed on at a time.
 REST, HANDED = 5.0, 100
+#: Seconds after which it is looked again whether another process has put something in the second.
+LOOK = 10.0
 
 
 class FallbackStore:
     """`first`, and `second` while it fails. `now` gives monotonic seconds.
 
-    `may_hold` says whether an earlier process may have left something in the second.
+    `can_hold` says whether another process, earlier or beside us, may have left something in the
+    second.
     """
 
     def __init__(
@@ -51,14 +54,16 @@ class FallbackStore:
         first: OutboxStore,
         second: OutboxStore,
         *,
-        may_hold: bool = False,
+        can_hold: Callable[[], bool] = lambda: False,
         rest: float = REST,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._first, self._second = first, second
         self._rest, self._now = rest, now
         self._away_until: float | None = None
-        self._may_hold = may_hold
+        self._can_hold = can_hold
+        self._looks_at = 0.0
+        self._may_hold = False
         self._behind: dict[str, str] = {}  # ordered deliveries in the second: id -> order
         self.is_durable = first.is_durable
         self.lag = max(first.lag, second.lag)
@@ -107,32 +112,40 @@ class FallbackStore:
             _log.warning("the outbox store is back")
         self._away_until = None
 
+    @property
+    def _holds(self) -> bool:
+        """Whether the second may hold something, by us or by others."""
+        return self._may_hold or self._can_hold()
+
     async def claim(self, now: float, room: Room) -> Sequence[Entry]:
         """Lease what is due: in the first store, in the second while the first is away."""
+        if not self._may_hold and self._now() >= self._looks_at:
+            self._looks_at, self._may_hold = self._now() + LOOK, self._can_hold()
         if not self.is_away:
             try:
                 claimed = await self._first.claim(now, room)
                 self._came_back()
-                if self._may_hold:
-                    await self._hand_on(now, room)
+                if self._may_hold and await self._hand_on(now, room) and not claimed:
+                    claimed = await self._first.claim(now, room)
             except StoreFailed as error:
                 self._went_away(words(error))
             else:
                 return _marked(claimed, self._first)
         if not self._may_hold:
             return ()
-        nearby = Room(room.limit, room.per_endpoint, room.taken, room.configs, is_ordered=False)
+        nearby = replace(room, is_ordered=False)
         return _marked(await self._second.claim(now, nearby), self._second)
 
-    async def _hand_on(self, now: float, room: Room) -> None:
-        """Put what is due in the second store into the first, in its order."""
+    async def _hand_on(self, now: float, room: Room) -> bool:
+        """Put what is due in the second store into the first, in its order; whether there was."""
         everything = Room(HANDED, HANDED, configs=room.configs)
         entries = await self._second.claim(now, everything)
         for entry in entries:
             try:
                 await self._first.put(entry.delivery, now)
             except StoreFailed:
-                await self._second.later(entry, now, entry.reason)
+                begun = replace(entry, attempts=entry.attempts - 1)
+                await self._second.later(begun, now, entry.reason)
                 raise
             await self._second.done(entry)
             self._behind.pop(entry.id, None)
@@ -141,6 +154,7 @@ class FallbackStore:
         self._may_hold = False  # a put may say otherwise while we look
         if entries or await self._second.count("waiting"):
             self._may_hold = True
+        return bool(entries)
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """When the next entry could be claimed or handed on, or the first store is tried again."""
@@ -183,7 +197,8 @@ class FallbackStore:
 
     async def close_address(self, address: str) -> None:
         """Nothing is to be sent there again; both are told, as far as they can be."""
-        await self._second.close_address(address)
+        if self._holds:
+            await self._second.close_address(address)
         if not self.is_away:
             await self._first.close_address(address)
 
@@ -195,9 +210,9 @@ class FallbackStore:
         """Take a dead letter back."""
         return await self._ask(lambda store: store.redrive(delivery_id, due), False)
 
-    async def remove(self, delivery_id: str) -> bool:
+    async def remove(self, delivery_id: str, state: State | None = None) -> bool:
         """Forget an entry."""
-        return await self._ask(lambda store: store.remove(delivery_id), False)
+        return await self._ask(lambda store: store.remove(delivery_id, state), False)
 
     async def find(self, delivery_id: str) -> Entry | None:
         """The entry of this id."""
@@ -211,16 +226,16 @@ class FallbackStore:
             except StoreFailed as error:
                 self._went_away(words(error))
             else:
-                if answer or not self._may_hold:
+                if answer or not self._holds:
                     return answer
-        return await ask(self._second) if self._may_hold else nothing
+        return await ask(self._second) if self._holds else nothing
 
     async def list(self, state: State | None = None, limit: int | None = None) -> Sequence[Entry]:
         """The entries of both, or those in one state."""
         entries: list[Entry] = []
         if not self.is_away:
             entries += await self._first.list(state, limit)
-        if self._may_hold:
+        if self._holds:
             entries += await self._second.list(state, limit)
         return entries[:limit]
 
@@ -230,7 +245,7 @@ class FallbackStore:
         Raises:
             StoreFailed: the first store cannot be asked, so nobody knows.
         """
-        total = await self._second.count(state) if self._may_hold else 0
+        total = await self._second.count(state) if self._holds else 0
         return total + await self._first.count(state)
 
     def watch(self, wake: Callable[[], None]) -> None:

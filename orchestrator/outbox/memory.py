@@ -136,8 +136,11 @@ class MemoryStore:
         self._add(Entry(entry.delivery, due, put_at=entry.put_at))
         return True
 
-    async def remove(self, delivery_id: str) -> bool:
+    async def remove(self, delivery_id: str, state: State | None = None) -> bool:
         """Forget an entry."""
+        found = await self.find(delivery_id)
+        if found is None or (state is not None and found.state != state):
+            return False
         if self._done.pop(delivery_id, None) is not None:
             return True
         entry = self._entries.pop(delivery_id, None)

@@ -41,8 +41,6 @@ TURN, LONG_TURN = 0.1, 60.0
 CLOSED_MEMORY = 5.0
 #: What the server says, as an error of its own, of a message that is gone.
 NO_MESSAGE = 10057
-#: Entries that `list` gives at most.
-MOST_LISTED = 10_000
 
 
 class NatsStore:
@@ -284,15 +282,19 @@ class NatsStore:
                     raise
             return is_ours
 
-    async def remove(self, delivery_id: str) -> bool:
+    async def remove(self, delivery_id: str, state: State | None = None) -> bool:
         """Forget an entry."""
+        was_there = False
         async with self._talking() as js:
-            was_dead = await self._shelf.last(js, "dead", digest(delivery_id)) is not None
-            await self._shelf.purge(js, "dead", digest(delivery_id))
-            found = await self._shelf.waiting(js, delivery_id)
-            if found is not None and found.seq is not None:
-                await js.delete_msg(self._link.stream("out"), found.seq)
-            return was_dead or found is not None
+            if state in (None, "dead"):
+                was_there = await self._shelf.last(js, "dead", digest(delivery_id)) is not None
+                await self._shelf.purge(js, "dead", digest(delivery_id))
+            if state in (None, "waiting"):
+                found = await self._shelf.waiting(js, delivery_id)
+                if found is not None and found.seq is not None:
+                    was_there = True
+                    await js.delete_msg(self._link.stream("out"), found.seq)
+        return was_there
 
     async def find(self, delivery_id: str) -> Entry | None:
         """The entry of this id, unless it is done."""
@@ -306,12 +308,11 @@ class NatsStore:
     async def list(self, state: State | None = None, limit: int | None = None) -> Sequence[Entry]:
         """The entries that wait or are dead, or those in one state."""
         entries: list[Entry] = []
-        most = MOST_LISTED if limit is None else limit
         async with self._talking() as js:
             for kind in _STATES:
                 if state in (None, _STATES[kind]):
-                    entries += [entry async for entry in self._shelf.each(js, kind, most)]
-        return entries[:most]
+                    entries += [entry async for entry in self._shelf.each(js, kind, limit)]
+        return entries[:limit]
 
     async def count(self, state: State) -> int:
         """How many entries are in a state; of those done nothing is kept."""

@@ -6,7 +6,7 @@ stream     subject behind the prefix     what is in it
 `out`      out.CONFIG.ENDPOINT.CHAIN.ID  what waits: a work queue, a message goes when it is done
 `dead`     dead.ID                       dead letters, 30 days
 `note`     note.ID                       attempts and reason of what was put off
-`closed`   closed.ADDRESS                addresses that a receiver has closed
+`closed`   closed.ADDRESS                addresses that a receiver has closed, hashed, 30 days
 =========  ============================  ======================================================
 """
 
@@ -15,13 +15,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from orchestrator.errors import EnvironmentFailure, StoreFailed
+from orchestrator.errors import EnvironmentFailure, StoreFailed, words
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -33,7 +34,7 @@ __all__ = ["Link", "Target", "digest", "import_nats", "token"]
 ANSWER, CONNECT = 2.0, 2.0
 #: Seconds that the server remembers ids of what was put.
 KNOWN = 24 * 3_600.0
-KEEPS_DEAD, KEEPS_NOTES = 30 * 86_400.0, 14 * 86_400.0
+KEEPS_DEAD, KEEPS_NOTES, KEEPS_CLOSED = 30 * 86_400.0, 14 * 86_400.0, 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,11 @@ class Target:
                 "the NATS URL is nats://host:4222/prefix?replicas=1|3|5&creds=FILE, the prefix "
                 "of letters, digits, - and _"
             )
+        creds = query.get("creds", [None])[0]
+        if creds is not None and not os.access(creds, os.R_OK):
+            raise EnvironmentFailure(f"the NATS URL: the file of `creds` cannot be read: {creds}")
         servers = tuple(f"{parts.scheme}://{host}" for host in parts.netloc.split(","))
-        return cls(servers, prefix, int(replicas), query.get("creds", [None])[0])
+        return cls(servers, prefix, int(replicas), creds)
 
 
 def token(text: str) -> str:
@@ -85,6 +89,7 @@ class Link:
         self._client: Client | None = None
         self._js: JetStreamContext | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._why = "no answer yet"
         self.on_back: Callable[[], None] = lambda: None
 
     def stream(self, kind: str) -> str:
@@ -106,14 +111,14 @@ class Link:
         if self._js is None:
             await asyncio.wait({self._connecting}, timeout=CONNECT)
         if self._js is None or self._client is None or not self._client.is_connected:
-            raise StoreFailed("the NATS server is away")
+            raise StoreFailed(f"the NATS server cannot be used: {self._why}")
         return self._js
 
     @property
     def client(self) -> Client:
         """The connection below `js`, which was asked for before."""
         if self._client is None:
-            raise StoreFailed("the NATS server is away")
+            raise StoreFailed(f"the NATS server cannot be used: {self._why}")
         return self._client
 
     async def _connect(self) -> None:
@@ -122,7 +127,9 @@ class Link:
                 async with asyncio.timeout(5 * CONNECT):
                     self._client = await self._open()
                     await self._make_streams(self._client.jetstream(timeout=ANSWER))
-            except (self._nats.errors.Error, OSError, TimeoutError):
+            except (self._nats.errors.Error, OSError, TimeoutError) as error:
+                if not isinstance(error, TimeoutError):  # which says less than what came before
+                    self._why = _told(error)
                 await self._close_client()
                 await asyncio.sleep(0.5)
             else:
@@ -133,8 +140,9 @@ class Link:
         async def back() -> None:
             self.on_back()
 
-        async def quiet(*_: Any) -> None:
+        async def noted(error: Exception) -> None:
             """Errors come out where something is asked."""
+            self._why = _told(error)
 
         creds = {"user_credentials": self.target.creds} if self.target.creds else {}
         client: Client = await self._nats.connect(
@@ -143,7 +151,7 @@ class Link:
             connect_timeout=int(CONNECT),
             reconnect_time_wait=0.5,
             max_reconnect_attempts=-1,
-            error_cb=quiet,
+            error_cb=noted,
             reconnected_cb=back,
             **creds,
         )
@@ -158,7 +166,7 @@ class Link:
             "out": {"retention": RetentionPolicy.WORK_QUEUE, "duplicate_window": KNOWN},
             "dead": {"max_age": KEEPS_DEAD, "max_msgs_per_subject": 1},
             "note": {"max_age": KEEPS_NOTES, "max_msgs_per_subject": 1},
-            "closed": {"max_msgs_per_subject": 1},
+            "closed": {"max_age": KEEPS_CLOSED, "max_msgs_per_subject": 1},
         }
         for kind, options in kinds.items():
             try:
@@ -188,6 +196,28 @@ class Link:
                     await client.flush(timeout=1)
             with contextlib.suppress(Exception):
                 await client.close()
+
+
+#: What errors say of a server that somebody has to set up otherwise, and what that is.
+_MISSET = {
+    "authorization": "it refuses the user, password or creds that are set",
+    "authentication": "it refuses the user, password or creds that are set",
+    "jetstream not enabled": "JetStream is not enabled there",
+    "serviceunavailable": "JetStream is not enabled there",
+    "no responders": "JetStream is not enabled there",
+    "expecting info": "what answers there is no NATS server",
+    "expected info": "what answers there is no NATS server",
+    "protocol": "what answers there is no NATS server",
+}
+
+
+def _told(error: Exception) -> str:
+    """Why the server cannot be used."""
+    if isinstance(error, TimeoutError):
+        return "no NATS server answers there in time"
+    text = words(error).removeprefix("nats: ") or type(error).__name__
+    found = (meaning for said, meaning in _MISSET.items() if said in text.lower())
+    return next(found, f"it is away ({text[:120]})")
 
 
 def import_nats() -> Any:

@@ -25,12 +25,13 @@ class Shelf:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def each(self, js: JetStreamContext, kind: str, most: int) -> AsyncIterator[Entry]:
+    async def each(self, js: JetStreamContext, kind: str, most: int | None) -> AsyncIterator[Entry]:
         """The entries of a stream in the order put, so many at most."""
         number, subject = 1, self._link.subject(kind, ">")
-        while most and (found := await self.next(js, kind, number, subject)) is not None:
+        while most != 0 and (found := await self.next(js, kind, number, subject)) is not None:
             yield dead_entry(found) if kind == "dead" else await self.entry(js, found)
-            number, most = (found.seq or number) + 1, most - 1
+            number = (found.seq or number) + 1
+            most = None if most is None else most - 1
 
     async def waiting(self, js: JetStreamContext, delivery_id: str) -> RawStreamMsg | None:
         """The message of a delivery that waits."""

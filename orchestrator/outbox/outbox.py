@@ -20,22 +20,20 @@ from typing import Any
 
 from orchestrator.action import Delivery
 from orchestrator.clock import Clock
-from orchestrator.errors import ActionFailed, StoreFailed, named, words
+from orchestrator.encoding import MOST_BYTES
+from orchestrator.errors import ActionFailed, StoreFailed
+from orchestrator.outbox.attempt import Outcome, Send, attempt
 from orchestrator.outbox.breaker import Breaker
 from orchestrator.outbox.memory import MemoryStore
-from orchestrator.outbox.schedule import delay_before, is_last, retry_after
+from orchestrator.outbox.schedule import delay_before, is_last
 from orchestrator.outbox.store import LEASE, Entry, OutboxStore, Room, State
 
-__all__ = ["ATTEMPT_LIMIT", "MOST_BYTES", "Limits", "Outbox"]
+__all__ = ["ATTEMPT_LIMIT", "Limits", "Outbox"]
 
 _log = logging.getLogger("orchestrator.outbox")
 
 #: Seconds that one attempt may take.
 ATTEMPT_LIMIT = 15.0
-#: Bytes that a delivery's body may have.
-MOST_BYTES = 256 * 1024
-
-Send = Callable[[Delivery], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,8 @@ class Outbox:
 
     Args:
         send: makes one attempt; gives an answer with `status` and `headers`, or None for success;
-            raises `ActionFailed`, `retryable` when it is worth another attempt.
+            raises `ActionFailed`, `retryable` when it is worth another attempt, `Unsendable` for a
+            reason on our side. What it says is stored and logged: no secret may be in it.
         clock: what time it is.
         store: where entries are kept; in memory by default.
         configs: whose deliveries to send; a store may hold those of other configs too.
@@ -194,6 +193,10 @@ class Outbox:
         room = self._room()
         claimed = await self._store.claim(self._now(), room) if room.limit > 0 else ()
         for entry in claimed:
+            self._breaker.meet(entry.endpoint, has_failed=entry.attempts > 1)
+            if entry.endpoint in self._breaker.single and self._busy[entry.endpoint]:
+                await self._give_back(entry, entry.reason)
+                continue
             self._busy[entry.endpoint] += 1
             task = asyncio.get_running_loop().create_task(self._attempt(entry))
             self._attempts.add(task)
@@ -202,11 +205,14 @@ class Outbox:
 
     def _room(self) -> Room:
         """What can be taken on: endpoints have a limit, and the breaker leaves some alone."""
-        most, taken = self._limits.per_endpoint, dict(self._busy)
-        for endpoint in self._breaker.opened():
-            taken[endpoint] = taken.get(endpoint, 0) + most - 1
-        taken |= dict.fromkeys(self._breaker.paused(self._now()), most)
-        return Room(self._limits.in_all - len(self._attempts), most, taken, self._configs)
+        most, paused = self._limits.per_endpoint, self._breaker.paused(self._now())
+        return Room(
+            self._limits.in_all - len(self._attempts),
+            most,
+            {**self._busy, **dict.fromkeys(paused, most)},
+            self._configs,
+            single=self._breaker.single,
+        )
 
     async def _pause(self) -> None:
         """Wait until something is due, an attempt ends, or a breaker lets one through."""
@@ -232,10 +238,13 @@ class Outbox:
             if await self._is_closed(entry):
                 await self._record(self._store.dead, entry, "its receiver answered 410 Gone before")
                 return
-            await self._judge(entry, *await self._answer(entry))
+            sent = replace(entry.delivery, attempt=entry.attempts)
+            await self._judge(
+                entry, await attempt(self._send, sent, ATTEMPT_LIMIT, self._clock.wall())
+            )
         except asyncio.CancelledError:
             with contextlib.suppress(StoreFailed):
-                await self._store.later(entry, self._now(), "cut off: the process ended")
+                await self._give_back(entry, "cut off: the process ended")
             raise
         except Exception as error:  # noqa: BLE001 - the store failed: a lease brings it back
             _log.warning("the outbox store failed", exc_info=error)
@@ -250,6 +259,10 @@ class Outbox:
         except StoreFailed:
             return False  # at worst its receiver says once more that it is gone
 
+    async def _give_back(self, entry: Entry, reason: str) -> None:
+        """Leave an entry to the next claim: this attempt was not made, or nobody can judge it."""
+        await self._store.later(replace(entry, attempts=entry.attempts - 1), self._now(), reason)
+
     async def _record(self, write: Callable[..., Awaitable[None]], *values: Any) -> None:
         """Tell the store what became of an entry; if it fails, again, for half the lease."""
         until = self._clock.now() + LEASE / 2
@@ -262,50 +275,29 @@ class Outbox:
                     raise
             await asyncio.sleep(1.0)
 
-    async def _answer(self, entry: Entry) -> tuple[Any, str, bool]:
-        """The answer to one attempt; without one why, and whether to try again."""
-        delivery = replace(entry.delivery, attempt=entry.attempts)
-        try:
-            async with asyncio.timeout(ATTEMPT_LIMIT):
-                return await self._send(delivery), "", True
-        except TimeoutError:
-            return None, f"no answer within {ATTEMPT_LIMIT:g} s", True
-        except ActionFailed as error:
-            return None, words(error), error.retryable
-        except Exception as error:  # noqa: BLE001 - recorded as the entry's reason
-            return None, named(error), True
-
-    async def _judge(self, entry: Entry, answer: Any, reason: str, is_worth_more: bool) -> None:
-        status = answer.status if answer is not None else 0
-        if not reason and (answer is None or 200 <= status < 300):
+    async def _judge(self, entry: Entry, outcome: Outcome) -> None:
+        if outcome.kind == "taken":
             self._breaker.succeeded(entry.endpoint)
             await self._record(self._store.done, entry)
             return
-        reason = reason or f"HTTP {status}"
-        if status == 410:
+        if outcome.is_gone:
             await self._record(self._store.close_address, entry.address)
-        if is_worth_more and (not status or not _is_final(status)):
-            self._breaker.failed(entry.endpoint, self._now())
-            await self._put_off(entry, answer, reason)
+        if outcome.kind == "refused":  # its receiver is there, it only refuses this one
+            self._breaker.succeeded(entry.endpoint)
+            await self._give_up(entry, outcome.reason)
             return
-        self._breaker.succeeded(entry.endpoint)  # it is there, it only refuses this one
-        await self._give_up(entry, reason)
+        if outcome.kind == "failed":
+            self._breaker.failed(entry.endpoint, self._now(), outcome.wait)
+        await self._put_off(entry, outcome)
 
-    async def _put_off(self, entry: Entry, answer: Any, reason: str) -> None:
+    async def _put_off(self, entry: Entry, outcome: Outcome) -> None:
         if is_last(entry.attempts):
-            await self._give_up(entry, reason)
+            await self._give_up(entry, outcome.reason)
             return
-        wait = delay_before(entry.id, entry.attempts)
-        if answer is not None:
-            wait = max(wait, retry_after(answer.headers, self._clock.wall()) or 0.0)
-        await self._record(self._store.later, entry, self._now() + wait, reason)
+        wait = max(delay_before(entry.id, entry.attempts), outcome.wait or 0.0)
+        await self._record(self._store.later, entry, self._now() + wait, outcome.reason)
 
     async def _give_up(self, entry: Entry, reason: str) -> None:
         extra = {"delivery": entry.id, "endpoint": entry.endpoint, "reason": reason}
         _log.warning("a delivery is given up", extra=extra)
         await self._record(self._store.dead, entry, reason)
-
-
-def _is_final(status: int) -> bool:
-    """Whether repeating the request cannot help; a redirect, never followed, may be mended."""
-    return 400 <= status < 500 and status not in (408, 425, 429)

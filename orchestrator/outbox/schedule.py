@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -11,6 +13,7 @@ __all__ = ["MOST_WAIT", "SCHEDULE", "delay_before", "is_last", "retry_after"]
 
 #: Seconds from one attempt to the next; the first is made at once, after the last it is given up.
 SCHEDULE = (0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
+_SECONDS = re.compile(r"[0-9]{1,400}(?:\.[0-9]{0,9})?", re.ASCII)
 #: Seconds that a receiver may ask us to wait, at most.
 MOST_WAIT = 36_000.0
 
@@ -36,16 +39,28 @@ def _shift(delivery_id: str, attempts: int) -> float:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that an answer asks us to wait, by number or date; capped at ten hours."""
+    """Seconds that an answer asks us to wait, by number or date; capped at ten hours.
+
+    Also read: fractions, ISO dates, and a header that came twice, of which the longer wait counts.
+    """
     text = next((v for k, v in headers.items() if k.lower() == "retry-after"), "").strip()
-    if not text:
-        return None
-    if text.isascii() and text.isdigit():
+    waits = [_wait(part.strip(), now) for part in (text, *text.split(","))]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _wait(text: str, now: datetime) -> float | None:
+    if _SECONDS.fullmatch(text):
         return min(float(text[:12]), MOST_WAIT)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    moment = _moment(text)
+    if moment is None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=now.tzinfo)
     return min(max(0.0, (moment - now).total_seconds()), MOST_WAIT)
+
+
+def _moment(text: str) -> datetime | None:
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            return read(text)
+    return None

@@ -3,11 +3,13 @@
 A delivery is on the disk (WAL, `synchronous=FULL`) before `put` returns. A claimed entry carries
 its owner, and its `due` is moved to the end of the lease: whoever finds it due may claim it, and
 what a killed process held comes back by itself. Only the owner can put an entry off or give it up;
-that it was delivered counts from whoever says so.
+that it was delivered counts from whoever says so. An attempt counts once it was judged.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import sqlite3
 import time
 import uuid
@@ -22,11 +24,12 @@ from orchestrator.outbox.packed import pack, unpack
 from orchestrator.outbox.sqlite_file import OutboxFile
 from orchestrator.outbox.sqlite_writer import Writer
 from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State
+from orchestrator.retention import Trail, Watch
 
 __all__ = ["SqliteStore"]
 
-#: Seconds that ids of delivered entries are known, and that dead letters are kept.
-KEEPS_DONE, KEEPS_DEAD = 7 * 86_400.0, 30 * 86_400.0
+#: Seconds that ids of what was delivered are known, dead letters are kept, and addresses closed.
+KEEPS_DONE, KEEPS_DEAD, KEEPS_CLOSED = 7 * 86_400.0, 30 * 86_400.0, 30 * 86_400.0
 #: Seconds from one clean-up to the next, and rows that one takes at most.
 CLEAN_UP, CLEAN_ROWS = 60.0, 2_000
 
@@ -45,21 +48,28 @@ _ENDPOINTS = """with recursive found(name) as (
 
 
 class SqliteStore:
-    """Entries in a SQLite file. `wall` gives seconds since 1970."""
+    """Entries in a SQLite file. `wall` gives seconds since 1970; `steady` ones never jump."""
 
     poll = 1.0
     lag = 0.0
     is_durable = True
 
     def __init__(
-        self, path: Path, *, lease: float = LEASE, wall: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        lease: float = LEASE,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
         self._lease = lease
         self._wall = wall
         self._owner = uuid.uuid4().hex
+        self._claims = itertools.count()
         self._writer = Writer(OutboxFile(path))
         self._cleaned = 0.0
+        self._watch = Watch(steady)
 
     async def put(self, delivery: Delivery, due: float) -> bool:
         """Keep a delivery; False when its id is known. Returns once it is on the disk."""
@@ -89,16 +99,12 @@ class SqliteStore:
                 (endpoint, now, room.is_ordered, room.at(endpoint)),
             )
         rows = sorted(rows, key=lambda row: row[:2])[: room.limit]
+        claim = f"{self._owner}:{next(self._claims)}"  # an earlier one of ours may have run out
         db.executemany(
-            "update entries set due = ?, owner = ?, attempts = attempts + 1 where seq = ?",
-            [(now + self._lease, self._owner, row[1]) for row in rows],
+            "update entries set due = ?, owner = ? where seq = ?",
+            [(now + self._lease, claim, row[1]) for row in rows],
         )
-        return [self._claimed(row[2:]) for row in rows if self._is_sound(db, row)]
-
-    def _claimed(self, row: Sequence[Any]) -> Entry:
-        entry = _entry(row)
-        attempts = entry.attempts + 1
-        return replace(entry, attempts=attempts, claim=(self._owner, attempts))
+        return [_claimed(row[2:], claim) for row in rows if self._is_sound(db, row)]
 
     def _is_sound(self, db: sqlite3.Connection, row: Sequence[Any]) -> bool:
         """Whether an entry can be read; one that cannot must not come up again and again."""
@@ -129,38 +135,38 @@ class SqliteStore:
     async def later(self, entry: Entry, due: float, reason: str) -> None:
         """It failed and is due again, unless another owner has it by now."""
         await self._change(
-            f"update entries set owner = '', due = ?, reason = ? where {_IS_HELD}",  # noqa: S608 - constants
-            (due, reason, *self._held(entry)),
+            f"update entries set owner = '', due = ?, attempts = ?, reason = ? where {_IS_HELD}",  # noqa: S608 - constants
+            (due, entry.attempts, reason, entry.id, entry.claim),
         )
 
     async def dead(self, entry: Entry, reason: str) -> None:
         """It is given up, unless another owner has it by now."""
         await self._change(
-            f"""update entries set owner = '', state = 'dead', reason = ?, ended_at = ?
-            where {_IS_HELD}""",  # noqa: S608 - constants
-            (reason, self._wall(), *self._held(entry)),
+            f"""update entries set owner = '', state = 'dead', attempts = ?, reason = ?,
+            ended_at = ? where {_IS_HELD}""",  # noqa: S608 - constants
+            (entry.attempts, reason, self._wall(), entry.id, entry.claim),
         )
-
-    def _held(self, entry: Entry) -> tuple[str, str, int]:
-        owner, attempts = entry.claim if isinstance(entry.claim, tuple) else (self._owner, 0)
-        return entry.id, owner, attempts
 
     async def close_address(self, address: str) -> None:
         """Nothing is to be sent there again."""
-        await self._change("insert or replace into closed values (?, ?)", (address, self._wall()))
+        await self._change(
+            "insert or replace into closed values (?, ?)", (_mark(address), self._wall())
+        )
 
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed it."""
-        query = "select count(*) from closed where address = ?"
-        return await self._writer.do(lambda db: bool(db.execute(query, (address,)).fetchone()[0]))
+        query, mark = "select count(*) from closed where address = ?", _mark(address)
+        return await self._writer.do(lambda db: bool(db.execute(query, (mark,)).fetchone()[0]))
 
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back."""
         return await self._writer.do(lambda db: _redrive(db, delivery_id, due))
 
-    async def remove(self, delivery_id: str) -> bool:
+    async def remove(self, delivery_id: str, state: State | None = None) -> bool:
         """Forget an entry."""
-        return await self._change("delete from entries where id = ?", (delivery_id,))
+        return await self._change(
+            "delete from entries where id = ? and ? in ('', state)", (delivery_id, state or "")
+        )
 
     async def find(self, delivery_id: str) -> Entry | None:
         """The entry of this id."""
@@ -196,6 +202,9 @@ class SqliteStore:
         db.execute(
             "update entries set due = ? where state = 'waiting' and due > ?", (now, now + HORIZON)
         )
+        if not self._is_trusted(db, now):
+            return
+        db.execute("delete from closed where at < ?", (now - KEEPS_CLOSED,))
         for state, keeps in (("done", KEEPS_DONE), ("dead", KEEPS_DEAD)):
             db.execute(
                 """delete from entries where seq in (select seq from entries
@@ -203,8 +212,25 @@ class SqliteStore:
                 (state, now - keeps, CLEAN_ROWS),
             )
 
+    def _is_trusted(self, db: sqlite3.Connection, now: float) -> bool:
+        """Whether the clock may be believed, so that what it calls old can be removed."""
+        kept = db.execute("select since, until from trail").fetchone()
+        trail = self._watch.look(now, Trail(*kept) if kept else None)
+        db.execute("insert or replace into trail values (1, ?, ?)", (trail.since, trail.until))
+        return trail.is_trusted
 
-_IS_HELD = "id = ? and owner = ? and attempts = ? and state = 'waiting'"
+
+def _mark(address: str) -> str:
+    """An address as it is kept: a path may hold what a caller said."""
+    return hashlib.sha256(address.encode()).hexdigest()
+
+
+_IS_HELD = "id = ? and owner = ? and state = 'waiting'"
+
+
+def _claimed(row: Sequence[Any], claim: str) -> Entry:
+    entry = _entry(row)
+    return replace(entry, attempts=entry.attempts + 1, claim=claim)
 
 
 def _endpoints(db: sqlite3.Connection, room: Room) -> Iterator[str]:
@@ -232,7 +258,7 @@ def _redrive(db: sqlite3.Connection, delivery_id: str, due: float) -> bool:
     ).fetchone()
     if row is None:
         return False
-    db.execute("delete from closed where address = ?", (_entry(row).address,))
+    db.execute("delete from closed where address = ?", (_mark(_entry(row).address),))
     db.execute(
         """update entries set state = 'waiting', attempts = 0, due = ?, owner = '', reason = '',
         ended_at = null where id = ?""",

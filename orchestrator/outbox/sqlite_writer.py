@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from orchestrator.errors import StoreFailed, words
 from orchestrator.outbox.sqlite_file import OutboxFile
+from orchestrator.threads import Lanes
 
 __all__ = ["Writer"]
 
@@ -61,7 +62,7 @@ class Writer:
         """Finish the jobs that are queued, and close the file."""
         if self._thread is not None:
             self._jobs.put(None)
-            await asyncio.to_thread(self._thread.join)
+            await Lanes(1).run("the end of the outbox", self._thread.join)
             self._thread = None
 
     def _run(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -22,7 +22,10 @@ HORIZON = 46_800.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A delivery and how it stands. Times are seconds since 1970; `attempts` were begun.
+    """A delivery and how it stands. Times are seconds since 1970.
+
+    `attempts` were made and judged, the one that it is claimed for included: one that was cut off,
+    since its process ended, does not count.
 
     `claim` is the store's own mark of who holds the entry.
     """
@@ -69,6 +72,7 @@ class Room:
     """What an outbox can take on now: how many in all and to each endpoint, and of which configs.
 
     `taken` counts what is under way to an endpoint; one that is to be left alone counts as full.
+    Endpoints that are `single` get one at a time.
     `configs` of None are all. Without `is_ordered`, entries with an `order` stay where they are.
     """
 
@@ -77,10 +81,12 @@ class Room:
     taken: Mapping[str, int] = field(default_factory=dict)
     configs: frozenset[str] | None = None
     is_ordered: bool = True
+    single: Set[str] = frozenset()
 
     def at(self, endpoint: str) -> int:
         """How many entries of an endpoint can be taken."""
-        return max(0, min(self.limit, self.per_endpoint - self.taken.get(endpoint, 0)))
+        most = 1 if endpoint in self.single else self.per_endpoint
+        return max(0, min(self.limit, most - self.taken.get(endpoint, 0)))
 
     def serves(self, config: str) -> bool:
         """Whether entries of a config are wanted."""
@@ -107,7 +113,10 @@ class OutboxStore(Protocol):
         ...
 
     async def claim(self, now: float, room: Room) -> Sequence[Entry]:
-        """Lease what is due, earliest first, as far as there is room; counts as an attempt."""
+        """Lease what is due, earliest first, as far as there is room.
+
+        It counts as an attempt as soon as one of `done`, `later` or `dead` says what became of it.
+        """
         ...
 
     async def next_due(self, now: float, room: Room) -> float | None:
@@ -119,7 +128,7 @@ class OutboxStore(Protocol):
         ...
 
     async def later(self, entry: Entry, due: float, reason: str) -> None:
-        """It failed and is due again."""
+        """It is due again, after as many attempts as the entry says."""
         ...
 
     async def dead(self, entry: Entry, reason: str) -> None:
@@ -138,8 +147,8 @@ class OutboxStore(Protocol):
         """Take a dead letter back, attempts forgotten and address open; whether it is there."""
         ...
 
-    async def remove(self, delivery_id: str) -> bool:
-        """Forget an entry, whatever its state; whether it was there."""
+    async def remove(self, delivery_id: str, state: State | None = None) -> bool:
+        """Forget an entry, in any state or only while it is in this one; whether it was."""
         ...
 
     async def find(self, delivery_id: str) -> Entry | None:

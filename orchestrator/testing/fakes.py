@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -149,6 +150,10 @@ class FakeContext:
     async def deliver(self, delivery: Delivery) -> None:
         """Keep it in `deliveries`."""
         self.deliveries.append(delivery)
+
+    async def in_thread(self, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """What it gives, run in a thread as in a call."""
+        return await asyncio.to_thread(function, *given, **named)
 
     def start_timer(
         self, name: str, after: float, steps: Steps, *, cancel_on: Sequence[str] = ()

@@ -40,6 +40,7 @@ from orchestrator.validation.recording import check_recording
 from orchestrator.validation.secrets import check_secrets
 from orchestrator.validation.timers import check_timers
 from orchestrator.validation.toplevel import ConfigReader
+from orchestrator.validation.transcripts import check_transcripts
 from orchestrator.validation.untrusted import check_untrusted
 from orchestrator.validation.unused import check_events, check_unused
 from orchestrator.validation.variables import check_variables
@@ -166,6 +167,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_hosts(config, findings)
     check_headers(config, findings)
     check_limits(config, findings)
+    check_transcripts(config, findings)
     check_connections(config, findings)
     if settings.target is not None:
         check_target(config, settings.target, findings)
