@@ -226,14 +226,19 @@ class Bridge(Protocol):
 
 
 class Exchange(Protocol):
-    """Where a runner's calls come from: it yields a connected bridge for each call."""
+    """Where a runner's calls come from: it yields a connected bridge for each call.
+
+    It may also have `runtime_name` and `capabilities`, which its runner then takes for its own, and
+    `limit_to(calls)`, which is told before any call how many the runner carries at a time: a call
+    that is accepted beyond that would ring with nobody there.
+    """
 
     def calls(self) -> AsyncIterator[Bridge]:
         """Bridges of calls as they come, until the exchange closes."""
         ...
 
     async def aclose(self) -> None:
-        """Stop taking calls."""
+        """Accept no more calls; those that were accepted still come, then `calls` ends."""
         ...
 
 

@@ -27,6 +27,7 @@ from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
 from orchestrator.relay.web import RelayWeb
 from orchestrator.runtimes.native import AgentRunner
+from orchestrator.runtimes.stopping import AT_ONCE, Stopping
 
 __all__ = ["RelayService", "ServeSettings"]
 
@@ -36,8 +37,6 @@ logger = logging.getLogger("orchestrator.serve")
 WATCH_EVERY = 1.0
 #: Seconds that goodbyes may still take once every session has ended.
 GOODBYES = 6.0
-#: Seconds for each part of the end when it is to end at once: about one for all of them.
-AT_ONCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class RelayService:
         self._listener = Listener(RelayWeb(self.board, settings.verifier).app, socket)
         self._collector = Collector() if settings.owns_process else None
         self._stamps = _stamps(orchestrator.config.files)
-        self._stop, self._now = asyncio.Event(), asyncio.Event()
+        self._stopping = Stopping()
 
     @property
     def url(self) -> str:
@@ -113,7 +112,7 @@ class RelayService:
 
     def stop(self) -> None:
         """Drain and end; asked again, end at once."""
-        (self._now if self._stop.is_set() else self._stop).set()
+        self._stopping.ask()
 
     async def run(self, ready: Callable[[], object] = lambda: None) -> None:
         """Take calls until `stop`, then drain; `ready` is called once we listen.
@@ -124,14 +123,14 @@ class RelayService:
         self._dialogs.prepare()
         self._begin_deliveries()
         await self._listener.start()
-        running = asyncio.create_task(self.runner.run())
+        running = asyncio.create_task(self.runner.run(handles_signals=False))
         watching = asyncio.create_task(self._watch())
         if self._collector is not None:
             self._collector.start()
         ready()
         try:
             await asyncio.wait(
-                {running, asyncio.ensure_future(self._stop.wait())},
+                {running, asyncio.ensure_future(self._stopping.wait())},
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
@@ -140,7 +139,7 @@ class RelayService:
             if self._collector is not None:
                 self._collector.stop()
             running.cancel()
-            await self._unless_now(_ended(running, watching))
+            await self._stopping.unless_urged(_ended(running, watching))
 
     def _begin_deliveries(self) -> None:
         """What an earlier process left is sent also when no call of this one sends anything."""
@@ -163,27 +162,12 @@ class RelayService:
     async def _drain(self) -> None:
         await self.board.aclose()  # from now on: not ready, and new calls are told busy
         logger.info("draining", extra={"count": len(self.board)})
-        await self._unless_now(self.runner.shutdown(self._settings.drain))
-        if self.runner.stats().in_flight:
-            await _within(AT_ONCE, self.runner.shutdown(0))
-        await self._unless_now(self.board.settle(GOODBYES))
+        await self.runner.drain(self._stopping, self._settings.drain)
+        await self._stopping.unless_urged(self.board.settle(GOODBYES))
         await _within(AT_ONCE, self.board.settle(0))
-        await self._unless_now(self._app.aclose())
-        await self._unless_now(self._dialogs.aclose())
+        await self._stopping.unless_urged(self._app.aclose())
+        await self._stopping.unless_urged(self._dialogs.aclose())
         await self._listener.aclose()
-
-    async def _unless_now(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Wait for work, but hardly beyond a second request to end."""
-        task = asyncio.ensure_future(work)
-        now = asyncio.ensure_future(self._now.wait())
-        await asyncio.wait({task, now}, return_when=asyncio.FIRST_COMPLETED)
-        now.cancel()
-        await asyncio.wait({task}, timeout=AT_ONCE)
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=AT_ONCE)
-        if task.done() and not task.cancelled():
-            task.result()
 
     # --- reload
 

@@ -5,7 +5,6 @@ It outlives the SDK's own session objects, of which a call that is dialled again
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSupported, words
 from orchestrator.runtime import CallEvent, Handler
 from orchestrator.runtimes.handlers import HandlerTable
+from orchestrator.runtimes.unpod.transfers import OneTransfer
 
 __all__ = ["UnpodSession", "is_line_error"]
 
@@ -63,7 +63,7 @@ class UnpodSession:
         self._taps: list[Callable[[CallEvent], object]] = []
         self._notes: list[Note] = []
         self._queue: Callable[[CallEvent], object] = lambda _: None
-        self._transfer_until: float | None = None
+        self._transfer = OneTransfer()
 
     def rebind(self, sdk: Any) -> None:
         """Go on with another session object of the SDK: the call was dialled again."""
@@ -108,8 +108,7 @@ class UnpodSession:
     @property
     def is_transferring(self) -> bool:
         """Whether a transfer was asked for so lately that it may still be connected."""
-        until = self._transfer_until
-        return until is not None and asyncio.get_running_loop().time() < until
+        return self._transfer.is_on
 
     async def say(self, text: str, interruptible: bool = True) -> None:
         """Speak a text; the SDK cannot protect speech from being interrupted."""
@@ -143,12 +142,11 @@ class UnpodSession:
 
         Another one may be made once `answer_within` seconds have passed.
         """
-        if self.is_transferring:
-            raise CommandRefused("a transfer was asked for already and may still be answered")
+        self._transfer.check()
         kind = "human" if transfer_type == "queue" else transfer_type
         options = {"transfer_type": kind, "mode": mode, "announcement": announcement}
         await self._send("transfer", lambda sdk: sdk.transfer(target, **options))
-        self._transfer_until = asyncio.get_running_loop().time() + answer_within
+        self._transfer.began(answer_within)
 
     async def inject(self, note: str) -> None:
         """Give a note to the dialog machine of the SDK's session."""
