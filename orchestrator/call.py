@@ -25,6 +25,7 @@ from orchestrator.plan import Handler, Plan, Step
 from orchestrator.runtime import (
     Command,
     End,
+    Play,
     Recording,
     Say,
     Transfer,
@@ -208,6 +209,8 @@ class Call:
         if isinstance(command, Say):
             self.facts.add_to_transcript("agent", command.text)
             self.floor.spoke(command.text)
+        elif isinstance(command, Play):
+            self.floor.played(command.seconds)
         elif isinstance(command, Transfer) and "transfer.outcome" in self.capabilities:
             self.floor.transfer_begins()
         elif isinstance(command, End):

@@ -138,13 +138,22 @@ class SetLanguage(Command):
 
 @dataclass(frozen=True, slots=True)
 class Play(Command):
-    """Play a sound from an https address, after what is queued, `loop` times."""
+    """Play a sound from an https address, after what is queued, `loop` times.
+
+    `lasts` is how many seconds it takes once; None when nobody said so.
+    """
 
     source: str
     loop: int = 1
     interruptible: bool = True
+    lasts: float | None = None
     name: ClassVar[str] = "play"
     needs: ClassVar[str] = "play"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it plays in all; None when that is not known."""
+        return None if self.lasts is None else self.lasts * self.loop
 
 
 @dataclass(frozen=True, slots=True)

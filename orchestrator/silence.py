@@ -30,8 +30,9 @@ from orchestrator.action import LadderOptions
 from orchestrator.clock import Clock
 from orchestrator.ladder import TICK, Ladder, RunSteps
 from orchestrator.plan import Step
+from orchestrator.speech import Speech
 
-__all__ = ["ANSWER_LIMIT", "STUCK_LIMIT", "TOOL_LIMIT", "WORDS_PER_SECOND", "Floor"]
+__all__ = ["ANSWER_LIMIT", "STUCK_LIMIT", "TOOL_LIMIT", "Floor"]
 
 #: Seconds after which an agent still "speaking" is taken for a lost report.
 STUCK_LIMIT = 60.0
@@ -39,8 +40,6 @@ STUCK_LIMIT = 60.0
 TOOL_LIMIT = 120.0
 #: Seconds that the agent may take to begin its answer; real agents pause up to 25 s.
 ANSWER_LIMIT = 30.0
-#: Speech rate for runtimes that do not report playback: 150 words a minute.
-WORDS_PER_SECOND = 2.5
 
 Log = Callable[..., None]
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
@@ -59,7 +58,7 @@ class Floor:
         self.has_playback = has_playback
         self.ladders: dict[str, Ladder] = {}
         self.agent_since: float | None = None
-        self.agent_until = 0.0
+        self._speech = Speech()
         self.caller_since: float | None = None
         self.quiet_since: float | None = None
         self.answer_due: float | None = None
@@ -70,6 +69,11 @@ class Floor:
         self.held_by: set[str] = set()
         self.is_transferring = False
         self.is_closed = False
+
+    @property
+    def agent_until(self) -> float:
+        """When the agent will have spoken, by estimate; 0 where the runtime reports playback."""
+        return self._speech.until
 
     # --- what the runtime reports
 
@@ -95,7 +99,7 @@ class Floor:
         elif state == "thinking":
             self._await_answer()
         else:
-            self._agent_stops()
+            self._agent_stops(was_cut=False)
 
     def _on_words(self, fields: Mapping[str, Any]) -> None:
         if not str(fields.get("text", fields.get("digit", ""))).strip():
@@ -107,14 +111,14 @@ class Floor:
 
     def _on_agent_turn(self, fields: Mapping[str, Any]) -> None:
         self.answer_due = None
-        if self.has_playback:
+        if self.has_playback or fields.get("interrupted"):
             if self.agent_since is None:
                 self._restart()
         else:
             self.spoke(str(fields.get("text", "")))
 
     def _on_interruption(self, fields: Mapping[str, Any]) -> None:
-        self._agent_stops()
+        self._agent_stops(was_cut=True)
         if self.caller_since is None:
             self.quiet_since = self.clock.now()
         for ladder in list(self.ladders.values()):
@@ -140,10 +144,17 @@ class Floor:
     def _agent_starts(self) -> None:
         self.agent_since = self.clock.now()
         self.answer_due = None
+        self._speech.began()
 
-    def _agent_stops(self) -> None:
-        was_speaking = self.agent_since is not None or self.agent_until > self.clock.now()
-        self.agent_since, self.agent_until = None, 0.0
+    def _agent_stops(self, *, was_cut: bool) -> None:
+        """What is queued is cut, or what is first in it is over."""
+        now = self.clock.now()
+        was_speaking = self.agent_since is not None or self.agent_until > now
+        self.agent_since = None
+        if was_cut:
+            self._speech.dropped()
+        else:
+            self._speech.ended(now)
         if was_speaking:
             self.answer_due = None  # of words that were spoken into this speech
             self._restart()
@@ -164,8 +175,16 @@ class Floor:
         """We queued speech. Without playback reports its end is estimated from its words."""
         self.answer_due = None
         if not self.has_playback:
-            start = max(self.clock.now(), self.agent_until)
-            self.agent_until = start + len(text.split()) / WORDS_PER_SECOND
+            self._speech.text(self.clock.now(), text)
+            self._speech.text_ends()
+        self._restart()
+        self._update()
+
+    def played(self, seconds: float | None) -> None:
+        """We queued a sound; None when its length is not known."""
+        self.answer_due = None
+        if not self.has_playback:
+            self._speech.sound(self.clock.now(), seconds)
         self._restart()
         self._update()
 

@@ -442,6 +442,30 @@ def test_what_the_carrier_asks_twice_is_answered_the_same() -> None:
     run(main())
 
 
+# --- sounds
+
+
+@pytest.mark.parametrize("kind", [Twilio, Telnyx])
+@pytest.mark.parametrize("then", ["end_call: done", "escalate_transfer: {number: '+15550142'}"])
+def test_a_sound_is_heard_to_its_end_before_the_line_is_given_back(kind: Any, then: str) -> None:
+    """Neither the end nor a transfer cuts it; other calls of no carrier report sounds."""
+
+    async def main() -> None:
+        sound = "play: {source: 'https://x.example/a.mp3', lasts: 700ms, loop: 2}"
+        config = f"session: {{call_start: [{{say: hello}}], dtmf: [{{{sound}}}, {{{then}}}]}}"
+        async with line(config, kind()) as server:
+            call = await greeted(server)
+            await call.send("dtmf", digit="1")
+            await call.until(lambda: call.sent("play"))
+            began = asyncio.get_running_loop().time()
+            await call.until(lambda: call.sent("end"))
+            assert asyncio.get_running_loop().time() - began >= 1.4
+            await call.hang_up()
+            await server.idle()
+
+    run(main())
+
+
 # --- recording
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.errors import CommandRefused, LineGone
 from orchestrator.plain import json_text
 from orchestrator.relay.frames import BadFrame, Frame, end_frame, events_of, frame_of, parse_frame
-from orchestrator.relay.heard import Heard
+from orchestrator.relay.heard import LATE, Heard
 from orchestrator.relay.parts import Phase, Socket, Surroundings
 from orchestrator.runtime import (
     CallEvent,
@@ -91,8 +91,7 @@ class RelayLine:
             case _:
                 frame = frame_of(command)
                 await self._write(self._require_line(command), frame)
-                if isinstance(command, (Say, ReplyDelta)):
-                    self._heard.sent(command.text)
+                self._heard.sent(command)
 
     async def aclose(self) -> None:
         """The session is done; goodbyes go on until they were heard."""
@@ -134,7 +133,8 @@ class RelayLine:
         """Give the line back to the carrier, once what was said has been heard."""
         self.phase, self._transfer = Phase.LEAVING, transfer
         is_shutdown = handoff.get("reason") == "shutdown"
-        limit = self._limits.shutdown if is_shutdown else self._limits.goodbye
+        patience = max(self._limits.goodbye, self._heard.told + LATE)
+        limit = self._limits.shutdown if is_shutdown else patience
         self._tasks.start(self._say_goodbye(end_frame(handoff), limit))
 
     async def _say_goodbye(self, frame: Frame, limit: float) -> None:

@@ -148,10 +148,17 @@ class Controls(ABC):
         """Speak and listen in other languages from now on; an empty one stays as it is."""
         await self.command(SetLanguage(speech, transcription))
 
-    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
-        """Play a sound from an https address after what is queued."""
+    async def play(
+        self,
+        source: str,
+        *,
+        loop: int = 1,
+        interruptible: bool = True,
+        lasts: float | None = None,
+    ) -> None:
+        """Play a sound from an https address after what is queued; `lasts` are seconds."""
         needs = () if interruptible else ("say.protected",)
-        await self.command(Play(source, loop, interruptible), *needs)
+        await self.command(Play(source, loop, interruptible, lasts), *needs)
 
     async def inject(self, note: str) -> None:
         """Give a note to the dialog machine: ours, if it takes notes, else the runtime's."""

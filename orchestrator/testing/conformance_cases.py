@@ -226,6 +226,19 @@ CASES: tuple[Case, ...] = (
         _called("event user_turn hello", "event agent_turn you said hello"),
     ),
     Case(
+        "a sound whose end nobody reports is no silence",
+        """
+        session:
+          call_start:
+            - play: "https://sounds.example.com/hold.mp3"
+            - silence_timer: {after: 700ms, steps: [{say: hello?}]}
+        """,
+        ({"t": 2.5, "hangup": "x"},),
+        _called("do play"),
+        needs=frozenset({"play"}),
+        without=frozenset({"playback"}),
+    ),
+    Case(
         "interruption: the reply is cut and told as cut",
         "session: {agent_turn: [{say: 'cut: {{ event.interrupted | default(false) }}'}]}",
         ({"t": 0.2, "user_turn": "slow"}, {"t": 0.45, "interruption": True},

@@ -421,7 +421,7 @@ def test_the_capacity_is_the_runner_s_if_it_is_smaller(tmp_path: Path) -> None:
     """It is what is registered, and what refuses: no job is taken that nobody carries."""
 
     async def main() -> None:
-        orchestrator, lines = orchestrate(SAYS, tmp_path)
+        orchestrator, _ = orchestrate(SAYS, tmp_path)
         async with Peer() as peer:
             exchange = UnpodExchange("agent", url=peer.url, token="t", org_handle="o")
             runner = AgentRunner(entrypoint(), exchange=exchange, max_concurrent=1)
