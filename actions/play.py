@@ -26,14 +26,18 @@ class Play(Action):
     The runtime fetches it: an https address whose host is written out, such as a file of your own
     web space.
 
-    Say how long it `lasts`. Where a runtime does not report when audio ends (`playback`; phone calls
-    of `serve` do not), nobody else knows: without it the sound counts as a minute of speech, so that
-    neither `end_call` nor a transfer cuts it and no silence is counted meanwhile, unless the caller
-    cuts in or the runtime reports its end.
+    Say how long it `lasts`. Where a runtime does not report when audio ends (`playback`; phone
+    calls of `serve` do not), nobody else knows: without it the sound counts as a minute of speech,
+    so that neither `end_call` nor a transfer cuts it and no silence is counted meanwhile, unless
+    the caller cuts in or the runtime reports its end.
 
     ```yaml
     - play: {source: "https://example.com/sounds/please-hold.mp3", lasts: 12s}
-    - play: {source: "https://example.com/sounds/ring.mp3", lasts: 2s, loop: 3, interruptible: false}
+    - play:
+        source: "https://example.com/sounds/ring.mp3"
+        lasts: 2s
+        loop: 3
+        interruptible: false
     ```
     """
 

@@ -75,8 +75,13 @@ class Attachment:
         """
         declared = getattr(self.runner, "capabilities", None)
         if declared is not None:
-            lent = plan.lent.get(self.runtime_name, frozenset())
-            check_capabilities(plan, declared | lent, self.runtime_name)
+            check_capabilities(plan, declared | self._lent(plan), self.runtime_name)
+
+    def _lent(self, plan: Plan) -> frozenset[str]:
+        """What the plan's connections add to this runner: those of its carrier, if it has one."""
+        by_kind = plan.lent.get(self.runtime_name, {})
+        lenders = getattr(self.runner, "lenders", by_kind)
+        return frozenset().union(*(lent for kind, lent in by_kind.items() if kind in lenders))
 
     # --- the runner's two events
 
@@ -108,6 +113,9 @@ class Attachment:
         facts.attempt = self._attempt(facts.session_id)
         redactor = Redactor(tuple(plan.secrets), is_private=plan.is_private, names=plan.names)
         journal = Journal(facts.id, self.host.sink(), redactor, services.clock.now)
+        take_connections = getattr(ctx.session, "take_connections", None)
+        if take_connections is not None:  # for as long as the call is on, whatever is reloaded
+            take_connections(_Lender(plan, services))
         session_can = getattr(ctx.session, "capabilities", None)
         runner_can = getattr(self.runner, "capabilities", None)
         capabilities = session_can or runner_can or ALL_CAPABILITIES
@@ -203,6 +211,18 @@ async def _settle(call: Call, final_state: str) -> None:
             turns=facts.turns, interruptions=facts.interruptions,
         )  # fmt: skip
         call.journal.flush()
+
+
+class _Lender:
+    """Finds connections of the plan that a call began with, by their kind."""
+
+    def __init__(self, plan: Plan, services: Services) -> None:
+        self._plan, self._services = plan, services
+
+    def __call__(self, kind: str) -> Callable[[], Any] | None:
+        """What opens the first connection of a kind; None when there is none."""
+        found = next((name for name, k in self._plan.kinds.items() if k == kind), None)
+        return None if found is None else lambda: self._services.connection(found)
 
 
 class _Emitter:

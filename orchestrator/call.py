@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
@@ -34,6 +35,8 @@ from orchestrator.services import Services
 from orchestrator.silence import Floor
 
 __all__ = ["Call", "Scope", "side_effect_id"]
+
+logger = logging.getLogger(__name__)
 
 #: Seconds that background work may still take once the call is over.
 DRAIN_LIMIT = 10.0
@@ -265,6 +268,8 @@ class Call:
             await self.resume_recording("recording")
         except ActionFailed as error:
             self.journal.note("the recording could not be resumed", why=words(error))
+            extra = {"call_id": self.facts.id, "reason": words(error)}
+            logger.error("a paused recording could not be resumed", extra=extra)
 
     # --- timers
 

@@ -213,7 +213,9 @@ class Bridge(Protocol):
 
     `send` raises `LineGone` when the call is over, `CommandRefused` when the far side says no.
     A bridge may also have `outcome_slack`, seconds that it needs beside a transfer's own time to
-    report its outcome, and `take_notes(note)`, to remark on its wire in the call's journal.
+    report its outcome, `take_notes(note)`, to remark on its wire in the call's journal, and
+    `take_connections(lend)`: `lend(kind)` is what opens a connection of that kind in the config
+    that the call began with, or None; what it makes possible then joins `capabilities`.
     It is never called with a command that needs a capability the bridge does not declare. It should
     hand over and return: the caller hears whatever time it takes.
     """
@@ -237,7 +239,8 @@ class Bridge(Protocol):
 class Exchange(Protocol):
     """Where a runner's calls come from: it yields a connected bridge for each call.
 
-    It may also have `runtime_name` and `capabilities`, which its runner then takes for its own, and
+    It may also have `runtime_name`, `capabilities` and `lenders`, which its runner then takes for
+    its own (see `RunnerLike`), and
     `limit_to(calls)`, which is told before any call how many the runner carries at a time: a call
     that is accepted beyond that would ring with nobody there.
     """
@@ -278,7 +281,8 @@ class SessionLike(Protocol):
     A session may also offer `tap(callback)`: the callback is called with each `CallEvent` as it
     arrives, before earlier events are done with, so that a barge-in or a hang-up is seen while a
     hook still runs. With `take_notes(note)` it is given what writes remarks into the journal:
-    `note(text, **details)`.
+    `note(text, **details)`; with `take_connections(lend)`, see `Bridge`, what lends it connections
+    of the config.
     """
 
     data: dict[str, Any]
@@ -320,7 +324,8 @@ class ContextLike(Protocol):
 class RunnerLike(Protocol):
     """Anything that runs calls and lets handlers be registered.
 
-    It may also declare `capabilities: frozenset[str]` and `runtime_name: str`, and have
+    It may also declare `capabilities: frozenset[str]` and `runtime_name: str`, `lenders`, the kinds
+    of connections that add to its capabilities if not all do, and have
     `attached(host)`, which is called with the `Orchestrator` once the hooks are registered. With
     `is_one_call` it is there for one call only, which the attaching begins.
     """

@@ -19,9 +19,8 @@ from orchestrator.app import Orchestrator
 from orchestrator.dialog import Dialogs
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.relay.collector import Collector
-from orchestrator.relay.dialects import RELAY_CAPABILITIES, Dialect
+from orchestrator.relay.dialects import Dialect
 from orchestrator.relay.listener import Listener
-from orchestrator.relay.parts import Recorder
 from orchestrator.relay.signatures import Seal, Verifier
 from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
@@ -92,13 +91,12 @@ class RelayService:
             settings.public_url, Seal(settings.seal_secret), attributes, settings.languages
         )
         self.board = Switchboard(
-            directions, recorder=self._recorder, max_calls=settings.max_calls
+            directions, carrier=settings.dialect.name, max_calls=settings.max_calls
         )  # fmt: skip
         self.runner = AgentRunner(
             dialogs.carry, agent_id=orchestrator.config.name, exchange=self.board,
-            capabilities=RELAY_CAPABILITIES, max_concurrent=settings.max_calls,
+            max_concurrent=settings.max_calls,
         )  # fmt: skip
-        self.runner.runtime_name = "conversation_relay"
         orchestrator.attach(self.runner)
         self._listener = Listener(RelayWeb(self.board, settings.verifier).app, socket)
         self._collector = Collector() if settings.owns_process else None
@@ -147,15 +145,6 @@ class RelayService:
             self._app.outbox().start()
         except OrchestratorError as error:
             logger.error("the outbox cannot be used", extra={"reason": str(error)})
-
-    def _recorder(self) -> Recorder | None:
-        """The connection of the config that serves now to this carrier's API."""
-        kinds = self._app.plan.kinds.items()
-        name = next((name for name, kind in kinds if kind == self._settings.dialect.name), None)
-        if name is None:
-            return None
-        recorder: Recorder = self._app.services().connection(name)
-        return recorder
 
     # --- the end
 

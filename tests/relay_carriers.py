@@ -31,14 +31,14 @@ async def serving(carrier: Any, runner_of: Any, **options: Any) -> AsyncIterator
     """Our server in this loop: yields the network that reaches it, the runner and the board."""
     dialect = DIALECTS[carrier.name]
     directions = Directions(PUBLIC, Seal(b"secret"), dialect.attributes, {})
-    board = Switchboard(directions, **options)
+    board = Switchboard(directions, carrier=carrier.name, **options)
     verifier = (
         TwilioSignatures([TOKEN])
         if carrier.name == "twilio"
         else TelnyxSignatures(carrier.public_key, time.time)
     )
-    listener = Listener(RelayWeb(board, verifier).app, open_socket("127.0.0.1", 0))
     runner = runner_of(board)
+    listener = Listener(RelayWeb(board, verifier).app, open_socket("127.0.0.1", 0))
     await listener.start()
     running = asyncio.create_task(runner.run())
     try:

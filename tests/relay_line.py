@@ -9,7 +9,6 @@ from typing import Any
 from orchestrator import AgentRunner, Orchestrator
 from orchestrator.dialog import Echo
 from orchestrator.journal import Redactor, encode
-from orchestrator.relay.dialects import RELAY_CAPABILITIES
 from orchestrator.testing.conformance import story_of
 from orchestrator.validation import check_text
 from tests.relay_carriers import serving
@@ -44,9 +43,10 @@ class Line:
     """What a test sees of one server."""
 
     def __init__(
-        self, network: Network, journals: Journals, runner: AgentRunner, board: Any
+        self, network: Network, journals: Journals, runner: AgentRunner, board: Any, app: Any
     ) -> None:
         self.network, self.journals, self.runner, self.board = network, journals, runner, board
+        self.app = app
         self.ring = network.ring
 
     async def idle(self) -> None:
@@ -69,12 +69,10 @@ async def line(
         await ctx.session.run()
 
     def runner_of(board: Any) -> AgentRunner:
-        can = RELAY_CAPABILITIES | ({"recording"} if "recorder" in options else frozenset())
-        runner = AgentRunner(entrypoint, exchange=board, capabilities=can)
-        runner.runtime_name = "conversation_relay"
+        runner = AgentRunner(entrypoint, exchange=board)
         app.attach(runner)
         return runner
 
     async with serving(carrier or Twilio(), runner_of, **options) as (network, runner, board):
-        yield Line(network, journals, runner, board)
+        yield Line(network, journals, runner, board, app)
         await app.aclose()

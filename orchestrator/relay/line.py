@@ -9,9 +9,10 @@ from typing import Any
 
 from orchestrator.errors import CommandRefused, LineGone
 from orchestrator.plain import json_text
+from orchestrator.relay.dialects import RELAY_CAPABILITIES
 from orchestrator.relay.frames import BadFrame, Frame, end_frame, events_of, frame_of, parse_frame
 from orchestrator.relay.heard import LATE, Heard
-from orchestrator.relay.parts import Phase, Socket, Surroundings
+from orchestrator.relay.parts import Phase, Recorder, Socket, Surroundings
 from orchestrator.runtime import (
     CallEvent,
     CallOffer,
@@ -38,7 +39,7 @@ class RelayLine:
 
     def __init__(self, offer: CallOffer, around: Surroundings) -> None:
         self.offer = offer
-        self.capabilities = around.capabilities
+        self.capabilities = RELAY_CAPABILITIES
         self.phase = Phase.LIVE
         self.outcome_slack = around.limits.dialled + around.limits.resume
         self._around, self._limits = around, around.limits
@@ -54,6 +55,7 @@ class RelayLine:
         self._settled = asyncio.Event()  # the session is done with this call
         self._is_told = asyncio.Event()  # why the socket was lost
         self._tasks = TaskOwner()
+        self._open_recorder: Callable[[], Recorder] | None = None
         self._remark = Remarks()
 
     # --- what the session asks
@@ -66,6 +68,12 @@ class RelayLine:
     def take_notes(self, note: Callable[..., None]) -> None:
         """Have remarks on bad frames written into the call's journal."""
         self._remark.take_notes(note)
+
+    def take_connections(self, lend: Callable[[str], Callable[[], Any] | None]) -> None:
+        """With the carrier's API, recordings can be paused; it stays the one that the call got."""
+        self._open_recorder = lend(self._around.carrier)
+        if self._open_recorder is not None:
+            self.capabilities |= {"recording"}
 
     async def send(self, command: Command) -> None:
         """Send the frame of a command, or arrange what it asks for.
@@ -116,9 +124,9 @@ class RelayLine:
             raise LineGone("the connection is broken") from None
 
     async def _record(self, change: str) -> None:
-        recorder = self._around.recorder()
-        if recorder is None:
+        if self._open_recorder is None:
             raise CommandRefused("the config has no connection to this carrier's API")
+        recorder: Recorder = self._open_recorder()
         await recorder.record(self.offer.call_id, change)
 
     def _end(self, reason: str) -> None:

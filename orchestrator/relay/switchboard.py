@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from orchestrator.relay.call import RelayCall
 from orchestrator.relay.dialects import RELAY_CAPABILITIES
 from orchestrator.relay.frames import Frame, offer_of
-from orchestrator.relay.parts import Limits, Recorder, Socket, Surroundings
+from orchestrator.relay.parts import Limits, Socket, Surroundings
 from orchestrator.relay.twiml import Directions
 
 __all__ = ["Switchboard"]
@@ -29,27 +29,32 @@ class Switchboard:
 
     Args:
         directions: makes the documents for the carrier.
-        recorder: the carrier's API, if the config that serves now has a connection to it.
+        carrier: who brings the calls: the kind of the connections to its API.
         max_calls: how many calls at a time; more are told that the line is busy.
         limits: what bounds each of them.
 
     Attributes:
         is_open: whether calls are taken.
         ended: how many calls were on and are over.
+        lenders: the kinds of connections that add to what a call can do.
     """
+
+    runtime_name = "conversation_relay"
+    capabilities = RELAY_CAPABILITIES
 
     def __init__(
         self,
         directions: Directions,
         *,
-        recorder: Callable[[], Recorder | None] = lambda: None,
+        carrier: str = "twilio",
         max_calls: int = 1000,
         limits: Limits | None = None,
     ) -> None:
         self.directions = directions
         self.is_open = True
         self.ended = 0
-        self._recorder = recorder
+        self.lenders = frozenset({carrier})
+        self._carrier = carrier
         self._most = max_calls
         self._limits = limits or Limits()
         self._calls: dict[str, RelayCall] = {}
@@ -109,9 +114,7 @@ class Switchboard:
         elif not self.is_open or len(self._calls) >= self._most:
             return "no more calls are taken"
         else:
-            around = Surroundings(
-                self.directions, self._can(), self._recorder, self._forget, self._limits
-            )
+            around = Surroundings(self.directions, self._carrier, self._forget, self._limits)
             call = RelayCall(offer, around)
             self._calls[offer.call_id] = call
             self._announced.pop(offer.call_id, None)
@@ -119,10 +122,6 @@ class Switchboard:
             self._new.put_nowait(call)
         await call.carry(socket, offer.session_id)
         return ""
-
-    def _can(self) -> frozenset[str]:
-        has_api = self._recorder() is not None
-        return RELAY_CAPABILITIES | ({"recording"} if has_api else frozenset())
 
     def _forget(self, call_id: str) -> None:
         if self._calls.pop(call_id, None) is not None:

@@ -97,6 +97,9 @@ class AgentRunner:
         if capabilities is None:
             capabilities = getattr(exchange, "capabilities", ALL_CAPABILITIES)
         self.capabilities: frozenset[str] = capabilities
+        lenders = getattr(exchange, "lenders", None)
+        if lenders is not None:
+            self.lenders: frozenset[str] = lenders
         self._entrypoint = entrypoint or _run_session
         self._agent_id = agent_id
         self._exchange = exchange

@@ -89,6 +89,12 @@ class Session(Controls):
         if take is not None:
             take(note)
 
+    def take_connections(self, lend: Callable[[str], Callable[[], Any] | None]) -> None:
+        """Lend the bridge connections of the config, where it makes use of any."""
+        take = getattr(self._bridge, "take_connections", None)
+        if take is not None:
+            take(lend)
+
     @property
     def outcome_slack(self) -> float:
         """Seconds that the bridge needs, beside a transfer's own time, to report its outcome."""
