@@ -256,7 +256,7 @@ class Exchange(Protocol):
 
 @runtime_checkable
 class DialogMachine(Protocol):
-    """What writes the agent's replies."""
+    """What writes the agent's replies; `orchestrator.dialog.contract` has what else it may have."""
 
     def stream(self, text: str) -> AsyncIterator[str]:
         """The reply to the caller's words, piece by piece."""

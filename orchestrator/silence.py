@@ -98,6 +98,8 @@ class Floor:
             self._agent_starts()
         elif state == "thinking":
             self._await_answer()
+        elif fields.get("reply") == "none":
+            self._no_answer()
         else:
             self._agent_stops(was_cut=False)
 
@@ -161,6 +163,16 @@ class Floor:
 
     def _await_answer(self) -> None:
         self.answer_due = self.clock.now() + ANSWER_LIMIT
+
+    def _no_answer(self) -> None:
+        """The agent has nothing to say to the caller's words: the floor is the caller's again."""
+        if self.answer_due is not None:
+            self.answer_due = None
+            self._restart()
+
+    def _on_error(self, fields: Mapping[str, Any]) -> None:
+        if fields.get("source") == "dialog_machine":
+            self._no_answer()
 
     def _caller_noise(self, *, is_on: bool) -> None:
         now = self.clock.now()
@@ -290,4 +302,5 @@ _REPORTS: Mapping[str, Callable[[Floor, Mapping[str, Any]], None]] = {
     "tool_result": Floor._on_tool_result,
     "transfer": Floor._on_transfer,
     "voicemail": Floor._on_voicemail,
+    "error": Floor._on_error,
 }

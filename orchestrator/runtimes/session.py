@@ -57,7 +57,9 @@ class Session(Controls):
         self._table = HandlerTable("session")
         self._line = Line(bridge, self._on_arrival)
         self._tasks = TaskOwner()
-        self._replies = Replies(self._send_reply, self._line.arrive, self._tasks, self._about)
+        self._replies = Replies(
+            self._send_reply, self._line.arrive, self._machine_completed, self._tasks, self._about
+        )  # fmt: skip
         self._cut = Cut()
         self._timeout = handler_timeout
         self._outcome: str | None = None  # decided by the first cause; the loop stops on it
@@ -175,7 +177,8 @@ class Session(Controls):
 
     def _on_arrival(self, event: CallEvent) -> None:
         if event.name == "interruption":
-            self._replies.cut()
+            heard = event.fields.get("heard")
+            self._replies.interrupt(self._machine, heard if isinstance(heard, str) else None)
         if self._line.is_gone and not self._was_lost:
             self._was_lost = True  # what starts after this is not cut short
             self._cut_short()
@@ -194,8 +197,15 @@ class Session(Controls):
 
     async def _on_user_turn(self, event: CallEvent) -> None:
         await self._fire(event)
-        if self.dialog_machine is not None and not self.is_over and "text" in event.fields:
-            self._replies.ask(self.dialog_machine, event.fields["text"])
+        if self._machine is not None and not self.is_over and "text" in event.fields:
+            language = event.fields.get("language")
+            self._replies.ask(self._machine, event.fields["text"], language)
+
+    def _machine_completed(self) -> None:
+        """The dialog machine has nothing more to say: the call ends once all of it was heard."""
+        if not self.is_over and "end" in self.capabilities:
+            self.end_reason = "completed"
+            self._finish("ended")
 
     async def _on_error(self, event: CallEvent) -> None:
         await self._fire(event)
