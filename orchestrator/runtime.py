@@ -158,7 +158,7 @@ class Play(Command):
 
 @dataclass(frozen=True, slots=True)
 class Inject(Command):
-    """A note to the dialog machine, for its next reply."""
+    """A note to the dialog machine, from its next reply on."""
 
     note: str
     name: ClassVar[str] = "inject"
