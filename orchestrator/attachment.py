@@ -128,6 +128,8 @@ class Attachment:
             "direction": facts.direction, "user_number": facts.user_number,
             "runtime": facts.runtime, "attempt": facts.attempt, "data": dict(call.data),
         }  # fmt: skip
+        if facts.called_number:
+            header["called_number"] = facts.called_number
         config = {"name": plan.name, "digest": plan.digest}
         journal.call(header, config, facts.started_at)
         return call

@@ -184,7 +184,11 @@ class ReplyEnd(Command):
 
 @dataclass(frozen=True, slots=True)
 class CallOffer:
-    """What a bridge knows of its call when it connects."""
+    """What a bridge knows of its call when it connects.
+
+    `user_number` is the other side's, None when it is withheld; `called_number` is ours: the one
+    that was called, or that an outbound call was placed from; empty when the runtime does not say.
+    """
 
     call_id: str
     session_id: str = ""
@@ -193,6 +197,7 @@ class CallOffer:
     user_number: str | None = None
     instructions: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    called_number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +310,7 @@ class SessionLike(Protocol):
 
 
 class ContextLike(Protocol):
-    """What a runner hands to its handlers about one call."""
+    """What a runner hands to its handlers about one call; it may have `called_number` too."""
 
     call_id: str
     session_id: str

@@ -27,10 +27,12 @@ DIAL_ENDS = {"answered": "completed", "busy": "busy"}
 
 
 @contextlib.asynccontextmanager
-async def serving(carrier: Any, runner_of: Any, **options: Any) -> AsyncIterator[Any]:
+async def serving(
+    carrier: Any, runner_of: Any, relay: Any = (), **options: Any
+) -> AsyncIterator[Any]:
     """Our server in this loop: yields the network that reaches it, the runner and the board."""
     dialect = DIALECTS[carrier.name]
-    directions = Directions(PUBLIC, Seal(b"secret"), dialect.attributes, {})
+    directions = Directions(PUBLIC, Seal(b"secret"), {**dialect.attributes, **dict(relay)}, {})
     board = Switchboard(directions, carrier=carrier.name, **options)
     verifier = (
         TwilioSignatures([TOKEN])

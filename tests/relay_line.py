@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -48,6 +49,12 @@ class Line:
         self.network, self.journals, self.runner, self.board = network, journals, runner, board
         self.app = app
         self.ring = network.ring
+
+    async def until_phase(self, call_id: str, phase: str) -> None:
+        """Wait until a call is where it should be."""
+        async with asyncio.timeout(5):
+            while self.board.find(call_id).phase.value != phase:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.005)
 
     async def idle(self) -> None:
         """Wait until every call is over and written down."""

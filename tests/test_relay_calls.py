@@ -134,7 +134,7 @@ def test_what_we_ask_of_the_carrier() -> None:
 session:
   call_start:
     - say: {text: hello, interruptible: false}
-    - play: {source: "https://example.com/a.mp3", loop: 2}
+    - play: {source: "https://example.com/a.mp3", loop: 2, lasts: 100ms}
     - send_dtmf: "1w2"
     - set_language: de-DE
     - set_language: {transcription: en-US}

@@ -26,6 +26,7 @@ class CallFactsLike(Protocol):
     agent_id: str
     direction: str
     user_number: str
+    called_number: str
 
     @property
     def duration(self) -> float:

@@ -22,6 +22,7 @@ from orchestrator.runtime import (
     ReplyDelta,
     ReplyEnd,
     Say,
+    SetLanguage,
     Transfer,
 )
 from orchestrator.runtimes.remarks import Remarks
@@ -51,6 +52,7 @@ class RelayLine:
         self._transfer: Transfer | None = None
         self._outcome: CallEvent | None = None  # of a transfer, told once the caller is back
         self._words: list[str] = []
+        self._language: Frame = {}  # as it was set last, in each of its two ways
         self._limit: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()  # the session is done with this call
         self._is_told = asyncio.Event()  # why the socket was lost
@@ -100,6 +102,8 @@ class RelayLine:
                 frame = frame_of(command)
                 await self._write(self._require_line(command), frame)
                 self._heard.sent(command)
+                if isinstance(command, SetLanguage):
+                    self._language.update(frame)
 
     async def aclose(self) -> None:
         """The session is done; goodbyes go on until they were heard."""
@@ -157,11 +161,18 @@ class RelayLine:
     # --- sockets
 
     async def carry(self, socket: Socket, session: str) -> None:
-        """Read a socket until it closes; the first, or the one after a transfer that failed."""
+        """Read a socket until it closes: the first, the one after a transfer, or after a loss."""
         self._socket, self._session = socket, session
-        self.phase = Phase.LIVE
         self._unlimited()
         self._heard.dropped()
+        if self.phase is Phase.LOST:
+            self._remark("the socket came back")
+            self._is_told.set()  # who waits for the reason of the loss need not any more
+            self._is_told = asyncio.Event()
+        self.phase = Phase.LIVE
+        if self._language:  # a new session speaks the document's
+            with contextlib.suppress(LineGone):
+                await self._write(socket, self._language)
         if self._outcome is not None:
             outcome, self._outcome, self._transfer = self._outcome, None, None
             self._events.put_nowait(outcome)
@@ -202,9 +213,9 @@ class RelayLine:
         self._over("line closed")
 
     @property
-    def is_resuming(self) -> bool:
-        """Whether a new socket is awaited."""
-        return self.phase is Phase.RESUMING
+    def takes_socket(self) -> bool:
+        """Whether a new socket is awaited, or the old one is lost."""
+        return self.phase in (Phase.RESUMING, Phase.LOST)
 
     # --- the end
 

@@ -52,6 +52,7 @@ class Switchboard:
     ) -> None:
         self.directions = directions
         self.is_open = True
+        self._was_left = False
         self.ended = 0
         self.lenders = frozenset({carrier})
         self._carrier = carrier
@@ -68,13 +69,36 @@ class Switchboard:
 
     async def calls(self) -> AsyncIterator[RelayCall]:
         """A bridge for each call whose socket came."""
-        while (call := await self._new.get()) is not None:
-            yield call
+        try:
+            while (call := await self._new.get()) is not None:
+                yield call
+        finally:
+            self._was_left = True
 
     async def aclose(self) -> None:
-        """Take no more calls; those that are on go on."""
+        """Take no more calls; those that are on or were answered, by webhook, go on."""
         if self.is_open:
             self.is_open = False
+            self._forget_late()
+            loop = asyncio.get_running_loop()
+            for when in self._announced.values():
+                loop.call_at(when + ANNOUNCED_LIMIT, self._forget_late)
+            self._end_if_all_came()
+
+    def give_up(self, call_id: str) -> None:
+        """A call that was announced will not connect: its carrier says so."""
+        self._announced.pop(call_id, None)
+        self._end_if_all_came()
+
+    def _forget_late(self) -> None:
+        """Announced calls that did not connect in time will not."""
+        late = asyncio.get_running_loop().time() - ANNOUNCED_LIMIT
+        while self._announced and next(iter(self._announced.values())) <= late:
+            self._announced.popitem(last=False)
+        self._end_if_all_came()
+
+    def _end_if_all_came(self) -> None:
+        if not self.is_open and not self._announced:
             self._new.put_nowait(None)
 
     # --- what the web asks
@@ -88,15 +112,17 @@ class Switchboard:
 
     def announce(self, call_id: str) -> bool:
         """Whether there is room for a call that a webhook announces."""
-        now = asyncio.get_running_loop().time()
-        while self._announced and next(iter(self._announced.values())) < now - ANNOUNCED_LIMIT:
-            self._announced.popitem(last=False)
+        self._forget_late()
         if call_id in self._announced or call_id in self._calls:
             return True
-        if not self.is_open or len(self._calls) + len(self._announced) >= self._most:
+        if not self._has_room:
             return False
-        self._announced[call_id] = now
+        self._announced[call_id] = asyncio.get_running_loop().time()
         return True
+
+    @property
+    def _has_room(self) -> bool:
+        return self.is_open and len(self._calls) + len(self._announced) < self._most
 
     async def carry(self, setup: Frame, socket: Socket) -> str:
         """Carry a socket to its end; why not, if it is nobody's.
@@ -107,11 +133,11 @@ class Switchboard:
         offer = offer_of(setup)
         call = self._calls.get(offer.call_id)
         if call is not None:
-            if not call.is_resuming:
+            if not call.takes_socket:
                 return "the call has a socket already"
         elif offer.call_id in self._ended:
             return "the call is over"
-        elif not self.is_open or len(self._calls) >= self._most:
+        elif self._was_left or not (offer.call_id in self._announced or self._has_room):
             return "no more calls are taken"
         else:
             around = Surroundings(self.directions, self._carrier, self._forget, self._limits)
@@ -120,6 +146,7 @@ class Switchboard:
             self._announced.pop(offer.call_id, None)
             self._empty.clear()
             self._new.put_nowait(call)
+            self._end_if_all_came()
         await call.carry(socket, offer.session_id)
         return ""
 

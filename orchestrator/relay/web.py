@@ -165,6 +165,7 @@ class RelayWeb:
             call = self._board.find(call_id)
             if call is None:
                 logger.info("a callback of no call of ours", extra={"call_id": call_id})
+                self._board.give_up(call_id)
                 return if_unknown
             return await ask(call, form, request.query_params.get(TRANSFER, ""))
 

@@ -40,6 +40,7 @@ class CallContext:
     instructions: str
     data: dict[str, Any] = field(repr=False)
     session: Session = field(repr=False)
+    called_number: str = ""
     final_state: str | None = None
     error: BaseException | None = field(default=None, repr=False)
 
@@ -276,6 +277,7 @@ class AgentRunner:
             instructions=offer.instructions,
             data=session.data,
             session=session,
+            called_number=offer.called_number,
         )
 
     async def _carry(self, ctx: CallContext, bridge: Bridge, held: contextlib.ExitStack) -> None:

@@ -29,6 +29,7 @@ class FakeCall:
     agent_id: str = "agent"
     direction: str = "inbound"
     user_number: str = "+15550100"
+    called_number: str = ""
     duration: float = 0.0
     transcript: list[dict[str, str]] = field(default_factory=list)
     is_open: bool = True

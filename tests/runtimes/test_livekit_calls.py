@@ -116,6 +116,7 @@ def test_the_caller_comes_from_sip_and_the_data_from_the_job(tmp_path: Path) -> 
             assert (header["id"], header["session_id"]) == ("SCL_1", "call-1")
             assert (header["user_number"], header["direction"]) == ("+15550100", "inbound")
             assert header["data"] == {"tier": "gold", "called_number": "+15550199"}
+            assert header["called_number"] == "+15550199"
 
     played(main())
 

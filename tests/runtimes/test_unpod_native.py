@@ -560,6 +560,26 @@ def test_the_call_token_is_never_shown(tmp_path: Path, caplog: pytest.LogCapture
     assert not [text for text in ours if "hush-hush" in text or "Token t" in text]
 
 
+@pytest.mark.parametrize("make", ["native", "scene"])
+def test_the_number_called_is_known_where_it_is_told(tmp_path: Path, make: str) -> None:
+    """In the call's data on both; the SDK drops the metadata that ours reads beside."""
+    text = "session: {call_start: [{say: 'to {{ call.called_number }}'}]}"
+
+    async def main() -> None:
+        async with {"native": native, "scene": scene}[make](text, tmp_path) as on:
+            call = await on.peer.connect(data={"called_number": "+15550199"})
+            await call.until_verb("agent.say")
+            assert call.said == ["to +15550199"]
+            await call.hang_up()
+            if make == "native":
+                other = await on.peer.connect(to_number="+15550142")
+                await other.until_verb("agent.say")
+                assert other.said == ["to +15550142"]
+                await other.hang_up()
+
+    played(main())
+
+
 def test_what_call_started_tells_is_in_the_context(tmp_path: Path) -> None:
     """Numbers, direction, instructions and data, with the dispatcher's identity on top."""
     seen: list[Any] = []
