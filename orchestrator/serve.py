@@ -11,11 +11,12 @@ import contextlib
 import logging
 import os
 import socket as net
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.app import Orchestrator
+from orchestrator.config import Config
 from orchestrator.dialog import Dialogs
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.relay.collector import Collector
@@ -98,6 +99,7 @@ class RelayService:
             max_concurrent=settings.max_calls,
         )  # fmt: skip
         orchestrator.attach(self.runner)
+        self._warn_of_languages()
         self._listener = Listener(RelayWeb(self.board, settings.verifier).app, socket)
         self._collector = Collector() if settings.owns_process else None
         self._stamps = _stamps(orchestrator.config.files)
@@ -139,6 +141,16 @@ class RelayService:
             running.cancel()
             await self._stopping.unless_urged(_ended(running, watching))
 
+    def _warn_of_languages(self) -> None:
+        """A language that the carrier was not told of would only fail in a call."""
+        attributes = self._settings.attributes
+        told = {attributes.get(name, "") for name in ("language", "ttsLanguage",
+                                                      "transcriptionLanguage")}  # fmt: skip
+        for place, code in languages_of(self._app.config):
+            if code not in {*self._settings.languages, *told, "multi"}:
+                extra = {"place": place, "reason": f"no --language {code}"}
+                logger.warning("set_language may not work", extra=extra)
+
     def _begin_deliveries(self) -> None:
         """What an earlier process left is sent also when no call of this one sends anything."""
         try:
@@ -175,6 +187,7 @@ class RelayService:
             logger.exception("the config was not reloaded")
         else:
             logger.info("the config was reloaded", extra={"reason": self._app.plan.digest[:12]})
+            self._warn_of_languages()
             return True
         return False
 
@@ -189,6 +202,15 @@ class RelayService:
             if found != seen:
                 await self.reload()
                 seen = await asyncio.to_thread(_stamps, self._app.config.files) | found
+
+
+def languages_of(config: Config) -> Iterator[tuple[str, str]]:
+    """The languages that `set_language` steps choose by a constant, with their places."""
+    for step in config.steps():
+        if step.word == "set_language":
+            for value in step.options.values():
+                if isinstance(value.constant, str):
+                    yield str(value.place.value_position), value.constant
 
 
 def _stamps(files: tuple[str, ...]) -> dict[str, tuple[int, int]]:

@@ -125,6 +125,8 @@ def _prompt(frame: Frame) -> list[CallEvent]:
         raise BadFrame("prompt without words")
     if frame.get("last", True) is False:  # words so far: the caller speaks
         return [CallEvent("state", {"state": "speaking", "who": "caller"})]
+    if not text.strip():  # noise that was no words after all
+        return [CallEvent("state", {"state": "listening", "who": "caller"})]
     language = frame.get("lang")
     extra = {"language": language} if isinstance(language, str) and language else {}
     return [CallEvent("user_turn", {"text": text, **extra})]
