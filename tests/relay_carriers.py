@@ -18,7 +18,7 @@ from orchestrator.relay.signatures import Seal, TelnyxSignatures, TwilioSignatur
 from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
 from orchestrator.relay.web import RelayWeb
-from orchestrator.testing.conformance import Case, FarSide, entrypoint
+from orchestrator.testing.conformance import MACHINE, Case, FarSide, entrypoint
 from tests.relay_peer import PUBLIC, TOKEN, Network, PhoneCall, Telnyx, Twilio
 
 #: How a queue and a dial end, for the outcome of a case.
@@ -56,7 +56,7 @@ async def serving(
 class RelayCarrier:
     """A call between our server and a carrier of ours."""
 
-    can = RELAY_CAPABILITIES
+    can = RELAY_CAPABILITIES | {MACHINE}
 
     def __init__(self, name: str, carrier: Any) -> None:
         self.name = name
@@ -67,7 +67,7 @@ class RelayCarrier:
 
     async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
         def runner_of(board: Any) -> AgentRunner:
-            runner = AgentRunner(entrypoint, exchange=board, capabilities=self.can)
+            runner = AgentRunner(entrypoint, exchange=board)
             orchestrator.attach(runner)
             return runner
 
@@ -94,8 +94,9 @@ class RelayCarrier:
         if name == "user_turn":
             await call.say(fields["text"])
         elif name == "interruption":
+            heard = fields.get("heard", "x")
             await call.send(
-                "interrupt", utteranceUntilInterrupt="x", durationUntilInterruptMs="9.5"
+                "interrupt", utteranceUntilInterrupt=heard, durationUntilInterruptMs="9.5"
             )
         elif name == "state":
             value = "on" if fields["state"] == "speaking" else "off"
