@@ -75,13 +75,11 @@ class Attachment:
         """
         declared = getattr(self.runner, "capabilities", None)
         if declared is not None:
-            check_capabilities(plan, declared | self._lent(plan), self.runtime_name)
-
-    def _lent(self, plan: Plan) -> frozenset[str]:
-        """What the plan's connections add to this runner: those of its carrier, if it has one."""
-        by_kind = plan.lent.get(self.runtime_name, {})
-        lenders = getattr(self.runner, "lenders", by_kind)
-        return frozenset().union(*(lent for kind, lent in by_kind.items() if kind in lenders))
+            by_kind = plan.lent.get(self.runtime_name, {})
+            # Of a runner whose calls one carrier brings, only connections to that one count.
+            lenders = getattr(self.runner, "lenders", frozenset(by_kind))
+            lent = frozenset().union(*(by_kind[kind] for kind in by_kind.keys() & lenders))
+            check_capabilities(plan, declared | lent, self.runtime_name, lenders=lenders)
 
     # --- the runner's two events
 
@@ -247,16 +245,31 @@ class _Emitter:
             self._call.spawn(_happened(self._call, name, fields))
 
 
-def check_capabilities(plan: Plan, capabilities: frozenset[str], runtime: str) -> None:
+def check_capabilities(
+    plan: Plan,
+    capabilities: frozenset[str],
+    runtime: str,
+    *,
+    lenders: frozenset[str] = frozenset(),
+) -> None:
     """Refuse a plan that needs what a runtime cannot do.
 
     Raises:
-        NotSupported: names each missing capability and the steps that need it.
+        NotSupported: names each missing capability and the steps that need it; where a connection
+            of another kind than `lenders` would have lent one, that too.
     """
     missing = [f"{need} ({', '.join(places)})" for need, places in sorted(plan.needs.items())
                if need not in capabilities]  # fmt: skip
     if missing:
-        raise NotSupported(f"{runtime} cannot do what the config needs: {'; '.join(missing)}")
+        others = plan.lent.get(runtime, {})
+        foreign = sorted(k for k in others if k not in lenders and others[k] - capabilities)
+        hint = (
+            f"; a connection of kind {' or '.join(sorted(lenders))} would add to that, "
+            f"one of kind {' or '.join(foreign)} does not"
+            if foreign
+            else ""
+        )
+        raise NotSupported(f"{runtime} cannot do what the config needs: {'; '.join(missing)}{hint}")
 
 
 def _unlimited(handler: Callable[..., Any]) -> Callable[..., Any]:

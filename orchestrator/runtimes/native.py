@@ -155,7 +155,7 @@ class AgentRunner:
             raise UserError("this runner runs already")
         self._intake = asyncio.create_task(self._take_calls(self._exchange))
         stop = Stopping()
-        with stop.on_signals(wanted=handles_signals) as is_process:
+        with stop.on_signals(wanted=handles_signals):
             try:
                 await self._carry_until(stop)
                 if stop.is_asked:
@@ -164,7 +164,7 @@ class AgentRunner:
             finally:
                 self._intake.cancel()
                 await stop.unless_urged(self._close_all())
-                if is_process:
+                if stop.is_asked:
                     await self._close_hosts(stop)
         with contextlib.suppress(asyncio.CancelledError):  # by shutdown()
             self._intake.result()

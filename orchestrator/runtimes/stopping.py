@@ -50,8 +50,8 @@ class Stopping:
             task.result()
 
     @contextlib.contextmanager
-    def on_signals(self, *, wanted: bool = True) -> Iterator[bool]:
-        """Let SIGTERM and Ctrl-C ask, where nothing else handles them; whether SIGTERM does."""
+    def on_signals(self, *, wanted: bool = True) -> Iterator[None]:
+        """Let SIGTERM and Ctrl-C ask, where nothing else handles them."""
         before = {
             number: signal.getsignal(number)
             for number in (signal.SIGTERM, signal.SIGINT)
@@ -63,7 +63,7 @@ class Stopping:
                 loop.add_signal_handler(number, self.ask)
                 heard.add(number)
         try:
-            yield signal.SIGTERM in heard
+            yield
         finally:
             for number in heard:
                 loop.remove_signal_handler(number)
