@@ -211,6 +211,25 @@ def test_a_machine_that_breaks_there_ends_no_call(broken: str) -> None:
 
 
 @virtual
+async def test_a_machine_that_hangs_there_holds_nothing_up() -> None:
+    """Neither what hooks say nor the next reply waits for it."""
+
+    class Stuck(Full):
+        async def said(self, text: str) -> None:  # type: ignore[override]
+            await asyncio.Event().wait()
+
+        async def mark_interrupted(self, heard: str | None = None) -> None:  # type: ignore[override]
+            await asyncio.Event().wait()
+
+    _, lines, _ = await played(
+        Stuck(), (1.0, "user_turn", {"text": "a"}), (2.0, "interruption", {"heard": "one"}),
+        (5.0, "user_turn", {"text": "b"}), (9.0, "hangup", {}),
+    )  # fmt: skip
+    assert len(replies(lines)) == 2
+    assert not [line for line in lines if line.get("status") == "timed_out"]
+
+
+@virtual
 async def test_a_reply_without_words_gives_the_floor_back() -> None:
     """The silence clock does not wait for an agent that has nothing to say."""
     hooks = """

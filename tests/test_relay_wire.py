@@ -286,6 +286,13 @@ def test_a_command_without_a_frame_is_refused() -> None:
         frame_of(Interrupt())
 
 
+@pytest.mark.parametrize("words", ["", "  "])
+def test_a_prompt_without_words_is_no_turn(words: str) -> None:
+    """It was noise: the caller is quiet again, and nobody answers."""
+    (event,) = events_of({"type": "prompt", "voicePrompt": words, "last": True})
+    assert (event.name, event.fields) == ("state", {"state": "listening", "who": "caller"})
+
+
 # --- what was heard
 
 

@@ -33,6 +33,19 @@ def test_tokens_of_a_word_are_one_word(pieces: list[str]) -> None:
     assert speech.until == pytest.approx(4 / 2.5)
 
 
+@pytest.mark.parametrize(
+    "text", ["今日はお電話ありがとうございます", "ขอบคุณที่โทรมาหาเรา", "感谢您今天致电我们公司"]
+)
+def test_scripts_without_spaces_take_time_too(text: str) -> None:
+    """Or the line would be given back in the middle of a sentence; in one piece or in tokens."""
+    whole, tokens = Speech(), Speech()
+    whole.text(0.0, text)
+    for letter in text:
+        tokens.text(0.0, letter)
+    assert whole.until == pytest.approx(tokens.until)
+    assert len(text) / 6 <= whole.until <= len(text) / 3
+
+
 def test_a_new_text_begins_with_a_new_word() -> None:
     """The end of a reply is the end of its last word."""
     speech = Speech()

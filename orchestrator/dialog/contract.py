@@ -88,10 +88,7 @@ class Machine:
         """Hooks said something, which belongs to the conversation too."""
         take = getattr(self.given, "said", None)
         if callable(take):
-            try:
-                await _done(take(text))
-            except Exception:  # the caller has heard it all the same
-                logger.exception("a dialog machine did not take what was said")
+            await _done(take(text))
 
     @property
     def is_complete(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.runtime import Command, Play, ReplyDelta, ReplyEnd, Say
-from orchestrator.speech import WORDS_PER_SECOND, Speech
+from orchestrator.speech import Speech, seconds_of
 
 __all__ = ["LATE", "Heard", "speech_time"]
 
@@ -20,8 +20,7 @@ LATE = 4.0
 
 def speech_time(text: str) -> float:
     """Seconds from now until a text was heard, by estimate; 0 for no words."""
-    words = len(text.split())
-    return START_DELAY + words / WORDS_PER_SECOND if words else 0.0
+    return START_DELAY + seconds_of(text) if text.strip() else 0.0
 
 
 class Heard:

@@ -82,8 +82,6 @@ class Controls(ABC):
         """Speak a text after what is queued."""
         needs = () if interruptible else ("say.protected",)
         await self.command(Say(text, interruptible), *needs)
-        if self._machine is not None:
-            await self._machine.said(text)
 
     async def interrupt(self) -> None:
         """Stop the agent's speech, and the reply that is being written."""

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from orchestrator.deadline import Cut, StepCut, bounded
+from orchestrator.deadline import Cut, StepCut, StepTimeout, bounded
 from orchestrator.dialog.contract import Machine
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, words
 from orchestrator.runtime import CallEvent, Command, ReplyDelta, ReplyEnd
@@ -19,6 +19,9 @@ from orchestrator.runtimes.tasks import TaskOwner
 __all__ = ["Replies", "closing"]
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that a machine may take to note what it is told.
+TELL_LIMIT = 2.0
 
 
 class Replies:
@@ -80,11 +83,21 @@ class Replies:
     async def _tell_marks(self) -> None:
         while self._marks:
             machine, heard = self._marks.pop(0)
-            try:
-                await machine.interrupted(heard)
-            except Exception as error:
-                logger.exception("dialog machine raised", extra=self._about)
-                self._report(_failure(error))
+            await self._tell(machine.interrupted, heard)
+
+    def said(self, machine: Machine, text: str) -> None:
+        """Hooks said something: tell the machine, which nobody waits for."""
+        self._tasks.start(self._tell(machine.said, text))
+
+    async def _tell(self, take: Callable[[Any], Coroutine[Any, Any, None]], what: Any) -> None:
+        """Tell the machine something; whatever it makes of it, the call goes on."""
+        try:
+            await bounded(take(what), TELL_LIMIT, on_stray=self._tasks.start)
+        except StepTimeout:
+            logger.warning("dialog machine was told something too long", extra=self._about)
+        except Exception as error:
+            logger.exception("dialog machine raised", extra=self._about)
+            self._report(_failure(error))
 
     def stop(self) -> None:
         """Stop the reply that is being streamed and forget the rest."""

@@ -18,6 +18,7 @@ from orchestrator.runtime import (
     End,
     Handler,
     Interrupt,
+    Say,
     Transfer,
 )
 from orchestrator.runtimes.controls import Controls
@@ -125,6 +126,8 @@ class Session(Controls):
             self._replies.cut()
         if not isinstance(command, Transfer):
             await super().command(command, *needs)
+            if isinstance(command, Say) and self._machine is not None:
+                self._replies.said(self._machine, command.text)
             return
         # Before it is sent: the outcome may come before `send` returns.
         before, self._is_transferring = self._is_transferring, command.mode == "cold"
