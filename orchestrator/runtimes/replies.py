@@ -16,7 +16,7 @@ from orchestrator.errors import ActionFailed, CommandRefused, LineGone, words
 from orchestrator.runtime import CallEvent, Command, ReplyDelta, ReplyEnd
 from orchestrator.runtimes.tasks import TaskOwner
 
-__all__ = ["Replies", "closing"]
+__all__ = ["TELL_LIMIT", "Replies", "closing"]
 
 logger = logging.getLogger(__name__)
 

@@ -23,12 +23,13 @@ _SLOW_WORDS = "one two three four five six seven eight nine ten"
 class Replies:
     """What the agent answers: at once, but to `slow` word by word, 50 ms each.
 
-    It suits runtimes that ask for more than `stream(text)`: asked `what did I hear` it says so, and
-    after `finish` it is done.
+    It suits runtimes that ask for more than `stream(text)`: asked `what did I hear` or `what did
+    hooks say` it tells, and after `finish` it is done.
     """
 
     def __init__(self) -> None:
         self.heard: str | None = None
+        self.hooks_said = ""
         self.is_complete = False
 
     async def turn(self, text: str, context: Any = None) -> str:
@@ -39,7 +40,9 @@ class Replies:
         """The reply, piece by piece."""
         self.is_complete = text == "finish"
         if text != "slow":
-            yield f"you heard {self.heard}" if text == "what did I hear" else f"you said {text}"
+            told = {"what did I hear": f"you heard {self.heard}",
+                    "what did hooks say": f"you heard {self.hooks_said}"}  # fmt: skip
+            yield told.get(text, f"you said {text}")
             return
         for word in _SLOW_WORDS.split():
             yield f"{word} "
@@ -51,6 +54,10 @@ class Replies:
     def mark_interrupted(self, heard: str | None = None) -> None:
         """The caller cut in, and had heard this."""
         self.heard = heard
+
+    def said(self, text: str) -> None:
+        """Hooks said something."""
+        self.hooks_said = text
 
 
 async def entrypoint(ctx: Any) -> None:
@@ -267,6 +274,14 @@ CASES: tuple[Case, ...] = (
          {"t": 1, "user_turn": "what did I hear"}, {"t": 1.5, "hangup": "x"}),
         _called("event user_turn slow", "event interruption", "event agent_turn (cut)",
                 "event user_turn what did I hear", "event agent_turn you heard one two"),
+        needs=frozenset({MACHINE}),
+    ),
+    Case(
+        "a dialog machine is told what hooks said",
+        "session: {call_start: [{say: welcome}]}",
+        ({"t": 0.4, "user_turn": "what did hooks say"}, {"t": 1, "hangup": "x"}),
+        _called("do say welcome", "event user_turn what did hooks say",
+                "event agent_turn you heard welcome"),
         needs=frozenset({MACHINE}),
     ),
     Case(

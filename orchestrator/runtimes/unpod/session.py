@@ -5,13 +5,16 @@ It outlives the SDK's own session objects, of which a call that is dialled again
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Literal
 
+from orchestrator.dialog.contract import Machine, is_machine
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSupported, words
 from orchestrator.runtime import CallEvent, Handler
 from orchestrator.runtimes.handlers import HandlerTable
+from orchestrator.runtimes.replies import TELL_LIMIT
 from orchestrator.runtimes.unpod.transfers import OneTransfer
 
 __all__ = ["UnpodSession", "is_line_error"]
@@ -115,6 +118,16 @@ class UnpodSession:
         if not interruptible:
             raise NotSupported("unpod cannot speak a text that the caller cannot interrupt")
         await self._send("say", lambda sdk: sdk.say(text))
+        machine = getattr(self._sdk, "dialog_machine", None)
+        if is_machine(machine):
+            await self._tell(Machine(machine), text)
+
+    async def _tell(self, machine: Machine, text: str) -> None:
+        try:
+            async with asyncio.timeout(TELL_LIMIT):
+                await machine.said(text)
+        except Exception:  # the caller has heard it all the same
+            logger.exception("dialog machine did not take what was said")
 
     async def interrupt(self) -> None:
         """Stop the agent's speech."""
