@@ -30,7 +30,7 @@ from orchestrator.action import LadderOptions
 from orchestrator.clock import Clock
 from orchestrator.ladder import TICK, Ladder, RunSteps
 from orchestrator.plan import Step
-from orchestrator.speech import Speech
+from orchestrator.speech import LONGEST_SOUND, Speech
 
 __all__ = ["ANSWER_LIMIT", "STUCK_LIMIT", "TOOL_LIMIT", "Floor"]
 
@@ -59,6 +59,7 @@ class Floor:
         self.ladders: dict[str, Ladder] = {}
         self.agent_since: float | None = None
         self._speech = Speech()
+        self._patience = STUCK_LIMIT  # of an agent that speaks
         self.caller_since: float | None = None
         self.quiet_since: float | None = None
         self.answer_due: float | None = None
@@ -195,6 +196,8 @@ class Floor:
     def played(self, seconds: float | None) -> None:
         """We queued a sound; None when its length is not known."""
         self.answer_due = None
+        longest = STUCK_LIMIT + (LONGEST_SOUND if seconds is None else seconds)
+        self._patience = max(self._patience, longest)
         if not self.has_playback:
             self._speech.sound(self.clock.now(), seconds)
         self._restart()
@@ -263,7 +266,7 @@ class Floor:
     def drop_stuck(self, ladder: str) -> None:
         """Clear flags that nobody cleared in reasonable time; `ladder` is who looks."""
         now = self.clock.now()
-        if self.agent_since is not None and now + TICK >= self.agent_since + STUCK_LIMIT:
+        if self.agent_since is not None and now + TICK >= self.agent_since + self._patience:
             self.agent_since = None
             self.log(ladder, "warning", why="no report that the agent stopped speaking")
         if self.answer_due is not None and now + TICK >= self.answer_due:
@@ -277,7 +280,7 @@ class Floor:
         """When `drop_stuck` should look again; infinite when no such flag is up."""
         never = float("inf")
         return min(
-            self.agent_since + STUCK_LIMIT if self.agent_since is not None else never,
+            self.agent_since + self._patience if self.agent_since is not None else never,
             self.answer_due if self.answer_due is not None else never,
             self.tools_since + TOOL_LIMIT if self.tools else never,
         )

@@ -90,6 +90,13 @@ def test_who_listens_to_a_sound_is_not_silent(sound: str, first: float) -> None:
     assert says(played)[1:] == [first]
 
 
+def test_a_long_sound_that_is_reported_is_no_lost_report() -> None:
+    """The agent "speaks" for as long as it was told to last, with reports of its audio too."""
+    sound = "{source: 'https://x.example/a.mp3', lasts: 150s}"
+    events = [state(0.1, "agent", "speaking"), state(151, "agent", "listening")]
+    assert says(run(PLAYS % sound, events, linger=200))[1:] == [154.0]
+
+
 def test_the_end_of_words_before_a_sound_is_not_its_end() -> None:
     """Carriers report speech, and nobody knows whether sounds too: it starts then."""
     sound = "{source: 'https://x.example/a.mp3', lasts: 20s}"
