@@ -95,15 +95,11 @@ def command(config: Path, **given: Any) -> int:
     verifier = asked.verifier(os.environ)
     dialogs = dialogs_named(asked.dialog, asked.instructions)
     loaded = load_config(config)
-    app = Orchestrator(
-        loaded, variables=asked.config_variables(os.environ), journals=asked.journal_dir,
-        outbox=asked.setting,
-    )  # fmt: skip
     socket = open_socket(asked.host, asked.port)
     settings = asked.settings(verifier, os.environ, socket.getsockname()[1])
     _raise_file_limit(asked.max_calls)
 
-    async def main() -> None:
+    async def main(app: Orchestrator) -> None:
         service = RelayService(app, settings, dialogs, socket)
         loop, reloads = asyncio.get_running_loop(), set()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -118,7 +114,12 @@ def command(config: Path, **given: Any) -> int:
         await service.run(lambda: _say_ready(config, settings, service.url))
 
     with failures_named(), contextlib.closing(socket):
-        asyncio.run(main())
+        # An option stands before its variable, in configs too.
+        variables = {**os.environ, "ORCHESTRATOR_PUBLIC_URL": settings.public_url}
+        app = Orchestrator(
+            loaded, variables=variables, journals=asked.journal_dir, outbox=asked.setting
+        )
+        asyncio.run(main(app))
     click.echo("ended", err=True)
     return 0
 

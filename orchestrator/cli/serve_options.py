@@ -66,12 +66,6 @@ class Asked:
         _each("--relay", read_pair, self.relay)
         _each("--language", read_language, self.language)
 
-    def config_variables(self, variables: Mapping[str, str]) -> Mapping[str, str]:
-        """The environment as configs read it: an option stands before its variable there too."""
-        if self.public_url is None:
-            return variables
-        return {**variables, "ORCHESTRATOR_PUBLIC_URL": _public_url(self.public_url)}
-
     def verifier(self, variables: Mapping[str, str]) -> Verifier:
         """What tells the carrier's requests from others.
 
