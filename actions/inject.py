@@ -10,7 +10,10 @@ __all__ = ["Inject"]
 
 
 class Inject(Action):
-    """Give the dialog machine a note for its next reply; the caller does not hear it.
+    """Give the dialog machine a note; the caller does not hear it.
+
+    It is part of the conversation from the next reply on. An endpoint that keeps the conversation
+    itself is told it once.
 
     ```yaml
     - inject: "Verify the date of birth before anything else."

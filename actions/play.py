@@ -10,7 +10,9 @@ from orchestrator.action import (
     Action,
     ActionContext,
     ActionFailed,
+    Duration,
     Filled,
+    Seconds,
     Shape,
     Url,
 )
@@ -24,14 +26,26 @@ class Play(Action):
     The runtime fetches it: an https address whose host is written out, such as a file of your own
     web space.
 
+    Say how long it `lasts`. Where a runtime does not report when audio ends (`playback`; phone
+    calls of `serve` do not), nobody else knows: without it the sound counts as a minute of speech,
+    so that neither `end_call` nor a transfer cuts it and no silence is counted meanwhile, unless
+    the caller cuts in or the runtime reports its end.
+
     ```yaml
-    - play: "https://example.com/sounds/please-hold.mp3"
-    - play: {source: "https://example.com/sounds/ring.mp3", loop: 3, interruptible: false}
+    - play: {source: "https://example.com/sounds/please-hold.mp3", lasts: 12s}
+    - play:
+        source: "https://example.com/sounds/ring.mp3"
+        lasts: 2s
+        loop: 3
+        interruptible: false
     ```
     """
 
     source: Annotated[Url, "the sound's https address", Filled]
     loop: Annotated[int, "how many times", range(1, 101)] = 1
+    lasts: Annotated[
+        Duration | None, "how long it takes once, where that is known", Seconds(0.1)
+    ] = None
     interruptible: Annotated[bool, "whether the caller may cut it short"] = True
 
     needs: ClassVar[frozenset[str]] = frozenset({"play"})
@@ -48,4 +62,6 @@ class Play(Action):
         """Have it played."""
         if not self.source.startswith(("https://", "http://")):
             raise ActionFailed("a sound is played from an https address")
-        await ctx.play(self.source, loop=self.loop, interruptible=self.interruptible)
+        await ctx.play(
+            self.source, loop=self.loop, interruptible=self.interruptible, lasts=self.lasts
+        )

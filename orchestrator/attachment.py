@@ -75,8 +75,11 @@ class Attachment:
         """
         declared = getattr(self.runner, "capabilities", None)
         if declared is not None:
-            lent = plan.lent.get(self.runtime_name, frozenset())
-            check_capabilities(plan, declared | lent, self.runtime_name)
+            by_kind = plan.lent.get(self.runtime_name, {})
+            # Of a runner whose calls one carrier brings, only connections to that one count.
+            lenders = getattr(self.runner, "lenders", frozenset(by_kind))
+            lent = frozenset().union(*(by_kind[kind] for kind in by_kind.keys() & lenders))
+            check_capabilities(plan, declared | lent, self.runtime_name, lenders=lenders)
 
     # --- the runner's two events
 
@@ -107,6 +110,9 @@ class Attachment:
         facts.id = ctx.call_id
         facts.attempt = self._attempt(facts.session_id)
         journal = Journal(facts.id, self.host.sink(), plan.redactor(), services.clock.now)
+        take_connections = getattr(ctx.session, "take_connections", None)
+        if take_connections is not None:  # for as long as the call is on, whatever is reloaded
+            take_connections(_Lender(plan, services))
         session_can = getattr(ctx.session, "capabilities", None)
         runner_can = getattr(self.runner, "capabilities", None)
         capabilities = session_can or runner_can or ALL_CAPABILITIES
@@ -119,8 +125,9 @@ class Attachment:
             "direction": facts.direction, "user_number": facts.user_number,
             "runtime": facts.runtime, "attempt": facts.attempt, "data": dict(call.data),
         }  # fmt: skip
-        if facts.instructions:
-            header["instructions"] = facts.instructions
+        for name in ("called_number", "instructions"):
+            if value := getattr(facts, name):
+                header[name] = value
         config = {"name": plan.name, "digest": plan.digest}
         if plan.is_private:
             config["privacy"] = "redact"
@@ -208,6 +215,18 @@ async def _settle(call: Call, final_state: str) -> None:
         call.journal.flush()
 
 
+class _Lender:
+    """Finds connections of the plan that a call began with, by their kind."""
+
+    def __init__(self, plan: Plan, services: Services) -> None:
+        self._plan, self._services = plan, services
+
+    def __call__(self, kind: str) -> Callable[[], Any] | None:
+        """What opens the first connection of a kind; None when there is none."""
+        found = next((name for name, k in self._plan.kinds.items() if k == kind), None)
+        return None if found is None else lambda: self._services.connection(found)
+
+
 class _Emitter:
     """Custom events of one call's hooks: through the session's own queue where it has one."""
 
@@ -228,16 +247,31 @@ class _Emitter:
             self._call.spawn(_happened(self._call, name, fields))
 
 
-def check_capabilities(plan: Plan, capabilities: frozenset[str], runtime: str) -> None:
+def check_capabilities(
+    plan: Plan,
+    capabilities: frozenset[str],
+    runtime: str,
+    *,
+    lenders: frozenset[str] = frozenset(),
+) -> None:
     """Refuse a plan that needs what a runtime cannot do.
 
     Raises:
-        NotSupported: names each missing capability and the steps that need it.
+        NotSupported: names each missing capability and the steps that need it; where a connection
+            of another kind than `lenders` would have lent one, that too.
     """
     missing = [f"{need} ({', '.join(places)})" for need, places in sorted(plan.needs.items())
                if need not in capabilities]  # fmt: skip
     if missing:
-        raise NotSupported(f"{runtime} cannot do what the config needs: {'; '.join(missing)}")
+        others = plan.lent.get(runtime, {})
+        foreign = sorted(k for k in others if k not in lenders and others[k] - capabilities)
+        hint = (
+            f"; a connection of kind {' or '.join(sorted(lenders))} would add to that, "
+            f"one of kind {' or '.join(foreign)} does not"
+            if foreign
+            else ""
+        )
+        raise NotSupported(f"{runtime} cannot do what the config needs: {'; '.join(missing)}{hint}")
 
 
 def _unlimited(handler: Callable[..., Any]) -> Callable[..., Any]:

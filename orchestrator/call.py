@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
@@ -26,6 +27,7 @@ from orchestrator.plan import Handler, Plan, Step
 from orchestrator.runtime import (
     Command,
     End,
+    Play,
     Recording,
     Say,
     Transfer,
@@ -34,6 +36,8 @@ from orchestrator.services import Services
 from orchestrator.silence import Floor
 
 __all__ = ["Call", "Scope", "side_effect_id"]
+
+logger = logging.getLogger(__name__)
 
 #: Seconds that background work may still take once the call is over.
 DRAIN_LIMIT = 10.0
@@ -214,6 +218,8 @@ class Call:
         if isinstance(command, Say):
             self.facts.add_to_transcript("agent", command.text)
             self.floor.spoke(command.text)
+        elif isinstance(command, Play):
+            self.floor.played(command.seconds)
         elif isinstance(command, Transfer) and "transfer.outcome" in self.capabilities:
             self.floor.transfer_begins()
         elif isinstance(command, End):
@@ -268,6 +274,8 @@ class Call:
             await self.resume_recording("recording")
         except ActionFailed as error:
             self.journal.note("the recording could not be resumed", why=words(error))
+            extra = {"call_id": self.facts.id, "reason": words(error)}
+            logger.error("a paused recording could not be resumed", extra=extra)
 
     # --- timers
 

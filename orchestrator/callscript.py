@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _CALL_FIELDS: Mapping[str, Shape] = {
-    **dict.fromkeys(("id", "session_id", "agent_id", "instructions"), TEXT),
+    **dict.fromkeys(("id", "session_id", "agent_id", "called_number", "instructions"), TEXT),
     "user_number": Shape("text", is_optional=True),
     "direction": Shape("text", choices=("inbound", "outbound")),
     "data": record({}, is_open=True),

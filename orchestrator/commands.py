@@ -50,7 +50,7 @@ _SEND: Mapping[type[Command], Callable[[Any, Any], Awaitable[None]]] = {
     Filler: lambda s, c: s.set_filler(c.text),
     SendDigits: lambda s, c: s.send_digits(c.digits),
     SetLanguage: lambda s, c: s.set_language(c.speech, c.transcription),
-    Play: lambda s, c: s.play(c.source, loop=c.loop, interruptible=c.interruptible),
+    Play: lambda s, c: s.play(c.source, loop=c.loop, interruptible=c.interruptible, lasts=c.lasts),
     Inject: lambda s, c: s.inject(c.note),
 }
 

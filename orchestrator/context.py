@@ -215,9 +215,16 @@ class StepContext:
         """Speak and listen in other languages."""
         await self.live.command(SetLanguage(speech, transcription), self._step.key)
 
-    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
+    async def play(
+        self,
+        source: str,
+        *,
+        loop: int = 1,
+        interruptible: bool = True,
+        lasts: float | None = None,
+    ) -> None:
         """Play a sound."""
-        await self.live.command(Play(source, loop, interruptible), self._step.key)
+        await self.live.command(Play(source, loop, interruptible, lasts), self._step.key)
 
     async def inject(self, note: str) -> None:
         """A note to the dialog machine."""

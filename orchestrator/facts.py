@@ -24,6 +24,7 @@ class CallFacts:
         self.agent_id: str = offer.agent_id
         self.direction: str = offer.direction
         self.user_number: str = offer.user_number or ""  # withheld: empty
+        self.called_number = str(getattr(offer, "called_number", "") or "")
         self.instructions: str = offer.instructions
         self.runtime = runtime
         self.attempt = 1

@@ -34,11 +34,15 @@ class FloorLike(Protocol):
     clock: Clock
     log: Callable[..., None]
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
-    agent_until: float
     caller_since: float | None
     quiet_since: float | None
     hooks_since: float | None
     is_closed: bool
+
+    @property
+    def agent_until(self) -> float:
+        """When the agent will have spoken, by estimate."""
+        ...
 
     def busy_with(self) -> str:
         """Why the clock may not run now; empty when it may."""

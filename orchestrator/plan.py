@@ -170,7 +170,8 @@ class Plan:
     `digest` identifies the config; `secrets` must never be shown, those from the environment are in
     `secret_names` by the name of their variable; `names` may be shown always, being words of the
     config's author. `needs` are the capabilities without which a runtime is refused, each with the
-    places that need it; `lent` are those that the connections add to a runtime, by its name.
+    places that need it; `lent` are those that the connections add to a runtime, by its name and by
+    their kind.
     `connections` are made by functions of the services, `kinds` has the kind of each, and `prepare`
     are functions that import what the first call would.
     """
@@ -183,7 +184,7 @@ class Plan:
     allow: Allow = field(default_factory=Allow)
     is_private: bool = False
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    lent: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    lent: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     names: frozenset[str] = frozenset()

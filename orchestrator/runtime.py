@@ -138,18 +138,27 @@ class SetLanguage(Command):
 
 @dataclass(frozen=True, slots=True)
 class Play(Command):
-    """Play a sound from an https address, after what is queued, `loop` times."""
+    """Play a sound from an https address, after what is queued, `loop` times.
+
+    `lasts` is how many seconds it takes once; None when nobody said so.
+    """
 
     source: str
     loop: int = 1
     interruptible: bool = True
+    lasts: float | None = None
     name: ClassVar[str] = "play"
     needs: ClassVar[str] = "play"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it plays in all; None when that is not known."""
+        return None if self.lasts is None else self.lasts * self.loop
 
 
 @dataclass(frozen=True, slots=True)
 class Inject(Command):
-    """A note to the dialog machine, for its next reply."""
+    """A note to the dialog machine, from its next reply on."""
 
     note: str
     name: ClassVar[str] = "inject"
@@ -175,7 +184,11 @@ class ReplyEnd(Command):
 
 @dataclass(frozen=True, slots=True)
 class CallOffer:
-    """What a bridge knows of its call when it connects."""
+    """What a bridge knows of its call when it connects.
+
+    `user_number` is the other side's, None when it is withheld; `called_number` is ours: the one
+    that was called, or that an outbound call was placed from; empty when the runtime does not say.
+    """
 
     call_id: str
     session_id: str = ""
@@ -184,6 +197,7 @@ class CallOffer:
     user_number: str | None = None
     instructions: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    called_number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +218,9 @@ class Bridge(Protocol):
 
     `send` raises `LineGone` when the call is over, `CommandRefused` when the far side says no.
     A bridge may also have `outcome_slack`, seconds that it needs beside a transfer's own time to
-    report its outcome, and `take_notes(note)`, to remark on its wire in the call's journal.
+    report its outcome, `take_notes(note)`, to remark on its wire in the call's journal, and
+    `take_connections(lend)`: `lend(kind)` is what opens a connection of that kind in the config
+    that the call began with, or None; what it makes possible then joins `capabilities`.
     It is never called with a command that needs a capability the bridge does not declare. It should
     hand over and return: the caller hears whatever time it takes.
     """
@@ -226,20 +242,26 @@ class Bridge(Protocol):
 
 
 class Exchange(Protocol):
-    """Where a runner's calls come from: it yields a connected bridge for each call."""
+    """Where a runner's calls come from: it yields a connected bridge for each call.
+
+    It may also have `runtime_name`, `capabilities` and `lenders`, which its runner then takes for
+    its own (see `RunnerLike`), and
+    `limit_to(calls)`, which is told before any call how many the runner carries at a time: a call
+    that is accepted beyond that would ring with nobody there.
+    """
 
     def calls(self) -> AsyncIterator[Bridge]:
         """Bridges of calls as they come, until the exchange closes."""
         ...
 
     async def aclose(self) -> None:
-        """Stop taking calls."""
+        """Accept no more calls; those that were accepted still come, then `calls` ends."""
         ...
 
 
 @runtime_checkable
 class DialogMachine(Protocol):
-    """What writes the agent's replies."""
+    """What writes the agent's replies; `orchestrator.dialog.contract` has what else it may have."""
 
     def stream(self, text: str) -> AsyncIterator[str]:
         """The reply to the caller's words, piece by piece."""
@@ -264,7 +286,8 @@ class SessionLike(Protocol):
     A session may also offer `tap(callback)`: the callback is called with each `CallEvent` as it
     arrives, before earlier events are done with, so that a barge-in or a hang-up is seen while a
     hook still runs. With `take_notes(note)` it is given what writes remarks into the journal:
-    `note(text, **details)`.
+    `note(text, **details)`; with `take_connections(lend)`, see `Bridge`, what lends it connections
+    of the config.
     """
 
     data: dict[str, Any]
@@ -287,7 +310,7 @@ class SessionLike(Protocol):
 
 
 class ContextLike(Protocol):
-    """What a runner hands to its handlers about one call."""
+    """What a runner hands to its handlers about one call; it may have `called_number` too."""
 
     call_id: str
     session_id: str
@@ -306,7 +329,8 @@ class ContextLike(Protocol):
 class RunnerLike(Protocol):
     """Anything that runs calls and lets handlers be registered.
 
-    It may also declare `capabilities: frozenset[str]` and `runtime_name: str`, and have
+    It may also declare `capabilities: frozenset[str]` and `runtime_name: str`, `lenders`, the kinds
+    of connections that add to its capabilities if not all do, and have
     `attached(host)`, which is called with the `Orchestrator` once the hooks are registered. With
     `is_one_call` it is there for one call only, which the attaching begins.
     """

@@ -11,22 +11,23 @@ import contextlib
 import logging
 import os
 import socket as net
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.app import Orchestrator
+from orchestrator.config import Config
 from orchestrator.dialog import Dialogs
 from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.relay.collector import Collector
-from orchestrator.relay.dialects import RELAY_CAPABILITIES, Dialect
+from orchestrator.relay.dialects import Dialect
 from orchestrator.relay.listener import Listener
-from orchestrator.relay.parts import Recorder
 from orchestrator.relay.signatures import Seal, Verifier
 from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
 from orchestrator.relay.web import RelayWeb
 from orchestrator.runtimes.native import AgentRunner
+from orchestrator.runtimes.stopping import AT_ONCE, Stopping
 
 __all__ = ["RelayService", "ServeSettings"]
 
@@ -36,8 +37,6 @@ logger = logging.getLogger("orchestrator.serve")
 WATCH_EVERY = 1.0
 #: Seconds that goodbyes may still take once every session has ended.
 GOODBYES = 6.0
-#: Seconds for each part of the end when it is to end at once: about one for all of them.
-AT_ONCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +92,18 @@ class RelayService:
             settings.public_url, Seal(settings.seal_secret), attributes, settings.languages
         )
         self.board = Switchboard(
-            directions, recorder=self._recorder, max_calls=settings.max_calls
+            directions, carrier=settings.dialect.name, max_calls=settings.max_calls
         )  # fmt: skip
         self.runner = AgentRunner(
             dialogs.carry, agent_id=orchestrator.config.name, exchange=self.board,
-            capabilities=RELAY_CAPABILITIES, max_concurrent=settings.max_calls,
+            max_concurrent=settings.max_calls,
         )  # fmt: skip
-        self.runner.runtime_name = "conversation_relay"
         orchestrator.attach(self.runner)
+        self._warn_of_languages()
         self._listener = Listener(RelayWeb(self.board, settings.verifier).app, socket)
         self._collector = Collector() if settings.owns_process else None
         self._stamps = _stamps(orchestrator.config.files)
-        self._stop, self._now = asyncio.Event(), asyncio.Event()
+        self._stopping = Stopping()
 
     @property
     def url(self) -> str:
@@ -113,7 +112,7 @@ class RelayService:
 
     def stop(self) -> None:
         """Drain and end; asked again, end at once."""
-        (self._now if self._stop.is_set() else self._stop).set()
+        self._stopping.ask()
 
     async def run(self, ready: Callable[[], object] = lambda: None) -> None:
         """Take calls until `stop`, then drain; `ready` is called once we listen.
@@ -124,14 +123,14 @@ class RelayService:
         self._dialogs.prepare()
         self._begin_deliveries()
         await self._listener.start()
-        running = asyncio.create_task(self.runner.run())
+        running = asyncio.create_task(self.runner.run(handles_signals=False))
         watching = asyncio.create_task(self._watch())
         if self._collector is not None:
             self._collector.start()
         ready()
         try:
             await asyncio.wait(
-                {running, asyncio.ensure_future(self._stop.wait())},
+                {running, asyncio.ensure_future(self._stopping.wait())},
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
@@ -140,7 +139,17 @@ class RelayService:
             if self._collector is not None:
                 self._collector.stop()
             running.cancel()
-            await self._unless_now(_ended(running, watching))
+            await self._stopping.unless_urged(_ended(running, watching))
+
+    def _warn_of_languages(self) -> None:
+        """A language that the carrier was not told of would only fail in a call."""
+        attributes = self._settings.attributes
+        told = {attributes.get(name, "") for name in ("language", "ttsLanguage",
+                                                      "transcriptionLanguage")}  # fmt: skip
+        for place, code in languages_of(self._app.config):
+            if code not in {*self._settings.languages, *told, "multi"}:
+                extra = {"place": place, "reason": f"no --language {code}"}
+                logger.warning("set_language may not work", extra=extra)
 
     def _begin_deliveries(self) -> None:
         """What an earlier process left is sent also when no call of this one sends anything."""
@@ -149,41 +158,17 @@ class RelayService:
         except OrchestratorError as error:
             logger.error("the outbox cannot be used", extra={"reason": str(error)})
 
-    def _recorder(self) -> Recorder | None:
-        """The connection of the config that serves now to this carrier's API."""
-        kinds = self._app.plan.kinds.items()
-        name = next((name for name, kind in kinds if kind == self._settings.dialect.name), None)
-        if name is None:
-            return None
-        recorder: Recorder = self._app.services().connection(name)
-        return recorder
-
     # --- the end
 
     async def _drain(self) -> None:
         await self.board.aclose()  # from now on: not ready, and new calls are told busy
         logger.info("draining", extra={"count": len(self.board)})
-        await self._unless_now(self.runner.shutdown(self._settings.drain))
-        if self.runner.stats().in_flight:
-            await _within(AT_ONCE, self.runner.shutdown(0))
-        await self._unless_now(self.board.settle(GOODBYES))
+        await self.runner.drain(self._stopping, self._settings.drain)
+        await self._stopping.unless_urged(self.board.settle(GOODBYES))
         await _within(AT_ONCE, self.board.settle(0))
-        await self._unless_now(self._app.aclose())
-        await self._unless_now(self._dialogs.aclose())
+        await self._stopping.unless_urged(self._app.aclose())
+        await self._stopping.unless_urged(self._dialogs.aclose())
         await self._listener.aclose()
-
-    async def _unless_now(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Wait for work, but hardly beyond a second request to end."""
-        task = asyncio.ensure_future(work)
-        now = asyncio.ensure_future(self._now.wait())
-        await asyncio.wait({task, now}, return_when=asyncio.FIRST_COMPLETED)
-        now.cancel()
-        await asyncio.wait({task}, timeout=AT_ONCE)
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=AT_ONCE)
-        if task.done() and not task.cancelled():
-            task.result()
 
     # --- reload
 
@@ -202,6 +187,7 @@ class RelayService:
             logger.exception("the config was not reloaded")
         else:
             logger.info("the config was reloaded", extra={"reason": self._app.plan.digest[:12]})
+            self._warn_of_languages()
             return True
         return False
 
@@ -218,6 +204,15 @@ class RelayService:
                 seen = (
                     await self._app.threads.run("stamps", _stamps, self._app.config.files) | found
                 )
+
+
+def languages_of(config: Config) -> Iterator[tuple[str, str]]:
+    """The languages that `set_language` steps choose by a constant, with their places."""
+    for step in config.steps():
+        if step.word == "set_language":
+            for value in step.options.values():
+                if isinstance(value.constant, str):
+                    yield str(value.place.value_position), value.constant
 
 
 def _stamps(files: tuple[str, ...]) -> dict[str, tuple[int, int]]:

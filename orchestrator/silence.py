@@ -30,8 +30,9 @@ from orchestrator.action import LadderOptions
 from orchestrator.clock import Clock
 from orchestrator.ladder import TICK, Ladder, RunSteps
 from orchestrator.plan import Step
+from orchestrator.speech import LONGEST_SOUND, Speech
 
-__all__ = ["ANSWER_LIMIT", "STUCK_LIMIT", "TOOL_LIMIT", "WORDS_PER_SECOND", "Floor"]
+__all__ = ["ANSWER_LIMIT", "STUCK_LIMIT", "TOOL_LIMIT", "Floor"]
 
 #: Seconds after which an agent still "speaking" is taken for a lost report.
 STUCK_LIMIT = 60.0
@@ -39,8 +40,6 @@ STUCK_LIMIT = 60.0
 TOOL_LIMIT = 120.0
 #: Seconds that the agent may take to begin its answer; real agents pause up to 25 s.
 ANSWER_LIMIT = 30.0
-#: Speech rate for runtimes that do not report playback: 150 words a minute.
-WORDS_PER_SECOND = 2.5
 
 Log = Callable[..., None]
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
@@ -59,7 +58,8 @@ class Floor:
         self.has_playback = has_playback
         self.ladders: dict[str, Ladder] = {}
         self.agent_since: float | None = None
-        self.agent_until = 0.0
+        self._speech = Speech()
+        self._patience = STUCK_LIMIT  # of an agent that speaks
         self.caller_since: float | None = None
         self.quiet_since: float | None = None
         self.answer_due: float | None = None
@@ -70,6 +70,11 @@ class Floor:
         self.held_by: set[str] = set()
         self.is_transferring = False
         self.is_closed = False
+
+    @property
+    def agent_until(self) -> float:
+        """When the agent will have spoken, by estimate; 0 where the runtime reports playback."""
+        return self._speech.until
 
     # --- what the runtime reports
 
@@ -94,8 +99,10 @@ class Floor:
             self._agent_starts()
         elif state == "thinking":
             self._await_answer()
+        elif fields.get("reply") == "none":
+            self._no_answer()
         else:
-            self._agent_stops()
+            self._agent_stops(was_cut=False)
 
     def _on_words(self, fields: Mapping[str, Any]) -> None:
         if not str(fields.get("text", fields.get("digit", ""))).strip():
@@ -107,14 +114,14 @@ class Floor:
 
     def _on_agent_turn(self, fields: Mapping[str, Any]) -> None:
         self.answer_due = None
-        if self.has_playback:
+        if self.has_playback or fields.get("interrupted"):
             if self.agent_since is None:
                 self._restart()
         else:
             self.spoke(str(fields.get("text", "")))
 
     def _on_interruption(self, fields: Mapping[str, Any]) -> None:
-        self._agent_stops()
+        self._agent_stops(was_cut=True)
         if self.caller_since is None:
             self.quiet_since = self.clock.now()
         for ladder in list(self.ladders.values()):
@@ -140,16 +147,33 @@ class Floor:
     def _agent_starts(self) -> None:
         self.agent_since = self.clock.now()
         self.answer_due = None
+        self._speech.began()
 
-    def _agent_stops(self) -> None:
-        was_speaking = self.agent_since is not None or self.agent_until > self.clock.now()
-        self.agent_since, self.agent_until = None, 0.0
+    def _agent_stops(self, *, was_cut: bool) -> None:
+        """What is queued is cut, or what is first in it is over."""
+        now = self.clock.now()
+        was_speaking = self.agent_since is not None or self.agent_until > now
+        self.agent_since = None
+        if was_cut:
+            self._speech.dropped()
+        else:
+            self._speech.ended(now)
         if was_speaking:
             self.answer_due = None  # of words that were spoken into this speech
             self._restart()
 
     def _await_answer(self) -> None:
         self.answer_due = self.clock.now() + ANSWER_LIMIT
+
+    def _no_answer(self) -> None:
+        """The agent has nothing to say to the caller's words: the floor is the caller's again."""
+        if self.answer_due is not None:
+            self.answer_due = None
+            self._restart()
+
+    def _on_error(self, fields: Mapping[str, Any]) -> None:
+        if fields.get("source") == "dialog_machine":
+            self._no_answer()
 
     def _caller_noise(self, *, is_on: bool) -> None:
         now = self.clock.now()
@@ -164,8 +188,18 @@ class Floor:
         """We queued speech. Without playback reports its end is estimated from its words."""
         self.answer_due = None
         if not self.has_playback:
-            start = max(self.clock.now(), self.agent_until)
-            self.agent_until = start + len(text.split()) / WORDS_PER_SECOND
+            self._speech.text(self.clock.now(), text)
+            self._speech.text_ends()
+        self._restart()
+        self._update()
+
+    def played(self, seconds: float | None) -> None:
+        """We queued a sound; None when its length is not known."""
+        self.answer_due = None
+        longest = STUCK_LIMIT + (LONGEST_SOUND if seconds is None else seconds)
+        self._patience = max(self._patience, longest)
+        if not self.has_playback:
+            self._speech.sound(self.clock.now(), seconds)
         self._restart()
         self._update()
 
@@ -232,7 +266,7 @@ class Floor:
     def drop_stuck(self, ladder: str) -> None:
         """Clear flags that nobody cleared in reasonable time; `ladder` is who looks."""
         now = self.clock.now()
-        if self.agent_since is not None and now + TICK >= self.agent_since + STUCK_LIMIT:
+        if self.agent_since is not None and now + TICK >= self.agent_since + self._patience:
             self.agent_since = None
             self.log(ladder, "warning", why="no report that the agent stopped speaking")
         if self.answer_due is not None and now + TICK >= self.answer_due:
@@ -246,7 +280,7 @@ class Floor:
         """When `drop_stuck` should look again; infinite when no such flag is up."""
         never = float("inf")
         return min(
-            self.agent_since + STUCK_LIMIT if self.agent_since is not None else never,
+            self.agent_since + self._patience if self.agent_since is not None else never,
             self.answer_due if self.answer_due is not None else never,
             self.tools_since + TOOL_LIMIT if self.tools else never,
         )
@@ -271,4 +305,5 @@ _REPORTS: Mapping[str, Callable[[Floor, Mapping[str, Any]], None]] = {
     "tool_result": Floor._on_tool_result,
     "transfer": Floor._on_transfer,
     "voicemail": Floor._on_voicemail,
+    "error": Floor._on_error,
 }

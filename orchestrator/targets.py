@@ -12,7 +12,7 @@ from orchestrator.capabilities import ALL_CAPABILITIES, CAPABILITIES
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.values import Place
 
-__all__ = ["EVENT_NEEDS", "TARGETS", "Need", "describe", "lent_to", "needs_of"]
+__all__ = ["EVENT_NEEDS", "TARGETS", "Need", "describe", "lent_by_kind", "lent_to", "needs_of"]
 
 #: Events that only runtimes with a capability report.
 EVENT_NEEDS: Mapping[str, str] = MappingProxyType(
@@ -99,8 +99,13 @@ def _event_place(hook: HookConfig) -> Place:
 
 def lent_to(target: str, config: Config) -> frozenset[str]:
     """What a runtime can do beside its own with the connections of a config."""
-    lends = (c.type.cls.lends.get(target, frozenset()) for c in config.connections.values())
-    return frozenset().union(*lends)
+    return frozenset().union(*lent_by_kind(target, config).values())
+
+
+def lent_by_kind(target: str, config: Config) -> Mapping[str, frozenset[str]]:
+    """The same, by the kind of connection that adds it."""
+    types = (connection.type for connection in config.connections.values())
+    return {found.name: lent for found in types if (lent := found.cls.lends.get(target))}
 
 
 def describe(need: str) -> str:

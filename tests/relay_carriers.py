@@ -18,7 +18,7 @@ from orchestrator.relay.signatures import Seal, TelnyxSignatures, TwilioSignatur
 from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
 from orchestrator.relay.web import RelayWeb
-from orchestrator.testing.conformance import Case, FarSide, entrypoint
+from orchestrator.testing.conformance import MACHINE, Case, FarSide, entrypoint
 from tests.relay_peer import PUBLIC, TOKEN, Network, PhoneCall, Telnyx, Twilio
 
 #: How a queue and a dial end, for the outcome of a case.
@@ -27,18 +27,20 @@ DIAL_ENDS = {"answered": "completed", "busy": "busy"}
 
 
 @contextlib.asynccontextmanager
-async def serving(carrier: Any, runner_of: Any, **options: Any) -> AsyncIterator[Any]:
+async def serving(
+    carrier: Any, runner_of: Any, relay: Any = (), **options: Any
+) -> AsyncIterator[Any]:
     """Our server in this loop: yields the network that reaches it, the runner and the board."""
     dialect = DIALECTS[carrier.name]
-    directions = Directions(PUBLIC, Seal(b"secret"), dialect.attributes, {})
-    board = Switchboard(directions, **options)
+    directions = Directions(PUBLIC, Seal(b"secret"), {**dialect.attributes, **dict(relay)}, {})
+    board = Switchboard(directions, carrier=carrier.name, **options)
     verifier = (
         TwilioSignatures([TOKEN])
         if carrier.name == "twilio"
         else TelnyxSignatures(carrier.public_key, time.time)
     )
-    listener = Listener(RelayWeb(board, verifier).app, open_socket("127.0.0.1", 0))
     runner = runner_of(board)
+    listener = Listener(RelayWeb(board, verifier).app, open_socket("127.0.0.1", 0))
     await listener.start()
     running = asyncio.create_task(runner.run())
     try:
@@ -54,7 +56,7 @@ async def serving(carrier: Any, runner_of: Any, **options: Any) -> AsyncIterator
 class RelayCarrier:
     """A call between our server and a carrier of ours."""
 
-    can = RELAY_CAPABILITIES
+    can = RELAY_CAPABILITIES | {MACHINE}
 
     def __init__(self, name: str, carrier: Any) -> None:
         self.name = name
@@ -65,7 +67,7 @@ class RelayCarrier:
 
     async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
         def runner_of(board: Any) -> AgentRunner:
-            runner = AgentRunner(entrypoint, exchange=board, capabilities=self.can)
+            runner = AgentRunner(entrypoint, exchange=board)
             orchestrator.attach(runner)
             return runner
 
@@ -92,8 +94,9 @@ class RelayCarrier:
         if name == "user_turn":
             await call.say(fields["text"])
         elif name == "interruption":
+            heard = fields.get("heard", "x")
             await call.send(
-                "interrupt", utteranceUntilInterrupt="x", durationUntilInterruptMs="9.5"
+                "interrupt", utteranceUntilInterrupt=heard, durationUntilInterruptMs="9.5"
             )
         elif name == "state":
             value = "on" if fields["state"] == "speaking" else "off"

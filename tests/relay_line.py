@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 from orchestrator import AgentRunner, Orchestrator
 from orchestrator.dialog import Echo
 from orchestrator.journal import Redactor, encode
-from orchestrator.relay.dialects import RELAY_CAPABILITIES
 from orchestrator.testing.conformance import story_of
 from orchestrator.validation import check_text
 from tests.relay_carriers import serving
@@ -44,10 +44,17 @@ class Line:
     """What a test sees of one server."""
 
     def __init__(
-        self, network: Network, journals: Journals, runner: AgentRunner, board: Any
+        self, network: Network, journals: Journals, runner: AgentRunner, board: Any, app: Any
     ) -> None:
         self.network, self.journals, self.runner, self.board = network, journals, runner, board
+        self.app = app
         self.ring = network.ring
+
+    async def until_phase(self, call_id: str, phase: str) -> None:
+        """Wait until a call is where it should be."""
+        async with asyncio.timeout(5):
+            while self.board.find(call_id).phase.value != phase:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.005)
 
     async def idle(self) -> None:
         """Wait until every call is over and written down."""
@@ -69,12 +76,10 @@ async def line(
         await ctx.session.run()
 
     def runner_of(board: Any) -> AgentRunner:
-        can = RELAY_CAPABILITIES | ({"recording"} if "recorder" in options else frozenset())
-        runner = AgentRunner(entrypoint, exchange=board, capabilities=can)
-        runner.runtime_name = "conversation_relay"
+        runner = AgentRunner(entrypoint, exchange=board)
         app.attach(runner)
         return runner
 
     async with serving(carrier or Twilio(), runner_of, **options) as (network, runner, board):
-        yield Line(network, journals, runner, board)
+        yield Line(network, journals, runner, board, app)
         await app.aclose()

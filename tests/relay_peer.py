@@ -129,6 +129,7 @@ class PhoneCall:
         self.dialled: dict[str, str] = {}
         self.action = self.after = self.hold_url = ""
         self.parameters: dict[str, str] = {}
+        self.more: dict[str, Any] = {}  # of `setup`
         self.attributes: dict[str, str] = {}
         self.changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -178,7 +179,7 @@ class PhoneCall:
         await self.send("setup", sessionId=f"VX{self.sockets}", callSid=self.id,
                         customParameters=self.parameters, direction=self.form["Direction"],
                         **{"from": self.form["From"], "to": self.form["To"]},
-                        **self.network.carrier.setup(self))  # fmt: skip
+                        **{**self.network.carrier.setup(self), **self.more})  # fmt: skip
         self._spawn(self._read(self.socket, self.sockets))
 
     async def _read(self, socket: ClientConnection, number: int) -> None:

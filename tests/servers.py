@@ -61,6 +61,13 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         return self
 
+    async def until(self, count: int) -> None:
+        """Wait for so many requests."""
+        async with asyncio.timeout(10):
+            while len(self.seen) < count:
+                self.was_asked.clear()
+                await self.was_asked.wait()
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,

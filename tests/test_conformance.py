@@ -29,7 +29,7 @@ SEEDS = CASES[0]
 def test_our_runner_passes_every_case_that_applies(case: Case) -> None:
     """With and without outcomes of transfers."""
     results = run_conformance(
-        [ScriptCarrier(), ScriptCarrier("quiet", ["transfer.outcome"])], [case]
+        [ScriptCarrier(), ScriptCarrier("quiet", ["transfer.outcome", "playback"])], [case]
     )
     assert [r.reason for r in results if r.status == "failed"] == []
     if not case.needs - ScriptCarrier().can:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from orchestrator.clock import run_virtual
-from orchestrator.dialog.http import HttpDialog, OpenAIDialog
+from orchestrator.dialog.http import HttpDialog
+from orchestrator.dialog.openai import OpenAIDialog
 from orchestrator.errors import ActionFailed
 from orchestrator.runtime import DialogMachine
 from tests.servers import Reply, Server

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import ActionFailed
+from orchestrator.compiler import compile_config
+from orchestrator.errors import NotSupported
 from orchestrator.relay import listener as listener_module
 from orchestrator.relay.parts import Limits
+from orchestrator.validation import check_text
 from tests.relay_line import Line, line
 from tests.relay_peer import Telnyx, Twilio
+from tests.servers import Reply, Server
 
 HELLO = "session: {call_start: [{say: hello}]}"
 TRANSFERS = """
@@ -131,7 +134,7 @@ def test_what_we_ask_of_the_carrier() -> None:
 session:
   call_start:
     - say: {text: hello, interruptible: false}
-    - play: {source: "https://example.com/a.mp3", loop: 2}
+    - play: {source: "https://example.com/a.mp3", loop: 2, lasts: 100ms}
     - send_dtmf: "1w2"
     - set_language: de-DE
     - set_language: {transcription: en-US}
@@ -442,33 +445,114 @@ def test_what_the_carrier_asks_twice_is_answered_the_same() -> None:
     run(main())
 
 
+# --- sounds
+
+
+@pytest.mark.parametrize("kind", [Twilio, Telnyx])
+@pytest.mark.parametrize("then", ["end_call: done", "escalate_transfer: {number: '+15550142'}"])
+def test_a_sound_is_heard_to_its_end_before_the_line_is_given_back(kind: Any, then: str) -> None:
+    """Neither the end nor a transfer cuts it; other calls of no carrier report sounds."""
+
+    async def main() -> None:
+        sound = "play: {source: 'https://x.example/a.mp3', lasts: 700ms, loop: 2}"
+        config = f"session: {{call_start: [{{say: hello}}], dtmf: [{{{sound}}}, {{{then}}}]}}"
+        async with line(config, kind()) as server:
+            call = await greeted(server)
+            await call.send("dtmf", digit="1")
+            await call.until(lambda: call.sent("play"))
+            began = asyncio.get_running_loop().time()
+            await call.until(lambda: call.sent("end"))
+            assert asyncio.get_running_loop().time() - began >= 1.4
+            await call.hang_up()
+            await server.idle()
+
+    run(main())
+
+
 # --- recording
 
 
-class Recorder:
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
-
-    async def record(self, call_id: str, change: str) -> None:
-        self.asked.append((call_id, change))
-        if change == "resume":
-            raise ActionFailed("HTTP 500")
+RECORDS = """
+connections: {phone: {kind: twilio, account_sid: AC%s, auth_token: "${T:-t}", base_url: "%s"%s}}
+session:
+  call_start: [{say: hello}]
+  user_turn: [{when: "event.text == 'card'", do: [{recording: {pause: card, max: %s}}]},
+              {when: "event.text == 'done'", do: [{recording: resume}]}]
+"""
 
 
 def test_a_recording_is_paused_through_the_api() -> None:
     """What the API refuses fails its step, and the call goes on."""
-    recorder = Recorder()
 
     async def main() -> None:
-        config = "session: {user_turn: [{recording: pause}, {recording: resume}], call_start: [{say: hello}]}"
-        async with line(config, recorder=lambda: recorder) as server:
+        api = Server(Reply(200), Reply(500))
+        async with api, line(RECORDS % ("1", api.url, "", "30s")) as server:
+            call = await greeted(server)
+            for word in ("card", "done"):
+                await call.say(word)
+                await call.until_heard(f"You said: {word}")
+            await call.hang_up()
+            await server.idle()
+            asked = [(seen.target, seen.body) for seen in api.seen[:2]]
+            assert all("/AC1/Calls/CA1/Recordings/" in target for target, _ in asked)
+            assert b"Status=paused" in asked[0][1]
+            assert b"Status=in-progress" in asked[1][1]
+            assert "step recording failed" in server.journals.story()
+
+    run(main())
+
+
+@pytest.mark.parametrize("after", [RECORDS % ("2", "%s", "", "30s"), HELLO])
+def test_a_reload_leaves_the_recordings_of_live_calls_alone(after: str) -> None:
+    """A pause is resumed where it was made, also when the new config has no such connection."""
+
+    async def main() -> None:
+        async with Server(Reply(200)) as api, line(RECORDS % ("1", api.url, "", "900ms")) as server:
             call = await greeted(server)
             await call.say("card")
             await call.until_heard("You said: card")
+            text = f"version: 1\n{after.replace('%s', api.url)}"
+            config = check_text(text, "line.yaml").config
+            assert config is not None
+            server.app._take(config, compile_config(config, {}))  # what `reload` does with a file
+            await api.until(2)
+            assert all("/AC1/Calls/CA1/Recordings/" in seen.target for seen in api.seen)
+            assert b"Status=in-progress" in api.seen[1].body
             await call.hang_up()
             await server.idle()
-            assert recorder.asked[:2] == [("CA1", "pause"), ("CA1", "resume")]
-            assert "step recording failed" in server.journals.story()
+
+    run(main())
+
+
+def test_a_pause_that_cannot_be_ended_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The journal says so too; the operator sees it without one."""
+
+    async def main() -> None:
+        api = Server(Reply(200), Reply(500))
+        async with api, line(RECORDS % ("1", api.url, "", "300ms")) as server:
+            call = await greeted(server)
+            await call.say("card")
+            await api.until(2)
+            await call.hang_up()
+            await server.idle()
+            assert any("could not be resumed" in note["note"] for note in server.journals.notes())
+            assert "a paused recording could not be resumed" in caplog.text
+
+    run(main())
+
+
+@pytest.mark.parametrize("carrier", [Twilio, Telnyx])
+def test_only_a_connection_to_the_calls_own_carrier_lends_recordings(carrier: Any) -> None:
+    """One of the other kind is refused when the config is attached, not in a call."""
+
+    async def main() -> None:
+        config = RECORDS % ("1", "https://api.example.com", "", "30s")
+        if carrier is Twilio:
+            async with line(config, carrier()):
+                return
+        with pytest.raises(NotSupported, match=r"recording .* kind telnyx would .* kind twilio"):
+            async with line(config, carrier()):
+                raise AssertionError("attached")
 
     run(main())
 

@@ -32,7 +32,7 @@ from orchestrator.relay.signatures import (
     twilio_signature,
 )
 from orchestrator.relay.twiml import BUSY, HANG_UP, Directions, hold, say_goodbye, whisper
-from orchestrator.runtime import Interrupt, Transfer
+from orchestrator.runtime import Interrupt, Play, ReplyDelta, Say, Transfer
 from orchestrator.targets import TARGETS
 
 URL = "https://calls.example.com/phone/voice"
@@ -286,7 +286,43 @@ def test_a_command_without_a_frame_is_refused() -> None:
         frame_of(Interrupt())
 
 
+@pytest.mark.parametrize("words", ["", "  "])
+def test_a_prompt_without_words_is_no_turn(words: str) -> None:
+    """It was noise: the caller is quiet again, and nobody answers."""
+    (event,) = events_of({"type": "prompt", "voicePrompt": words, "last": True})
+    assert (event.name, event.fields) == ("state", {"state": "listening", "who": "caller"})
+
+
 # --- what was heard
+
+
+def test_a_sound_is_waited_for_whatever_is_reported_of_words() -> None:
+    """No carrier says whether its reports cover sounds; the end of the words is not the end."""
+    now = 0.0
+    heard = Heard(lambda: now)
+    heard.sent(Say("one two three four five"))
+    heard.sent(Play("https://x.example/a.mp3", lasts=10.0))
+    heard.reported("agentSpeaking", "on")
+    now = 3.0
+    heard.reported("agentSpeaking", "off")
+    assert heard.wait == pytest.approx(10.3)
+    now = 12.0
+    assert heard.wait == pytest.approx(1.3)
+    now = 13.3
+    assert heard.wait == 0
+    heard.sent(Play("https://x.example/a.mp3"))
+    assert heard.wait == pytest.approx(60.3)
+    heard.reported("agentSpeaking", "on")
+    heard.reported("agentSpeaking", "off")
+    assert heard.wait == 0, "this carrier reports sounds too"
+
+
+def test_tokens_are_not_words() -> None:
+    """A reply takes as long to say however the model cuts it."""
+    heard = Heard(lambda: 0.0)
+    for token in "supercalifragilistic words":
+        heard.sent(ReplyDelta(token))
+    assert heard.wait == pytest.approx(0.3 + 2 / 2.5)
 
 
 def test_speech_is_estimated_until_a_report_comes() -> None:
@@ -294,7 +330,7 @@ def test_speech_is_estimated_until_a_report_comes() -> None:
     now = 0.0
     heard = Heard(lambda: now)
     assert heard.wait == 0
-    heard.sent("one two three four five")
+    heard.sent(Say("one two three four five"))
     assert heard.wait == pytest.approx(2.3)
     now = 3.0
     assert heard.wait == 0
@@ -303,16 +339,16 @@ def test_speech_is_estimated_until_a_report_comes() -> None:
     heard.reported("agentSpeaking", "off")
     assert heard.wait == 0
     heard.reported("tokensPlayed", "one two three four five")
-    heard.sent("six seven")
+    heard.sent(Say("six seven"))
     heard.reported("agentSpeaking", "on")
     heard.reported("tokensPlayed", "six")
     heard.reported("agentSpeaking", "off")
     assert heard.wait > 0, "the rest comes"
     heard.reported("tokensPlayed", " seven")
     assert heard.wait == 0
-    heard.sent("lost")
+    heard.sent(Say("lost"))
     now = 60.0
     assert heard.wait == 0, "a report that never comes is not waited for"
-    heard.sent("a b c")
+    heard.sent(Say("a b c"))
     heard.dropped()
     assert heard.wait == 0

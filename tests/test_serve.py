@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -328,7 +329,12 @@ def test_telnyx_calls_too(tmp_path: Path) -> None:
         (["--insecure-no-signatures", "--host", "192.0.2.1"], {}, 2, "for this machine only"),
         (["--insecure-no-signatures", "--relay", "url=x"], {}, 2, "--relay"),
         (["--public-url", "https://e.com", "--carrier", "telnyx"],
-         {"TELNYX_PUBLIC_KEY": "no key"}, 1, "no Ed25519 key"),
+         {"TELNYX_PUBLIC_KEY": "no key"}, 3, "no Ed25519 key"),
+        (["--public-url", "https://e.com"], {"TWILIO_AUTH_TOKEN": "a,"}, 3, "TWILIO_AUTH_TOKEN"),
+        (["--insecure-no-signatures", "--relay", "welcomegreting=hi"], {}, 2, "'welcomeGreeting'"),
+        (["--insecure-no-signatures", "--relay", "intteruptible=none"], {}, 2, "'interruptible'"),
+        (["--insecure-no-signatures", "--relay", "interruptible=never"], {}, 2, "one of any"),
+        (["--insecure-no-signatures", "--language", "de-DE,voce=x"], {}, 2, "'voice'"),
         (["--insecure-no-signatures", "--dialog", "no.such:thing"], {}, 3, "cannot import"),
     ],
 )  # fmt: skip
@@ -345,6 +351,54 @@ def test_it_says_why_it_does_not_start(
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_options_as_the_document_and_the_config_see_them(tmp_path: Path) -> None:
+    """Values with spaces, attributes of languages, and the public URL in the config."""
+    config = """
+    version: 1
+    connections:
+      phone: {kind: twilio, account_sid: AC1, auth_token: "${TWILIO_AUTH_TOKEN}", voice_url: "${ORCHESTRATOR_PUBLIC_URL}/voice"}
+    session:
+      call_start: [{say: hello}, {set_language: es-ES}]
+      user_turn: [{set_language: fr-FR}]
+    """
+    given = {
+        "ORCHESTRATOR_RELAY": "welcomeGreeting=Hello there, a=b language=en-US voice=Ana Maria"
+    }
+
+    async def main() -> None:
+        async with Serve(tmp_path, textwrap.dedent(config), "--language", "es-ES,voice=Lupe",
+                         **given) as serve:  # fmt: skip
+            warned = await serve.until_logged("set_language may not work")
+            assert "no --language fr-FR" in warned
+            assert sum("set_language may not work" in line for line in serve.log) == 1
+            call = await serve.network.ring()
+            await call.until_heard("hello")
+            assert call.attributes["welcomeGreeting"] == "Hello there, a=b"
+            assert (call.attributes["language"], call.attributes["voice"]) == ("en-US", "Ana Maria")
+            assert '<Language code="es-ES" voice="Lupe" />' in call.documents[0]
+            await call.hang_up()
+
+    run(main())
+
+
+def test_paths_of_nobody_are_answered_with_a_status_and_told_once(tmp_path: Path) -> None:
+    """No redirect to what a Host header says; a proxy that keeps the prefix shows in the log."""
+
+    async def main() -> None:
+        async with Serve(tmp_path, GREETS) as serve:
+            url = serve.network.base
+            async with httpx.AsyncClient(trust_env=False) as client:
+                for path in ("/voice/", "/phone/voice", "/phone/voice", "/wp-admin", "/x"):
+                    answer = await client.post(f"{url}{path}", headers={"host": "evil.example"})
+                    assert answer.status_code == 404
+                    assert "location" not in answer.headers
+            await serve.until_logged("a path of ours with something around it")
+            await serve.until_logged("unknown path")
+            assert sum("no route of ours" in line for line in serve.log) == 2
+
+    run(main())
 
 
 def test_a_port_that_is_taken_and_a_bad_config(tmp_path: Path) -> None:

@@ -69,6 +69,56 @@ def test_with_reset_never_words_do_not_take_the_ladder_back() -> None:
     assert did(played, "say") == [(8.0, "first"), (19.0, "second")]
 
 
+PLAYS = """
+session:
+  call_start:
+    - say: one two three four five
+    - play: %s
+    - silence_timer: {after: 3s, steps: [{say: are you there}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("sound", "first"),
+    [("{source: 'https://x.example/a.mp3', lasts: 20s}", 2 + 20 + 3),
+     ("{source: 'https://x.example/a.mp3', lasts: 5s, loop: 2}", 2 + 10 + 3),
+     ("'https://x.example/a.mp3'", 2 + 60 + 3)],
+)  # fmt: skip
+def test_who_listens_to_a_sound_is_not_silent(sound: str, first: float) -> None:
+    """Without reports its length is what was told, or the longest that it may be."""
+    played = run(PLAYS % sound, [], without=["playback"], linger=80)
+    assert says(played)[1:] == [first]
+
+
+def test_a_long_sound_that_is_reported_is_no_lost_report() -> None:
+    """The agent "speaks" for as long as it was told to last, with reports of its audio too."""
+    sound = "{source: 'https://x.example/a.mp3', lasts: 150s}"
+    events = [state(0.1, "agent", "speaking"), state(151, "agent", "listening")]
+    assert says(run(PLAYS % sound, events, linger=200))[1:] == [154.0]
+
+
+def test_the_end_of_words_before_a_sound_is_not_its_end() -> None:
+    """Carriers report speech, and nobody knows whether sounds too: it starts then."""
+    sound = "{source: 'https://x.example/a.mp3', lasts: 20s}"
+    events = [state(0.1, "agent", "speaking"), state(4, "agent", "listening")]
+    assert says(run(PLAYS % sound, events, without=["playback"], linger=80))[1:] == [27.0]
+
+
+def test_a_sound_whose_end_is_reported_is_over_then() -> None:
+    """Of unknown length, it ends as this runtime reports it."""
+    events = [state(0.1, "agent", "speaking"), state(2, "agent", "listening"),
+              state(2.1, "agent", "speaking"), state(9, "agent", "listening")]  # fmt: skip
+    played = run(PLAYS % "'https://x.example/a.mp3'", events, without=["playback"], linger=80)
+    assert says(played)[1:] == [12.0]
+
+
+def test_who_cuts_a_sound_short_has_the_floor() -> None:
+    """After a barge-in without words the clock counts from it."""
+    events = [{"t": 5, "interruption": True}]
+    played = run(PLAYS % "'https://x.example/a.mp3'", events, without=["playback"], linger=80)
+    assert says(played)[1:] == [pytest.approx(8.0, abs=2.1)]
+
+
 def test_max_lets_a_ladder_run_again() -> None:
     """After its last rung the ladder begins again, as often as `max` says."""
     text = """

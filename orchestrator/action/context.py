@@ -26,6 +26,7 @@ class CallFactsLike(Protocol):
     agent_id: str
     direction: str
     user_number: str
+    called_number: str
 
     @property
     def duration(self) -> float:
@@ -198,8 +199,15 @@ class ActionContext(Protocol):
         """Speak and listen in other languages; an empty one stays as it is."""
         ...
 
-    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
-        """Play a sound from an https address, after what is queued."""
+    async def play(
+        self,
+        source: str,
+        *,
+        loop: int = 1,
+        interruptible: bool = True,
+        lasts: float | None = None,
+    ) -> None:
+        """Play a sound from an https address, after what is queued; `lasts` are seconds."""
         ...
 
     async def inject(self, note: str) -> None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.dialog import Dialogs, Echo, from_callable
-from orchestrator.dialog.http import HttpDialog, OpenAIDialog
+from orchestrator.dialog.contract import is_superdialog
+from orchestrator.dialog.http import HttpDialog
+from orchestrator.dialog.openai import OpenAIDialog
 from orchestrator.errors import UserError
 from orchestrator.registry import import_name
 from orchestrator.runtime import DialogMachine
@@ -79,6 +81,11 @@ def _models(name: str, instructions: str) -> Dialogs:
 def _imported(name: str) -> Dialogs:
     found = import_name(name)
     if not isinstance(found, type):
+        if is_superdialog(found):
+            raise UserError(
+                f"{name} holds one conversation, which callers must not share; name a class or "
+                "function that makes one for each call"
+            )
         if isinstance(found, DialogMachine):
             return Dialogs(name, lambda ctx: found, shared=found)
         if _is_async(found):

@@ -17,7 +17,7 @@ import click
 from orchestrator.app import Orchestrator
 from orchestrator.cli.deliveries import OUTBOX, failures_named
 from orchestrator.cli.dialogs import DIALOG_HELP, INSTRUCTIONS, dialogs_named
-from orchestrator.cli.serve_options import Asked
+from orchestrator.cli.serve_options import Asked, Pairs
 from orchestrator.logs import set_up_logging
 from orchestrator.relay.dialects import DIALECTS
 from orchestrator.validation import load_config
@@ -49,11 +49,12 @@ def _option(flag: str, variable: str, **settings: Any) -> _Decorator:
          show_default=True, help="Who brings the calls.")  # fmt: skip
 @_option("--dialog", "ORCHESTRATOR_DIALOG", metavar="MACHINE", help=DIALOG_HELP)
 @INSTRUCTIONS
-@_option("--relay", "ORCHESTRATOR_RELAY", metavar="NAME=VALUE", multiple=True,
+@_option("--relay", "ORCHESTRATOR_RELAY", metavar="NAME=VALUE", multiple=True, type=Pairs(),
          help="An attribute of <ConversationRelay>: language=de-DE, voice=..., "
          "transcriptionProvider=..., welcomeGreeting=...; may be given several times.")  # fmt: skip
-@_option("--language", "ORCHESTRATOR_LANGUAGES", metavar="CODE", multiple=True,
-         help="One more language that `set_language` may choose; several times.")  # fmt: skip
+@_option("--language", "ORCHESTRATOR_LANGUAGES", metavar="CODE[,NAME=VALUE...]", multiple=True,
+         help="One more language that `set_language` may choose, with its voice, ttsProvider, "
+         "transcriptionProvider or speechModel; several times.")  # fmt: skip
 @_option("--max-calls", "ORCHESTRATOR_MAX_CALLS", metavar="N", type=click.IntRange(1, 20_000),
          default=1000, show_default=True,
          help="Calls at a time; more are told that the line is busy.")  # fmt: skip
@@ -97,14 +98,11 @@ def command(config: Path, **given: Any) -> int:
     verifier = asked.verifier(os.environ)
     dialogs = dialogs_named(asked.dialog, asked.instructions)
     loaded = load_config(config)
-    app = Orchestrator(
-        loaded, journals=asked.journal_dir, outbox=asked.setting, memory=asked.memory
-    )
     socket = open_socket(asked.host, asked.port)
     settings = asked.settings(verifier, os.environ, socket.getsockname()[1])
     _raise_file_limit(asked.max_calls)
 
-    async def main() -> None:
+    async def main(app: Orchestrator) -> None:
         service = RelayService(app, settings, dialogs, socket)
         loop, reloads = asyncio.get_running_loop(), set()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -119,7 +117,13 @@ def command(config: Path, **given: Any) -> int:
         await service.run(lambda: _say_ready(config, settings, service.url))
 
     with failures_named(), contextlib.closing(socket):
-        asyncio.run(main())
+        # An option stands before its variable, in configs too.
+        variables = {**os.environ, "ORCHESTRATOR_PUBLIC_URL": settings.public_url}
+        app = Orchestrator(
+            loaded, variables=variables, journals=asked.journal_dir, outbox=asked.setting,
+            memory=asked.memory,
+        )  # fmt: skip
+        asyncio.run(main(app))
     click.echo("ended", err=True)
     return 0
 

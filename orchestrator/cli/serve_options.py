@@ -5,22 +5,25 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.errors import EnvironmentFailure, UserError
+from orchestrator.relay.attributes import read_language, read_pair, split_pairs
 from orchestrator.relay.dialects import DIALECTS, Dialect
 from orchestrator.relay.signatures import TelnyxSignatures, TwilioSignatures, Unsigned, Verifier
 
 if TYPE_CHECKING:
     from orchestrator.serve import ServeSettings
 
-__all__ = ["SEAL", "Asked"]
+__all__ = ["SEAL", "Asked", "Pairs"]
+
+_Read = TypeVar("_Read")
 
 #: What marks the URLs of a call, where the carrier's own secret is not one that we share with it.
 SEAL = "ORCHESTRATOR_SERVE_SECRET"
@@ -61,14 +64,14 @@ class Asked:
             _public_url(self.public_url)
         elif not self.is_insecure:
             raise click.UsageError("name the --public-url that the carrier reaches us at")
-        _attributes(self.relay)
+        _each("--relay", read_pair, self.relay)
+        _each("--language", read_language, self.language)
 
     def verifier(self, variables: Mapping[str, str]) -> Verifier:
         """What tells the carrier's requests from others.
 
         Raises:
-            EnvironmentFailure: the secret is not set, or a package is missing.
-            UserError: the secret is none.
+            EnvironmentFailure: the secret is not set or is none, or a package is missing.
         """
         if self.is_insecure:
             return Unsigned()
@@ -78,9 +81,12 @@ class Asked:
             raise EnvironmentFailure(
                 f"{dialect.variable} is not set: {dialect.holds}, which requests are checked with"
             )
-        if dialect.name == "telnyx":
-            return TelnyxSignatures(given, time.time)
-        return TwilioSignatures([token.strip() for token in given.split(",")])
+        try:
+            if dialect.name == "telnyx":
+                return TelnyxSignatures(given, time.time)
+            return TwilioSignatures([token.strip() for token in given.split(",")])
+        except UserError as error:
+            raise EnvironmentFailure(f"{dialect.variable}: {error}") from None
 
     def settings(
         self, verifier: Verifier, variables: Mapping[str, str], port: int
@@ -95,8 +101,8 @@ class Asked:
             _public_url(self.public_url) if self.public_url is not None else here,
             verifier,
             _seal(dialect, variables),
-            _attributes(self.relay),
-            {code: {} for code in self.language},
+            _each("--relay", read_pair, self.relay),
+            _each("--language", read_language, self.language),
             self.max_calls,
             self.drain,
             owns_process=True,
@@ -124,14 +130,24 @@ def _seal(dialect: Dialect, variables: Mapping[str, str]) -> bytes:
     return own.encode() or secrets.token_bytes(32)
 
 
-def _attributes(pairs: Sequence[str]) -> Mapping[str, str]:
-    found = {}
-    for pair in pairs:
-        name, sign, value = pair.partition("=")
-        if not sign or not name.isidentifier() or name in ("url", "action"):
-            raise click.UsageError(f"--relay: {pair!r} is no NAME=VALUE of <ConversationRelay>")
-        found[name] = value
-    return found
+def _each(
+    option: str, read: Callable[[str], tuple[str, _Read]], given: Sequence[str]
+) -> dict[str, _Read]:
+    """What several times one option gives, by name."""
+    try:
+        return dict(map(read, given))
+    except UserError as error:
+        raise click.UsageError(f"{option}: {error}") from None
+
+
+class Pairs(click.types.StringParamType):
+    """`NAME=VALUE`; a variable holds several, whose values may have spaces in them."""
+
+    name = "NAME=VALUE"
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """The pairs of a variable."""
+        return split_pairs(rv)
 
 
 def _is_loopback(host: str | None) -> bool:

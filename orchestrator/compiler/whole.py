@@ -13,7 +13,7 @@ from orchestrator.compiler.values import Values
 from orchestrator.config import Config
 from orchestrator.errors import ConfigError
 from orchestrator.plan import Handler, Plan
-from orchestrator.targets import TARGETS, lent_to
+from orchestrator.targets import TARGETS, lent_by_kind
 
 __all__ = ["compile_config"]
 
@@ -45,7 +45,7 @@ def compile_config(config: Config, variables: Mapping[str, str]) -> Plan:
         allow=config.allow,
         is_private=config.privacy == "redact",
         needs=needs_by_place(config),
-        lent={target: lent_to(target, config) for target in TARGETS},
+        lent={target: lent_by_kind(target, config) for target in TARGETS},
         kinds={name: c.type.name for name, c in config.connections.items()},
         secrets=frozenset(values.env.secrets),
         names=words_of(config),

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from orchestrator.dialog.contract import is_machine
 from orchestrator.errors import ActionFailed, UserError, named
 from orchestrator.runtime import DialogMachine
 
@@ -120,7 +121,7 @@ class Dialogs:
         except (Exception, SystemExit) as error:
             why = f"the dialog machine {self._name} cannot be made: {named(error)}"
             raise UserError(why) from error
-        if not isinstance(machine, DialogMachine):
+        if not is_machine(machine):
             what = type(machine).__name__
             raise UserError(f"{self._name} made a {what}, which is no dialog machine (`stream`)")
         return machine

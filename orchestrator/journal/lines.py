@@ -37,7 +37,7 @@ Line = dict[str, Any]
 
 
 #: What the first line tells of the caller.
-_PERSONAL = ("user_number", "instructions", "data")
+_PERSONAL = ("user_number", "called_number", "instructions", "data")
 
 
 def call_line(

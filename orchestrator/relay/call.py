@@ -5,6 +5,7 @@
     LIVE --end frame--> LEAVING --action callback--> over, or AWAY with a transfer
     AWAY --answered--> over        AWAY --busy, refused--> RESUMING --new setup--> LIVE
     LIVE --socket lost--> LOST --action callback, or nobody calls back--> over
+    LOST --new setup--> LIVE
     LIVE or LOST --the session failed--> LAST_WORDS --our hooks are done--> over
 
 Who is AWAY is taken back unless somebody answered or the caller left. Every phase but LIVE has a
@@ -105,7 +106,7 @@ class RelayCall(RelayLine):
         if key in self._answers:
             return self._answers[key]
         if self.phase is Phase.RESUMING:
-            return self._around.directions.connect(self.offer.call_id, {})
+            return self._around.directions.reconnect(self.offer.call_id)
         if self.phase is not Phase.AWAY:
             return HANG_UP
         outcome = outcome_of(form)
@@ -125,7 +126,7 @@ class RelayCall(RelayLine):
         self.phase = Phase.RESUMING
         self._outcome = self._outcome_event(outcome)
         self._within(self._limits.resume, self._did_not_come_back)
-        return self._around.directions.connect(self.offer.call_id, {})
+        return self._around.directions.reconnect(self.offer.call_id)
 
     def _did_not_come_back(self) -> None:
         if self._outcome is not None:

@@ -70,16 +70,28 @@ def offer_of(setup: Frame) -> CallOffer:
     parameters = setup.get("customParameters")
     given = dict(parameters) if isinstance(parameters, dict) else {}
     is_outbound = str(setup.get("direction", "")).startswith("outbound")
-    number = setup.get("to" if is_outbound else "from")
+    theirs, ours = ("to", "from") if is_outbound else ("from", "to")
     agent = given.pop(AGENT, "")
     return CallOffer(
         call_id=call_id,
         session_id=str(setup.get("sessionId") or call_id),
         agent_id=str(agent or ""),
         direction="outbound" if is_outbound else "inbound",
-        user_number=number if isinstance(number, str) and number else None,
-        data=_data(given),
+        user_number=_word(setup, theirs) or None,
+        data={**_said_of_caller(setup), **_data(given)},
+        called_number=_word(setup, ours),
     )
+
+
+def _word(setup: Frame, name: str) -> str:
+    value = setup.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _said_of_caller(setup: Frame) -> dict[str, Any]:
+    """What else the carrier tells of an incoming call, for `data`."""
+    told = {"forwarded_from": "forwardedFrom", "caller_name": "callerName"}
+    return {ours: value for ours, name in told.items() if (value := _word(setup, name))}
 
 
 def _data(given: dict[str, Any]) -> dict[str, Any]:
@@ -113,6 +125,8 @@ def _prompt(frame: Frame) -> list[CallEvent]:
         raise BadFrame("prompt without words")
     if frame.get("last", True) is False:  # words so far: the caller speaks
         return [CallEvent("state", {"state": "speaking", "who": "caller"})]
+    if not text.strip():  # noise that was no words after all
+        return [CallEvent("state", {"state": "listening", "who": "caller"})]
     language = frame.get("lang")
     extra = {"language": language} if isinstance(language, str) and language else {}
     return [CallEvent("user_turn", {"text": text, **extra})]

@@ -7,18 +7,20 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Heard", "speech_time"]
+from orchestrator.runtime import Command, Play, ReplyDelta, ReplyEnd, Say
+from orchestrator.speech import Speech, seconds_of
 
-#: Seconds from a text to its first sound, and words a second, for carriers that report neither.
-START_DELAY, WORDS_PER_SECOND = 0.3, 2.5
+__all__ = ["LATE", "Heard", "speech_time"]
+
+#: Seconds from a text to its first sound, for carriers that do not report it.
+START_DELAY = 0.3
 #: Seconds that reports may be behind the estimate before they are taken for lost.
 LATE = 4.0
 
 
 def speech_time(text: str) -> float:
     """Seconds from now until a text was heard, by estimate; 0 for no words."""
-    words = len(text.split())
-    return START_DELAY + words / WORDS_PER_SECOND if words else 0.0
+    return START_DELAY + seconds_of(text) if text.strip() else 0.0
 
 
 class Heard:
@@ -26,19 +28,28 @@ class Heard:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._until = 0.0  # when the last word will have been heard, by estimate
-        self._is_expected = self._is_speaking = False
+        self._speech = Speech(START_DELAY)
+        self._is_speaking = False
         self._has_reports = self._counts_tokens = False
         self._left = 0  # characters that were sent and not reported as played
         self._changed = asyncio.Event()
 
-    def sent(self, text: str) -> None:
-        """Speech went out."""
-        if text.strip():
-            start = max(self._now() + START_DELAY, self._until)
-            self._until = start + len(text.split()) / WORDS_PER_SECOND
-            self._left += len(text)
-            self._is_expected = True
+    def sent(self, command: Command) -> None:
+        """A command went out; what speaks or plays takes time to be heard."""
+        match command:
+            case Say(text):
+                self._say(text)
+                self._speech.text_ends()
+            case ReplyDelta(text):
+                self._say(text)
+            case ReplyEnd():
+                self._speech.text_ends()
+            case Play():
+                self._speech.sound(self._now(), command.seconds)
+
+    def _say(self, text: str) -> None:
+        self._speech.text(self._now(), text)
+        self._left += len(text) if text.strip() else 0
 
     def reported(self, name: Any, value: Any) -> None:
         """The carrier told of its playing."""
@@ -46,7 +57,9 @@ class Heard:
             self._has_reports = True
             self._is_speaking = value == "on"
             if value == "off":
-                self._is_expected = False
+                self._speech.ended(self._now())
+            else:
+                self._speech.began()
         elif name == "tokensPlayed" and isinstance(value, str):
             self._counts_tokens = True
             self._left = max(0, self._left - len(value))
@@ -54,19 +67,26 @@ class Heard:
 
     def dropped(self) -> None:
         """The caller cut in: what was queued will not be heard any more."""
-        self._until, self._left = 0.0, 0
-        self._is_expected = self._is_speaking = False
+        self._speech.dropped()
+        self._left = 0
+        self._is_speaking = False
         self._changed.set()
+
+    @property
+    def told(self) -> float:
+        """Seconds of sounds whose length was told."""
+        return self._speech.told
 
     @property
     def wait(self) -> float:
         """Seconds until all was heard, or was by the latest; 0 when it was."""
-        left = self._until - self._now()
+        left = self._speech.until - self._now()
         if not self._has_reports:
             return max(0.0, left)
-        is_playing = self._is_speaking or self._is_expected
         is_behind = self._counts_tokens and self._left > 0
-        return max(0.0, left + LATE) if is_playing or is_behind else 0.0
+        if self._is_speaking or self._speech.is_text_queued or is_behind:
+            return max(0.0, left + LATE)
+        return max(0.0, left)  # a sound, which carriers may not report
 
     async def all(self, limit: float) -> None:
         """Wait until all was heard, for `limit` seconds at most."""

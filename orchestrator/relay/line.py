@@ -9,9 +9,10 @@ from typing import Any
 
 from orchestrator.errors import CommandRefused, LineGone
 from orchestrator.plain import json_text
+from orchestrator.relay.dialects import RELAY_CAPABILITIES
 from orchestrator.relay.frames import BadFrame, Frame, end_frame, events_of, frame_of, parse_frame
-from orchestrator.relay.heard import Heard
-from orchestrator.relay.parts import Phase, Socket, Surroundings
+from orchestrator.relay.heard import LATE, Heard
+from orchestrator.relay.parts import Phase, Recorder, Socket, Surroundings
 from orchestrator.runtime import (
     CallEvent,
     CallOffer,
@@ -21,6 +22,7 @@ from orchestrator.runtime import (
     ReplyDelta,
     ReplyEnd,
     Say,
+    SetLanguage,
     Transfer,
 )
 from orchestrator.runtimes.remarks import Remarks
@@ -38,7 +40,7 @@ class RelayLine:
 
     def __init__(self, offer: CallOffer, around: Surroundings) -> None:
         self.offer = offer
-        self.capabilities = around.capabilities
+        self.capabilities = RELAY_CAPABILITIES
         self.phase = Phase.LIVE
         self.outcome_slack = around.limits.dialled + around.limits.resume
         self._around, self._limits = around, around.limits
@@ -50,10 +52,12 @@ class RelayLine:
         self._transfer: Transfer | None = None
         self._outcome: CallEvent | None = None  # of a transfer, told once the caller is back
         self._words: list[str] = []
+        self._language: Frame = {}  # as it was set last, in each of its two ways
         self._limit: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()  # the session is done with this call
         self._is_told = asyncio.Event()  # why the socket was lost
         self._tasks = TaskOwner()
+        self._open_recorder: Callable[[], Recorder] | None = None
         self._remark = Remarks()
 
     # --- what the session asks
@@ -66,6 +70,12 @@ class RelayLine:
     def take_notes(self, note: Callable[..., None]) -> None:
         """Have remarks on bad frames written into the call's journal."""
         self._remark.take_notes(note)
+
+    def take_connections(self, lend: Callable[[str], Callable[[], Any] | None]) -> None:
+        """With the carrier's API, recordings can be paused; it stays the one that the call got."""
+        self._open_recorder = lend(self._around.carrier)
+        if self._open_recorder is not None:
+            self.capabilities |= {"recording"}
 
     async def send(self, command: Command) -> None:
         """Send the frame of a command, or arrange what it asks for.
@@ -91,8 +101,9 @@ class RelayLine:
             case _:
                 frame = frame_of(command)
                 await self._write(self._require_line(command), frame)
-                if isinstance(command, (Say, ReplyDelta)):
-                    self._heard.sent(command.text)
+                self._heard.sent(command)
+                if isinstance(command, SetLanguage):
+                    self._language.update(frame)
 
     async def aclose(self) -> None:
         """The session is done; goodbyes go on until they were heard."""
@@ -117,9 +128,9 @@ class RelayLine:
             raise LineGone("the connection is broken") from None
 
     async def _record(self, change: str) -> None:
-        recorder = self._around.recorder()
-        if recorder is None:
+        if self._open_recorder is None:
             raise CommandRefused("the config has no connection to this carrier's API")
+        recorder: Recorder = self._open_recorder()
         await recorder.record(self.offer.call_id, change)
 
     def _end(self, reason: str) -> None:
@@ -134,7 +145,8 @@ class RelayLine:
         """Give the line back to the carrier, once what was said has been heard."""
         self.phase, self._transfer = Phase.LEAVING, transfer
         is_shutdown = handoff.get("reason") == "shutdown"
-        limit = self._limits.shutdown if is_shutdown else self._limits.goodbye
+        patience = max(self._limits.goodbye, self._heard.told + LATE)
+        limit = self._limits.shutdown if is_shutdown else patience
         self._tasks.start(self._say_goodbye(end_frame(handoff), limit))
 
     async def _say_goodbye(self, frame: Frame, limit: float) -> None:
@@ -149,11 +161,18 @@ class RelayLine:
     # --- sockets
 
     async def carry(self, socket: Socket, session: str) -> None:
-        """Read a socket until it closes; the first, or the one after a transfer that failed."""
+        """Read a socket until it closes: the first, the one after a transfer, or after a loss."""
         self._socket, self._session = socket, session
-        self.phase = Phase.LIVE
         self._unlimited()
         self._heard.dropped()
+        if self.phase is Phase.LOST:
+            self._remark("the socket came back")
+            self._is_told.set()  # who waits for the reason of the loss need not any more
+            self._is_told = asyncio.Event()
+        self.phase = Phase.LIVE
+        if self._language:  # a new session speaks the document's
+            with contextlib.suppress(LineGone):
+                await self._write(socket, self._language)
         if self._outcome is not None:
             outcome, self._outcome, self._transfer = self._outcome, None, None
             self._events.put_nowait(outcome)
@@ -194,9 +213,9 @@ class RelayLine:
         self._over("line closed")
 
     @property
-    def is_resuming(self) -> bool:
-        """Whether a new socket is awaited."""
-        return self.phase is Phase.RESUMING
+    def takes_socket(self) -> bool:
+        """Whether a new socket is awaited, or the old one is lost."""
+        return self.phase in (Phase.RESUMING, Phase.LOST)
 
     # --- the end
 

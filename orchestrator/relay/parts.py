@@ -86,10 +86,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a call is given by its switchboard: `on_over` is called with its id, once."""
+    """What a call is given by its switchboard.
+
+    Attributes:
+        carrier: who brings the call: the kind of the connections to its API.
+        on_over: called with the call's id, once.
+    """
 
     directions: Directions
-    capabilities: frozenset[str]
-    recorder: Callable[[], Recorder | None]
+    carrier: str
     on_over: Callable[[str], None]
     limits: Limits = field(default_factory=Limits)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from orchestrator.relay.call import RelayCall
 from orchestrator.relay.dialects import RELAY_CAPABILITIES
 from orchestrator.relay.frames import Frame, offer_of
-from orchestrator.relay.parts import Limits, Recorder, Socket, Surroundings
+from orchestrator.relay.parts import Limits, Socket, Surroundings
 from orchestrator.relay.twiml import Directions
 
 __all__ = ["Switchboard"]
@@ -29,27 +29,33 @@ class Switchboard:
 
     Args:
         directions: makes the documents for the carrier.
-        recorder: the carrier's API, if the config that serves now has a connection to it.
+        carrier: who brings the calls: the kind of the connections to its API.
         max_calls: how many calls at a time; more are told that the line is busy.
         limits: what bounds each of them.
 
     Attributes:
         is_open: whether calls are taken.
         ended: how many calls were on and are over.
+        lenders: the kinds of connections that add to what a call can do.
     """
+
+    runtime_name = "conversation_relay"
+    capabilities = RELAY_CAPABILITIES
 
     def __init__(
         self,
         directions: Directions,
         *,
-        recorder: Callable[[], Recorder | None] = lambda: None,
+        carrier: str = "twilio",
         max_calls: int = 1000,
         limits: Limits | None = None,
     ) -> None:
         self.directions = directions
         self.is_open = True
+        self._was_left = False
         self.ended = 0
-        self._recorder = recorder
+        self.lenders = frozenset({carrier})
+        self._carrier = carrier
         self._most = max_calls
         self._limits = limits or Limits()
         self._calls: dict[str, RelayCall] = {}
@@ -63,13 +69,36 @@ class Switchboard:
 
     async def calls(self) -> AsyncIterator[RelayCall]:
         """A bridge for each call whose socket came."""
-        while (call := await self._new.get()) is not None:
-            yield call
+        try:
+            while (call := await self._new.get()) is not None:
+                yield call
+        finally:
+            self._was_left = True
 
     async def aclose(self) -> None:
-        """Take no more calls; those that are on go on."""
+        """Take no more calls; those that are on or were answered, by webhook, go on."""
         if self.is_open:
             self.is_open = False
+            self._forget_late()
+            loop = asyncio.get_running_loop()
+            for when in self._announced.values():
+                loop.call_at(when + ANNOUNCED_LIMIT, self._forget_late)
+            self._end_if_all_came()
+
+    def give_up(self, call_id: str) -> None:
+        """A call that was announced will not connect: its carrier says so."""
+        self._announced.pop(call_id, None)
+        self._end_if_all_came()
+
+    def _forget_late(self) -> None:
+        """Announced calls that did not connect in time will not."""
+        late = asyncio.get_running_loop().time() - ANNOUNCED_LIMIT
+        while self._announced and next(iter(self._announced.values())) <= late:
+            self._announced.popitem(last=False)
+        self._end_if_all_came()
+
+    def _end_if_all_came(self) -> None:
+        if not self.is_open and not self._announced:
             self._new.put_nowait(None)
 
     # --- what the web asks
@@ -83,15 +112,17 @@ class Switchboard:
 
     def announce(self, call_id: str) -> bool:
         """Whether there is room for a call that a webhook announces."""
-        now = asyncio.get_running_loop().time()
-        while self._announced and next(iter(self._announced.values())) < now - ANNOUNCED_LIMIT:
-            self._announced.popitem(last=False)
+        self._forget_late()
         if call_id in self._announced or call_id in self._calls:
             return True
-        if not self.is_open or len(self._calls) + len(self._announced) >= self._most:
+        if not self._has_room:
             return False
-        self._announced[call_id] = now
+        self._announced[call_id] = asyncio.get_running_loop().time()
         return True
+
+    @property
+    def _has_room(self) -> bool:
+        return self.is_open and len(self._calls) + len(self._announced) < self._most
 
     async def carry(self, setup: Frame, socket: Socket) -> str:
         """Carry a socket to its end; why not, if it is nobody's.
@@ -102,27 +133,22 @@ class Switchboard:
         offer = offer_of(setup)
         call = self._calls.get(offer.call_id)
         if call is not None:
-            if not call.is_resuming:
+            if not call.takes_socket:
                 return "the call has a socket already"
         elif offer.call_id in self._ended:
             return "the call is over"
-        elif not self.is_open or len(self._calls) >= self._most:
+        elif self._was_left or not (offer.call_id in self._announced or self._has_room):
             return "no more calls are taken"
         else:
-            around = Surroundings(
-                self.directions, self._can(), self._recorder, self._forget, self._limits
-            )
+            around = Surroundings(self.directions, self._carrier, self._forget, self._limits)
             call = RelayCall(offer, around)
             self._calls[offer.call_id] = call
             self._announced.pop(offer.call_id, None)
             self._empty.clear()
             self._new.put_nowait(call)
+            self._end_if_all_came()
         await call.carry(socket, offer.session_id)
         return ""
-
-    def _can(self) -> frozenset[str]:
-        has_api = self._recorder() is not None
-        return RELAY_CAPABILITIES | ({"recording"} if has_api else frozenset())
 
     def _forget(self, call_id: str) -> None:
         if self._calls.pop(call_id, None) is not None:

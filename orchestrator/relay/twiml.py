@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -98,6 +98,12 @@ class Directions:
         """Our address for a route of a call, or of one of its transfers."""
         query = f"?{TRANSFER}={transfer}" if transfer else ""
         return f"{self.base}/{route}/{quote(call_id, safe='')}/{self.seal.of(call_id)}{query}"
+
+    def reconnect(self, call_id: str) -> str:
+        """Connect a caller with us who was with us before: nobody is greeted twice."""
+        greeting = "welcomeGreeting"
+        rest = {k: v for k, v in self.attributes.items() if not k.startswith(greeting)}
+        return replace(self, attributes=rest).connect(call_id, {})
 
     def connect(self, call_id: str, parameters: Mapping[str, str]) -> str:
         """Connect the caller with us; the parameters come back in `setup`."""

@@ -37,7 +37,9 @@ try:
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import PlainTextResponse, Response
     from starlette.routing import Route, WebSocketRoute
-    from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+    from starlette.websockets import WebSocket
+
+    from orchestrator.relay.websocket import StarletteSocket
 except ImportError as missing:
     raise EnvironmentFailure(
         "ConversationRelay needs more packages: pip install 'hook-orchestrator[serve]'"
@@ -54,14 +56,12 @@ logger = logging.getLogger(__name__)
 MOST_BODY, MOST_FIELDS = 64 * 1024, 200
 #: Seconds for a body to come, and for `setup` once the socket is open.
 BODY_LIMIT, SETUP_LIMIT = 10.0, 10.0
-#: Frames of one socket that are read in a second; what is over that waits.
-MOST_FRAMES = 200
+#: Routes of the carrier.
+_ROUTES = frozenset({"voice", "relay", "action", "dialled", "answered", "whisper", "hold"})
 #: What a call may be named.
 _CALL_ID = re.compile(r"[A-Za-z0-9:_.\-]{1,128}")
 #: Closes a socket that may not be here.
 _REFUSED = 1008
-#: How the server below closes when a message is larger than it takes.
-_TOO_LARGE = 1009
 
 Form = Mapping[str, str]
 #: What a callback asks of a call: with its form, and the number of the transfer that it is about.
@@ -107,8 +107,12 @@ class RelayWeb:
                     for name, answers in asked.items()
                 ),
                 WebSocketRoute(f"/relay/{per_call}", self._relay),
-            ]
+            ],
+            exception_handlers={404: self._unknown},
         )  # fmt: skip
+        # A redirect would go to whatever host the request names, and lose our prefix.
+        self.app.router.redirect_slashes = False
+        self._has_told: set[str] = set()
 
     # --- webhooks
 
@@ -165,6 +169,7 @@ class RelayWeb:
             call = self._board.find(call_id)
             if call is None:
                 logger.info("a callback of no call of ours", extra={"call_id": call_id})
+                self._board.give_up(call_id)
                 return if_unknown
             return await ask(call, form, request.query_params.get(TRANSFER, ""))
 
@@ -189,7 +194,7 @@ class RelayWeb:
             await websocket.close(_REFUSED)  # before it was accepted: answered with 403
             return
         await websocket.accept()
-        socket = _Socket(websocket)
+        socket = StarletteSocket(websocket)
         try:
             await self._carry(call_id, socket)
             if why := socket.why_closed:
@@ -197,7 +202,7 @@ class RelayWeb:
         finally:
             await socket.close()
 
-    async def _carry(self, call_id: str, socket: _Socket) -> None:
+    async def _carry(self, call_id: str, socket: StarletteSocket) -> None:
         try:
             async with asyncio.timeout(SETUP_LIMIT):
                 first = await socket.receive()
@@ -215,6 +220,15 @@ class RelayWeb:
             return
         if problem:
             logger.warning("socket refused", extra={"call_id": call_id, "reason": problem})
+
+    async def _unknown(self, request: Request, error: Exception) -> Response:
+        """No route of ours; each kind is logged once."""
+        is_ours = any(part in _ROUTES for part in request.scope["path"].split("/"))
+        why = "a path of ours with something around it" if is_ours else "unknown path"
+        if why not in self._has_told:
+            self._has_told.add(why)
+            logger.warning("no route of ours, told once", extra={"reason": why})
+        return PlainTextResponse("not found", 404)
 
     # --- for whoever runs this
 
@@ -289,53 +303,5 @@ def _json_fields(body: bytes) -> dict[str, str]:
 def _log_refusal(connection: HTTPConnection, why: str) -> None:
     """What was refused, without any of its words: neither path nor header nor number."""
     route = connection.scope["path"].split("/")[1]
-    known = route if route in ("voice", "relay", "action", "dialled", "answered", "whisper",
-                               "hold") else "other"  # fmt: skip
+    known = route if route in _ROUTES else "other"
     logger.warning("request refused", extra={"event": known, "reason": why})
-
-
-class _Socket:
-    """A Starlette WebSocket as a call sees it; reads no faster than a call speaks."""
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-        self._window, self._count = 0.0, 0
-        self.why_closed = ""
-
-    async def receive(self) -> str | bytes | None:
-        """The next message; None once it is closed."""
-        await self._pace()
-        try:
-            message = await self._websocket.receive()
-        except (WebSocketDisconnect, RuntimeError):
-            return None
-        if message["type"] != "websocket.receive":
-            if message.get("code") == _TOO_LARGE:
-                self.why_closed = "a message larger than the server takes"
-            return None
-        text: str | bytes | None = message.get("text")
-        return text if text is not None else message.get("bytes") or b""
-
-    async def _pace(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._window >= 1.0:
-            self._window, self._count = now, 0
-        self._count += 1
-        if self._count > MOST_FRAMES:
-            await asyncio.sleep(self._window + 1.0 - now)
-
-    async def send(self, text: str) -> None:
-        """Send a message."""
-        try:
-            await self._websocket.send_text(text)
-        except (WebSocketDisconnect, RuntimeError) as error:
-            raise ConnectionError("the socket is closed") from error
-
-    async def close(self) -> None:
-        """Close it; never raises."""
-        if self._websocket.application_state is WebSocketState.CONNECTED:
-            try:
-                async with asyncio.timeout(5):
-                    await self._websocket.close()
-            except (WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
-                logger.debug("a socket was closed already")

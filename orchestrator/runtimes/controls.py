@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, get_args
 
+from orchestrator.dialog.contract import Machine
 from orchestrator.errors import LineGone, NotSupported
 from orchestrator.runtime import (
     CAPABILITIES,
     Bridge,
     Command,
-    DialogMachine,
     Filler,
     Inject,
     Interrupt,
@@ -28,15 +28,6 @@ Kind = Literal["number", "queue", "agent"]
 Mode = Literal["cold", "warm"]
 
 
-@runtime_checkable
-class _TakesNotes(Protocol):
-    """A dialog machine that can be given a note for its next reply."""
-
-    def assist(self, note: str) -> object:
-        """Take a note; may be async."""
-        ...
-
-
 class Controls(ABC):
     """The controls of a session.
 
@@ -44,12 +35,25 @@ class Controls(ABC):
     over or ending, and `CommandRefused` when the far side says no.
     """
 
-    dialog_machine: DialogMachine | None
-
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self.recording = RecordingControl(self)
-        self.dialog_machine = None
+        self._machine: Machine | None = None
+
+    @property
+    def dialog_machine(self) -> Any:
+        """What writes the replies; None for nothing, or for the runtime's own model.
+
+        What is set has `stream(text)`, or is a machine of the package `superdialog`.
+
+        Raises:
+            TypeError: it is no dialog machine.
+        """
+        return None if self._machine is None else self._machine.given
+
+    @dialog_machine.setter
+    def dialog_machine(self, machine: Any) -> None:
+        self._machine = None if machine is None else Machine(machine)
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -148,22 +152,26 @@ class Controls(ABC):
         """Speak and listen in other languages from now on; an empty one stays as it is."""
         await self.command(SetLanguage(speech, transcription))
 
-    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
-        """Play a sound from an https address after what is queued."""
+    async def play(
+        self,
+        source: str,
+        *,
+        loop: int = 1,
+        interruptible: bool = True,
+        lasts: float | None = None,
+    ) -> None:
+        """Play a sound from an https address after what is queued; `lasts` are seconds."""
         needs = () if interruptible else ("say.protected",)
-        await self.command(Play(source, loop, interruptible), *needs)
+        await self.command(Play(source, loop, interruptible, lasts), *needs)
 
     async def inject(self, note: str) -> None:
         """Give a note to the dialog machine: ours, if it takes notes, else the runtime's."""
-        machine = self.dialog_machine
-        if not isinstance(machine, _TakesNotes):
+        if self._machine is None or not self._machine.takes_notes:
             await self.command(Inject(note))
             return
         if self.is_over:
             raise LineGone("the call is over, a note came too late")
-        answer = machine.assist(note)
-        if hasattr(answer, "__await__"):
-            await answer
+        await self._machine.note(note)
 
 
 def _kind(transfer_type: str) -> Kind:

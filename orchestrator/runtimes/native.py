@@ -12,9 +12,11 @@ from typing import Any
 from orchestrator.deadline import bounded
 from orchestrator.errors import UserError
 from orchestrator.runtime import ALL_CAPABILITIES, Bridge, Exchange, Handler
+from orchestrator.runtimes.callbacks import HostLike
 from orchestrator.runtimes.handlers import HandlerTable, Limits, run_handlers
 from orchestrator.runtimes.replies import closing
 from orchestrator.runtimes.session import Session
+from orchestrator.runtimes.stopping import AT_ONCE, Stopping, dropped
 from orchestrator.runtimes.tasks import TaskOwner
 
 __all__ = ["AgentRunner", "CallContext", "Entrypoint", "RunnerStats", "Session"]
@@ -38,6 +40,7 @@ class CallContext:
     instructions: str
     data: dict[str, Any] = field(repr=False)
     session: Session = field(repr=False)
+    called_number: str = ""
     final_state: str | None = None
     error: BaseException | None = field(default=None, repr=False)
 
@@ -67,9 +70,14 @@ class AgentRunner:
             `session.run()`, the line is ended and only the runner's `call_end` fires.
         agent_id: for calls whose bridge names no agent.
         exchange: where `run()` takes calls from.
-        capabilities: what the bridges are expected to be able to do, for checks before any call.
+        capabilities: what the bridges are expected to be able to do, for checks before any call; by
+            default what the exchange says, or else everything.
         handler_timeout: seconds that one handler may wait, unless it keeps its own deadlines.
-        max_concurrent: how many calls are carried at a time; more wait at the exchange.
+        max_concurrent: how many calls are carried at a time; the exchange is told, and what it
+            offers all the same waits there.
+
+    Attributes:
+        runtime_name: the runtime's word in journals, `call.runtime` and messages: the exchange's.
     """
 
     runtime_name = "native"
@@ -80,20 +88,30 @@ class AgentRunner:
         *,
         agent_id: str = "agent",
         exchange: Exchange | None = None,
-        capabilities: frozenset[str] = ALL_CAPABILITIES,
+        capabilities: frozenset[str] | None = None,
         handler_timeout: float = 5.0,
         max_concurrent: int = 100,
     ) -> None:
         if max_concurrent < 1:
             raise ValueError(f"max_concurrent must be 1 or more, got {max_concurrent}")
-        self.capabilities = capabilities
+        self.runtime_name = str(getattr(exchange, "runtime_name", self.runtime_name))
+        if capabilities is None:
+            capabilities = getattr(exchange, "capabilities", ALL_CAPABILITIES)
+        self.capabilities: frozenset[str] = capabilities
+        lenders = getattr(exchange, "lenders", None)
+        if lenders is not None:
+            self.lenders: frozenset[str] = lenders
         self._entrypoint = entrypoint or _run_session
         self._agent_id = agent_id
         self._exchange = exchange
         self._timeout = handler_timeout
         self._capacity = max_concurrent
+        tell = getattr(exchange, "limit_to", None)
+        if tell is not None:
+            tell(max_concurrent)
         self._table = HandlerTable("runner")
         self._live: dict[int, CallContext] = {}
+        self._hosts: list[HostLike] = []
         self._calls = TaskOwner()
         self._strays = TaskOwner()
         self._completed = self._failed = 0
@@ -105,6 +123,10 @@ class AgentRunner:
         """Register an async handler for a runner event; see `HandlerTable.on`."""
         return self._table.on(event)
 
+    def attached(self, host: HostLike) -> None:
+        """Hooks are on this runner: they are closed when `run` ends with its process."""
+        self._hosts.append(host)
+
     def active_calls(self) -> list[CallContext]:
         """The calls being carried now, oldest first."""
         return list(self._live.values())
@@ -115,8 +137,14 @@ class AgentRunner:
 
     # --- many calls ----------------------------------------------------------------------------
 
-    async def run(self) -> None:
+    async def run(self, *, drain: float = 30.0, handles_signals: bool = True) -> None:
         """Carry the exchange's calls until it closes and the last call has ended.
+
+        SIGTERM or Ctrl-C: no more calls are taken, calls that are on may end for `drain` seconds,
+        what is left is stopped as by `shutdown`; then the attached orchestrators are closed, which
+        finishes post-call work, deliveries and journals, and this returns. A second signal ends it
+        within about a second. Only where nothing else handles SIGTERM, and in the main thread;
+        not with `handles_signals=False`.
 
         Raises:
             UserError: the runner has no exchange, or runs already.
@@ -126,14 +154,40 @@ class AgentRunner:
         if self._intake is not None:
             raise UserError("this runner runs already")
         self._intake = asyncio.create_task(self._take_calls(self._exchange))
-        try:
-            await asyncio.wait([self._intake])
-            await self._calls.join()
-        finally:
-            self._intake.cancel()
-            await self._close_all()
+        stop = Stopping()
+        with stop.on_signals(wanted=handles_signals):
+            try:
+                await self._carry_until(stop)
+                if stop.is_asked:
+                    logger.info("draining", extra={"count": len(self._live), "seconds": drain})
+                    await self.drain(stop, drain)
+            finally:
+                self._intake.cancel()
+                await stop.unless_urged(self._close_all())
+                if stop.is_asked:
+                    await self._close_hosts(stop)
         with contextlib.suppress(asyncio.CancelledError):  # by shutdown()
             self._intake.result()
+
+    async def _carry_until(self, stop: Stopping) -> None:
+        """Until the exchange has closed and its last call has ended, or the end is asked for."""
+        both = {asyncio.ensure_future(self._all_carried()), asyncio.ensure_future(stop.wait())}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await dropped(*both)
+
+    async def _all_carried(self) -> None:
+        if self._intake is not None:
+            await asyncio.wait([self._intake])
+        await self._calls.join()
+
+    async def _close_hosts(self, stop: Stopping) -> None:
+        for host in self._hosts:
+            try:
+                await stop.unless_urged(host.aclose())
+            except Exception:  # the others are to be closed too
+                logger.exception("the hooks could not be closed")
 
     async def _take_calls(self, exchange: Exchange) -> None:
         room = asyncio.Semaphore(self._capacity)
@@ -143,19 +197,32 @@ class AgentRunner:
                 bridge = await anext(calls, None)
                 if bridge is None:
                     return
-                task = self._calls.start(self.handle(bridge))
-                task.add_done_callback(lambda _: room.release())
+                self._calls.start(self._take_call(bridge, room))
+
+    async def _take_call(self, bridge: Bridge, room: asyncio.Semaphore) -> None:
+        """Carry one call; its room is free with its line, its last hooks take none."""
+        with contextlib.ExitStack() as freed:
+            freed.callback(room.release)
+            await self._handle(bridge, freed)
+
+    async def drain(self, stop: Stopping, seconds: float) -> None:
+        """Shut down as patiently as `stop` allows."""
+        await stop.unless_urged(self.shutdown(seconds))
+        if self._live:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.shutdown(0), AT_ONCE)
 
     async def shutdown(self, drain_timeout: float = 30.0) -> None:
         """Take no more calls, let live ones end for `drain_timeout` seconds, then stop the rest.
 
-        What is stopped ends with state `shutdown`, its `call_end` handlers included.
+        Calls that the exchange has accepted already are live ones. What is stopped ends with state
+        `shutdown`, its `call_end` handlers included.
         """
         if self._exchange is not None:
             await self._exchange.aclose()
-        if self._intake is not None:
-            self._intake.cancel()
         if not await self._became_idle(drain_timeout):
+            if self._intake is not None:
+                self._intake.cancel()
             for ctx in self.active_calls():
                 ctx.session.shut_down()
             await self._became_idle(4 * self._timeout)
@@ -163,8 +230,11 @@ class AgentRunner:
 
     async def _became_idle(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        return not self._live
+            async with asyncio.timeout(seconds):
+                await self._all_carried()
+                await self._idle.wait()  # also of calls that were not the exchange's
+                return True
+        return False
 
     async def _close_all(self) -> None:
         # An entrypoint that does not return is cancelled; its call_end handlers get their time.
@@ -175,11 +245,15 @@ class AgentRunner:
 
     async def handle(self, bridge: Bridge) -> CallContext:
         """Carry one call to its end; raises nothing but a cancellation from outside."""
+        return await self._handle(bridge, contextlib.ExitStack())
+
+    async def _handle(self, bridge: Bridge, held: contextlib.ExitStack) -> CallContext:
+        """Carry one call; `held` is what it holds as long as it has its line."""
         ctx = self._context(bridge)
         self._live[id(ctx)] = ctx
         self._idle.clear()
         try:
-            await self._carry(ctx, bridge)
+            await self._carry(ctx, bridge, held)
         finally:
             self._forget(ctx)
         return ctx
@@ -203,9 +277,10 @@ class AgentRunner:
             instructions=offer.instructions,
             data=session.data,
             session=session,
+            called_number=offer.called_number,
         )
 
-    async def _carry(self, ctx: CallContext, bridge: Bridge) -> None:
+    async def _carry(self, ctx: CallContext, bridge: Bridge, held: contextlib.ExitStack) -> None:
         before = _cancel_requests()
         try:
             await self._fire("call_start", ctx)
@@ -220,14 +295,17 @@ class AgentRunner:
             ctx.error = error
             logger.exception("entrypoint raised", extra={"call_id": ctx.call_id})
         finally:
-            await self._close_call(ctx, bridge)
+            await self._close_call(ctx, bridge, held)
 
-    async def _close_call(self, ctx: CallContext, bridge: Bridge) -> None:
+    async def _close_call(
+        self, ctx: CallContext, bridge: Bridge, held: contextlib.ExitStack
+    ) -> None:
         is_bad = ctx.error is not None or ctx.session.state == "error"
         ctx.final_state = "failed" if is_bad else "ended"
         try:
             await self._let_go(ctx, bridge)
         finally:
+            held.close()
             await self._fire("call_end", ctx, ctx.final_state, is_last=True)
 
     async def _let_go(self, ctx: CallContext, bridge: Bridge) -> None:

@@ -6,18 +6,22 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from orchestrator.deadline import Cut, StepCut, bounded
+from orchestrator.deadline import Cut, StepCut, StepTimeout, bounded
+from orchestrator.dialog.contract import Machine
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, words
-from orchestrator.runtime import CallEvent, Command, DialogMachine, ReplyDelta, ReplyEnd
+from orchestrator.runtime import CallEvent, Command, ReplyDelta, ReplyEnd
 from orchestrator.runtimes.tasks import TaskOwner
 
-__all__ = ["Replies", "closing"]
+__all__ = ["TELL_LIMIT", "Replies", "closing"]
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that a machine may take to note what it is told.
+TELL_LIMIT = 2.0
 
 
 class Replies:
@@ -25,28 +29,33 @@ class Replies:
 
     Each is streamed as `ReplyDelta` commands and a `ReplyEnd`; then `report` gets an `agent_turn`
     with the whole text, or with what was sent so far and `interrupted` when it was cut short. A
-    reply without text is no turn. What the machine raises becomes an `error` event.
+    reply without text is no turn; that the agent says nothing is told as its state, `idle` with
+    `reply: none`. What the machine raises becomes an `error` event. `on_complete` is called after a
+    reply with which the machine was done for good.
     """
 
     def __init__(
         self,
         send: Callable[[Command], Awaitable[None]],
         report: Callable[[CallEvent], None],
+        on_complete: Callable[[], None],
         tasks: TaskOwner,
         about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._send = send
         self._about = about  # whose replies they are, for log lines
         self._report = report
+        self._on_complete = on_complete
         self._tasks = tasks
-        self._asked: deque[tuple[DialogMachine, str]] = deque()
+        self._asked: deque[tuple[Machine, str, str | None]] = deque()
+        self._marks: list[tuple[Machine, str | None]] = []
         self._is_streaming = self._is_cut = False
         self._cut = Cut()
         self._task: asyncio.Task[None] | None = None
 
-    def ask(self, machine: DialogMachine, text: str) -> None:
+    def ask(self, machine: Machine, text: str, language: str | None = None) -> None:
         """Have the machine answer the caller's words, after replies asked for earlier."""
-        self._asked.append((machine, text))
+        self._asked.append((machine, text, language))
         if not self._is_streaming:
             self._is_streaming = True
             self._task = self._tasks.start(self._stream_all())
@@ -56,6 +65,39 @@ class Replies:
         if self._is_streaming:
             self._is_cut = True
             self._cut()
+
+    def interrupt(self, machine: Machine | None, heard: str | None) -> None:
+        """The caller cut in: stop the reply that is being streamed, and tell the machine.
+
+        `heard` is what they heard of the agent's words. A machine that writes is told once it has
+        stopped; of one that wrote all there is only what was heard to tell.
+        """
+        is_told = machine is not None and (self._is_streaming or heard is not None)
+        if machine is not None and is_told:
+            self._marks.append((machine, heard))
+        if self._is_streaming:
+            self.cut()
+        elif is_told:
+            self._tasks.start(self._tell_marks())
+
+    async def _tell_marks(self) -> None:
+        while self._marks:
+            machine, heard = self._marks.pop(0)
+            await self._tell(machine.interrupted, heard)
+
+    def said(self, machine: Machine, text: str) -> None:
+        """Hooks said something: tell the machine, which nobody waits for."""
+        self._tasks.start(self._tell(machine.said, text))
+
+    async def _tell(self, take: Callable[[Any], Coroutine[Any, Any, None]], what: Any) -> None:
+        """Tell the machine something; whatever it makes of it, the call goes on."""
+        try:
+            await bounded(take(what), TELL_LIMIT, on_stray=self._tasks.start)
+        except StepTimeout:
+            logger.warning("dialog machine was told something too long", extra=self._about)
+        except Exception as error:
+            logger.exception("dialog machine raised", extra=self._about)
+            self._report(_failure(error))
 
     def stop(self) -> None:
         """Stop the reply that is being streamed and forget the rest."""
@@ -74,12 +116,12 @@ class Replies:
         finally:
             self._is_streaming = False
 
-    async def _stream_one(self, machine: DialogMachine, text: str) -> None:
+    async def _stream_one(self, machine: Machine, text: str, language: str | None) -> None:
         self._is_cut = False
         pieces: list[str] = []
-        is_whole = was_refused = False
+        is_whole = was_refused = has_failed = False
         try:
-            work = self._pieces(machine, text, pieces)
+            work = self._pieces(machine.stream(text, language), pieces)
             await bounded(work, None, on_stray=self._tasks.start, cut=self._cut)
             is_whole = not self._is_cut
         except StepCut:
@@ -88,21 +130,28 @@ class Replies:
             was_refused = True
             self._log_refusal(error)
         except ActionFailed as error:
+            has_failed = True
             logger.warning("dialog machine failed", extra={**self._about, "reason": words(error)})
             self._report(_failure(error))
         except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # also SystemExit: this call and all others go on
+            has_failed = True
             logger.exception("dialog machine raised", extra=self._about)
             self._report(_failure(error))
+        await self._tell_marks()
         await self._finish("".join(pieces), is_whole=is_whole, is_new=not was_refused)
+        if is_whole and not pieces:
+            self._report(_SILENT)
+        if not has_failed and machine.is_complete:
+            self._on_complete()
 
     def _log_refusal(self, error: Exception) -> None:
         extra = {**self._about, "reason": words(error)}
         logger.info("reply ended because the line did not take it", extra=extra)
 
-    async def _pieces(self, machine: DialogMachine, text: str, pieces: list[str]) -> None:
-        async with closing(machine.stream(text)) as stream:
+    async def _pieces(self, written: AsyncIterator[str], pieces: list[str]) -> None:
+        async with closing(written) as stream:
             async for piece in stream:
                 if self._is_cut:
                     return
@@ -123,6 +172,10 @@ class Replies:
         if text:
             extra = {} if is_whole else {"interrupted": True}
             self._report(CallEvent("agent_turn", {"text": text, **extra}))
+
+
+#: The agent has nothing to say to this: the floor is the caller's.
+_SILENT = CallEvent("state", {"state": "idle", "who": "agent", "reply": "none"})
 
 
 def _failure(error: BaseException) -> CallEvent:

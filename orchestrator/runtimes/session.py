@@ -18,6 +18,7 @@ from orchestrator.runtime import (
     End,
     Handler,
     Interrupt,
+    Say,
     Transfer,
 )
 from orchestrator.runtimes.controls import Controls
@@ -57,7 +58,9 @@ class Session(Controls):
         self._table = HandlerTable("session")
         self._line = Line(bridge, self._on_arrival)
         self._tasks = TaskOwner()
-        self._replies = Replies(self._send_reply, self._line.arrive, self._tasks, self._about)
+        self._replies = Replies(
+            self._send_reply, self._line.arrive, self._machine_completed, self._tasks, self._about
+        )  # fmt: skip
         self._cut = Cut()
         self._timeout = handler_timeout
         self._outcome: str | None = None  # decided by the first cause; the loop stops on it
@@ -89,6 +92,12 @@ class Session(Controls):
         if take is not None:
             take(note)
 
+    def take_connections(self, lend: Callable[[str], Callable[[], Any] | None]) -> None:
+        """Lend the bridge connections of the config, where it makes use of any."""
+        take = getattr(self._bridge, "take_connections", None)
+        if take is not None:
+            take(lend)
+
     @property
     def outcome_slack(self) -> float:
         """Seconds that the bridge needs, beside a transfer's own time, to report its outcome."""
@@ -117,6 +126,8 @@ class Session(Controls):
             self._replies.cut()
         if not isinstance(command, Transfer):
             await super().command(command, *needs)
+            if isinstance(command, Say) and self._machine is not None:
+                self._replies.said(self._machine, command.text)
             return
         # Before it is sent: the outcome may come before `send` returns.
         before, self._is_transferring = self._is_transferring, command.mode == "cold"
@@ -169,7 +180,8 @@ class Session(Controls):
 
     def _on_arrival(self, event: CallEvent) -> None:
         if event.name == "interruption":
-            self._replies.cut()
+            heard = event.fields.get("heard")
+            self._replies.interrupt(self._machine, heard if isinstance(heard, str) else None)
         if self._line.is_gone and not self._was_lost:
             self._was_lost = True  # what starts after this is not cut short
             self._cut_short()
@@ -188,8 +200,15 @@ class Session(Controls):
 
     async def _on_user_turn(self, event: CallEvent) -> None:
         await self._fire(event)
-        if self.dialog_machine is not None and not self.is_over and "text" in event.fields:
-            self._replies.ask(self.dialog_machine, event.fields["text"])
+        if self._machine is not None and not self.is_over and "text" in event.fields:
+            language = event.fields.get("language")
+            self._replies.ask(self._machine, event.fields["text"], language)
+
+    def _machine_completed(self) -> None:
+        """The dialog machine has nothing more to say: the call ends once all of it was heard."""
+        if not self.is_over and "end" in self.capabilities:
+            self.end_reason = "completed"
+            self._finish("ended")
 
     async def _on_error(self, event: CallEvent) -> None:
         await self._fire(event)

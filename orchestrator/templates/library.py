@@ -44,6 +44,7 @@ CALL_FIELDS: Mapping[str, Shape] = {
     "agent_id": TEXT,
     "direction": one_of("inbound", "outbound"),
     "user_number": CALLER,
+    "called_number": CALLER,
     "started_at": TEXT,
     "duration": NUMBER,
     "transcript": list_of(record({"who": one_of("agent", "caller"), "text": CALLER})),

@@ -20,7 +20,8 @@ from orchestrator.validation.reader import Reader
 
 __all__ = ["CallSetup", "read_call", "read_events"]
 
-_HEADER = ("id", "session_id", "agent_id", "user_number", "direction", "instructions", "data")
+_HEADER = ("id", "session_id", "agent_id", "user_number", "called_number", "direction",
+           "instructions", "data")  # fmt: skip
 _CALL_KEYS = (*_HEADER, "at", "ends", "without", "refuses", "transfer_outcome", "transfer_delay")
 
 
@@ -68,7 +69,7 @@ def _merge(reader: Reader, call: YamlMap, before: CallSetup) -> CallSetup:
 
 
 def _check_header(reader: Reader, call: YamlMap) -> None:
-    for key in ("id", "session_id", "agent_id", "user_number", "instructions"):
+    for key in ("id", "session_id", "agent_id", "user_number", "called_number", "instructions"):
         if call.get(key) is not None:
             reader.text(call, key)
     reader.choice(call, "direction", ("inbound", "outbound"))

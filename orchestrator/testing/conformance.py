@@ -28,10 +28,11 @@ from orchestrator.journal import Redactor, encode, kind_of_line
 from orchestrator.runtime import ALL_CAPABILITIES, Command, End, ReplyDelta, Say, Transfer
 from orchestrator.runtimes.native import AgentRunner
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
-from orchestrator.testing.conformance_cases import CASES, REDIAL, Case, entrypoint
+from orchestrator.testing.conformance_cases import CASES, MACHINE, REDIAL, Case, entrypoint
 from orchestrator.validation import check_text
 
 __all__ = [
+    "MACHINE",
     "REDIAL",
     "Carrier",
     "Case",
@@ -75,7 +76,8 @@ class Carrier(Protocol):
 
     Attributes:
         name: the runtime, as the table shows it.
-        can: its capabilities, and `REDIAL` if it makes broken connections again.
+        can: its capabilities, `REDIAL` if it makes broken connections again, and `MACHINE` if the
+            call's dialog machine writes the replies.
     """
 
     name: str
@@ -100,7 +102,7 @@ class ScriptCarrier:
 
     def __init__(self, name: str = "script", without: Iterable[str] = ()) -> None:
         self.name = name
-        self.can = ALL_CAPABILITIES - frozenset(without)
+        self.can = (ALL_CAPABILITIES | {MACHINE}) - frozenset(without)
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         """Run in virtual time."""
@@ -108,11 +110,12 @@ class ScriptCarrier:
 
     async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
         """Play the script; its bridge has no connection that could break."""
-        runner = AgentRunner(entrypoint, capabilities=self.can)
+        can = self.can & ALL_CAPABILITIES
+        runner = AgentRunner(entrypoint, capabilities=can)
         orchestrator.attach(runner)
         events = tuple(event_from_mapping(event) for event in case.script)
         script = CallScript({"id": "call"}, events, case.name)
-        bridge = ScriptBridge(script, PlayOptions(capabilities=self.can, linger=5.0))
+        bridge = ScriptBridge(script, PlayOptions(capabilities=can, linger=5.0))
         await runner.handle(bridge)
         far = FarSide()
         for _, command in bridge.commands:
@@ -172,7 +175,7 @@ def run_case(case: Case, carrier: Carrier) -> Result:
     except Exception as error:  # noqa: BLE001 - a carrier failing is the result of its case
         return Result(carrier.name, case.name, "failed", f"{type(error).__name__}: {error}")
     story = tuple(story_of(sink.lines))
-    why = _first_difference(case.expected, story) or _never_arrived(story, seen)
+    why = _first_difference(case.expected, story) or _never_arrived(story, seen, case.asked)
     return Result(carrier.name, case.name, "failed" if why else "passed", why, story)
 
 
@@ -239,23 +242,26 @@ def _first_difference(expected: Sequence[str], story: Sequence[str]) -> str:
     return f"line {at + 1}: {story[at]!r} was not expected" if at < len(story) else ""
 
 
-def _never_arrived(story: Sequence[str], seen: FarSide) -> str:
-    """What the journal claims and the far side knows nothing of; empty if there is nothing."""
+def _never_arrived(story: Sequence[str], seen: FarSide, asked: Sequence[str]) -> str:
+    """What is claimed and the far side knows nothing of; empty if there is nothing."""
+    for what in asked:
+        if what not in seen.asked:
+            return f"the far side was never asked for {what!r}"
     heard = "".join("".join(seen.said).split())
     for line in story:
         said = next((line.removeprefix(word) for word in _SAID if line.startswith(word)), "")
         if "".join(said.split()) not in heard:
             return f"the far side never heard {said!r}"
-        asked = line.removeprefix("do ")
-        if line.startswith("do transfer ") and asked not in seen.asked:
-            return f"the far side was never asked for {asked!r}"
+        wanted = line.removeprefix("do ")
+        if line.startswith("do transfer ") and wanted not in seen.asked:
+            return f"the far side was never asked for {wanted!r}"
         if line.startswith("do end_call") and "end" not in seen.asked:
             return "the far side was never told that the call ends"
     return ""
 
 
 #: Lines of a story that claim that words were spoken.
-_SAID = ("do say ", "event agent_turn you said")
+_SAID = ("do say ", "event agent_turn you said", "event agent_turn you heard")
 
 # --- the command
 
@@ -287,7 +293,7 @@ def main(names: Sequence[str]) -> int:
     """Run the suite on the script bridge and the named carriers; 1 if a case failed."""
     carriers: list[Carrier] = [
         ScriptCarrier(),
-        ScriptCarrier("script, no outcomes", ["transfer.outcome"]),
+        ScriptCarrier("script, no outcomes", ["transfer.outcome", "playback"]),
     ]
     for name in names:
         carriers += _load(name)

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CASES", "REDIAL", "Case", "Replies", "entrypoint", "hangs", "raises"]
+__all__ = ["CASES", "MACHINE", "REDIAL", "Case", "Replies", "entrypoint", "hangs", "raises"]
 
-#: What a carrier `can` do beside capabilities: break a call's connection and have it made again.
-REDIAL = "redial"
+#: What a carrier `can` do beside capabilities: break a call's connection and have it made again;
+#: have its replies written by the call's dialog machine.
+REDIAL, MACHINE = "redial", "machine"
 
 _SLOW_WORDS = "one two three four five six seven eight nine ten"
 
@@ -22,8 +23,14 @@ _SLOW_WORDS = "one two three four five six seven eight nine ten"
 class Replies:
     """What the agent answers: at once, but to `slow` word by word, 50 ms each.
 
-    It suits runtimes that ask for more than `stream(text)`.
+    It suits runtimes that ask for more than `stream(text)`: asked `what did I hear` or `what did
+    hooks say` it tells, and after `finish` it is done.
     """
+
+    def __init__(self) -> None:
+        self.heard: str | None = None
+        self.hooks_said = ""
+        self.is_complete = False
 
     async def turn(self, text: str, context: Any = None) -> str:
         """The whole reply."""
@@ -31,8 +38,11 @@ class Replies:
 
     async def stream(self, text: str, *_: Any, **__: Any) -> AsyncIterator[str]:
         """The reply, piece by piece."""
+        self.is_complete = text == "finish"
         if text != "slow":
-            yield f"you said {text}"
+            told = {"what did I hear": f"you heard {self.heard}",
+                    "what did hooks say": f"you heard {self.hooks_said}"}  # fmt: skip
+            yield told.get(text, f"you said {text}")
             return
         for word in _SLOW_WORDS.split():
             yield f"{word} "
@@ -40,6 +50,14 @@ class Replies:
 
     def assist(self, text: str) -> None:
         """Take a note, and make nothing of it."""
+
+    def mark_interrupted(self, heard: str | None = None) -> None:
+        """The caller cut in, and had heard this."""
+        self.heard = heard
+
+    def said(self, text: str) -> None:
+        """Hooks said something."""
+        self.hooks_said = text
 
 
 async def entrypoint(ctx: Any) -> None:
@@ -67,6 +85,7 @@ class Case:
         drop: when the connection breaks, to be made again by the runtime; None for never.
         needs: what a runtime must be able to do; without it the case does not apply.
         without: what it must not be able to do.
+        asked: what the far side must have been asked for, whether or not the journal says so.
     """
 
     name: str
@@ -76,6 +95,7 @@ class Case:
     drop: float | None = None
     needs: frozenset[str] = frozenset()
     without: frozenset[str] = frozenset()
+    asked: tuple[str, ...] = ()
 
     def applies_to(self, can: frozenset[str]) -> str:
         """Why the case does not apply to a runtime that can do this; empty if it does."""
@@ -226,6 +246,19 @@ CASES: tuple[Case, ...] = (
         _called("event user_turn hello", "event agent_turn you said hello"),
     ),
     Case(
+        "a sound whose end nobody reports is no silence",
+        """
+        session:
+          call_start:
+            - play: "https://sounds.example.com/hold.mp3"
+            - silence_timer: {after: 700ms, steps: [{say: hello?}]}
+        """,
+        ({"t": 2.5, "hangup": "x"},),
+        _called("do play"),
+        needs=frozenset({"play"}),
+        without=frozenset({"playback"}),
+    ),
+    Case(
         "interruption: the reply is cut and told as cut",
         "session: {agent_turn: [{say: 'cut: {{ event.interrupted | default(false) }}'}]}",
         ({"t": 0.2, "user_turn": "slow"}, {"t": 0.45, "interruption": True},
@@ -233,6 +266,32 @@ CASES: tuple[Case, ...] = (
         _called("event user_turn slow", "event interruption", "event agent_turn (cut)",
                 "do say cut: true", "event user_turn go on", "event agent_turn you said go on",
                 "do say cut: false"),
+    ),
+    Case(
+        "a dialog machine is told what the caller heard",
+        "session: {}",
+        ({"t": 0.2, "user_turn": "slow"}, {"t": 0.45, "interruption": {"heard": "one two"}},
+         {"t": 1, "user_turn": "what did I hear"}, {"t": 1.5, "hangup": "x"}),
+        _called("event user_turn slow", "event interruption", "event agent_turn (cut)",
+                "event user_turn what did I hear", "event agent_turn you heard one two"),
+        needs=frozenset({MACHINE}),
+    ),
+    Case(
+        "a dialog machine is told what hooks said",
+        "session: {call_start: [{say: welcome}]}",
+        ({"t": 0.4, "user_turn": "what did hooks say"}, {"t": 1, "hangup": "x"}),
+        _called("do say welcome", "event user_turn what did hooks say",
+                "event agent_turn you heard welcome"),
+        needs=frozenset({MACHINE}),
+    ),
+    Case(
+        "a dialog machine that is done ends the call after its last words",
+        "session: {}",
+        ({"t": 0.2, "user_turn": "finish"}, {"t": 9, "hangup": "x"}),
+        (*_BEGIN, "event user_turn finish", "event agent_turn you said finish", "? event hangup",
+         "session call_end *", "runner call_end ended"),
+        needs=frozenset({MACHINE}),
+        asked=("end",),
     ),
     *_transfers("queue", "people"),
     *_transfers("number", "+15550142"),

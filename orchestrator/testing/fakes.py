@@ -30,6 +30,7 @@ class FakeCall:
     agent_id: str = "agent"
     direction: str = "inbound"
     user_number: str = "+15550100"
+    called_number: str = ""
     duration: float = 0.0
     transcript: list[dict[str, str]] = field(default_factory=list)
     is_open: bool = True
@@ -135,9 +136,17 @@ class FakeContext:
         """Write it down."""
         self._ask("set_language", speech=speech, transcription=transcription)
 
-    async def play(self, source: str, *, loop: int = 1, interruptible: bool = True) -> None:
+    async def play(
+        self,
+        source: str,
+        *,
+        loop: int = 1,
+        interruptible: bool = True,
+        lasts: float | None = None,
+    ) -> None:
         """Write it down."""
-        self._ask("play", source=source, loop=loop, interruptible=interruptible)
+        told = {} if lasts is None else {"lasts": lasts}
+        self._ask("play", source=source, loop=loop, interruptible=interruptible, **told)
 
     async def inject(self, note: str) -> None:
         """Write it down."""

@@ -16,7 +16,8 @@ from orchestrator.testing.timeline import COMMANDS, MAIN_FIELDS
 
 __all__ = ["call_test_of"]
 
-_HEADER = ("id", "session_id", "agent_id", "user_number", "direction", "instructions", "data")
+_HEADER = ("id", "session_id", "agent_id", "user_number", "called_number", "direction",
+           "instructions", "data")  # fmt: skip
 
 
 def call_test_of(journal: JournalFile, config: str) -> str:

@@ -10,14 +10,17 @@ from orchestrator import AgentRunner, Orchestrator
 from orchestrator.callscript import event_from_mapping
 from orchestrator.runtimes.unpod import UNPOD_CAPABILITIES
 from orchestrator.runtimes.unpod.native import UnpodExchange
-from orchestrator.testing.conformance import REDIAL, Case, FarSide, entrypoint
+from orchestrator.testing.conformance import MACHINE, REDIAL, Case, FarSide, entrypoint
 from tests.runtimes import livekit_carrier, pipecat_carrier
 from tests.runtimes.unpod_peer import Call, Peer
 
 #: The frame that stands for an event.
 FRAMES = {
     "user_turn": lambda fields: ("user.text", {"text": fields["text"]}),
-    "interruption": lambda fields: ("user.interrupted", {"turn_id": 1}),
+    "interruption": lambda fields: (
+        "user.interrupted",
+        {"turn_id": 1, "heard_prefix": fields.get("heard")},
+    ),
     "state": lambda fields: ("state", {"state": fields["state"]}),
     "error": lambda fields: ("error", dict(fields)),
 }
@@ -26,7 +29,7 @@ FRAMES = {
 class UnpodCarrier:
     """A call over real WebSockets between a runner and our peer."""
 
-    can = UNPOD_CAPABILITIES | {REDIAL}
+    can = UNPOD_CAPABILITIES | {REDIAL, MACHINE}
 
     def __init__(self, name: str, *, is_sdk: bool, is_guarded: bool = False) -> None:
         self.name = name

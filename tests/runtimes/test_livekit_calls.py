@@ -116,6 +116,7 @@ def test_the_caller_comes_from_sip_and_the_data_from_the_job(tmp_path: Path) -> 
             assert (header["id"], header["session_id"]) == ("SCL_1", "call-1")
             assert (header["user_number"], header["direction"]) == ("+15550100", "inbound")
             assert header["data"] == {"tier": "gold", "called_number": "+15550199"}
+            assert header["called_number"] == "+15550199"
 
     played(main())
 
@@ -159,7 +160,7 @@ def test_the_reply_waits_for_the_hooks_and_knows_their_notes(tmp_path: Path) -> 
         async with call(LOOKS_UP, tmp_path, Stage(), agent=Bot(instructions="be brief")) as on:
             await on.stage.say("hello")
             await on.stage.until(on.turns)
-            assert on.stage.model.contexts[-1].count("caller is gold") >= 1
+            assert on.stage.model.contexts[-1].count("caller is gold") == 1
             assert on.said() == ["one moment"]
             assert on.turns() == ["you said hello"]
             assert seen == ["hello"]
@@ -176,9 +177,22 @@ def test_typed_words_wait_for_their_hooks_too(tmp_path: Path) -> None:
         async with call(LOOKS_UP, tmp_path, Stage()) as on:
             await on.stage.session.run(user_input="hello")
             await on.stage.until(on.turns)
-            assert "caller is gold" in on.stage.model.contexts[-1]
+            assert on.stage.model.contexts[-1].count("caller is gold") == 1
             assert on.story().index("user_turn") < on.story().index("agent_turn")
             assert len(on.lines.of(event="user_turn")) == 1
+
+    played(main())
+
+
+def test_a_note_given_before_the_first_words_is_there_once_and_stays(tmp_path: Path) -> None:
+    """It is part of the conversation from then on, as on every runtime."""
+
+    async def main() -> None:
+        text = "session: {call_start: [{inject: caller is gold}]}"
+        async with call(text, tmp_path, Stage()) as on:
+            for words in ("hello", "again"):
+                await on.stage.session.run(user_input=words)
+                assert on.stage.model.contexts[-1].count("caller is gold") == 1
 
     played(main())
 

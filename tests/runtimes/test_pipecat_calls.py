@@ -91,10 +91,12 @@ def arguments(**options: Any) -> RunnerArguments:
         (arguments(call_data=CallData(call_id="CA1", from_number="+15550100", to_number="+15550199",
                                       body={"tier": "gold"}), session_id="s1"),
          {"id": "CA1", "session_id": "s1", "user_number": "+15550100",
+          "called_number": "+15550199",
           "data": {"tier": "gold", "called_number": "+15550199"}}),
         (arguments(body={"daily_api_key": "secret", "dialin_settings":
                          {"call_id": "D1", "From": "+15550100", "To": "+15550199"}}),
-         {"id": "D1", "user_number": "+15550100", "data": {"called_number": "+15550199"}}),
+         {"id": "D1", "user_number": "+15550100", "called_number": "+15550199",
+          "data": {"called_number": "+15550199"}}),
         (arguments(body={"dialin_settings": "odd"}), {"user_number": "", "data": {}}),
         (arguments(body="odd"), {"user_number": "", "data": {}}),
         (None, {"user_number": "", "data": {}}),

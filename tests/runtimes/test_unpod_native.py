@@ -417,6 +417,89 @@ def test_jobs_beyond_the_capacity_are_refused(tmp_path: Path) -> None:
     played(main())
 
 
+def test_the_capacity_is_the_runner_s_if_it_is_smaller(tmp_path: Path) -> None:
+    """It is what is registered, and what refuses: no job is taken that nobody carries."""
+
+    async def main() -> None:
+        orchestrator, _ = orchestrate(SAYS, tmp_path)
+        async with Peer() as peer:
+            exchange = UnpodExchange("agent", url=peer.url, token="t", org_handle="o")
+            runner = AgentRunner(entrypoint(), exchange=exchange, max_concurrent=1)
+            orchestrator.attach(runner)
+            task = asyncio.create_task(runner.run())
+            call = await peer.connect()
+            await call.until_verb("agent.say")
+            assert peer.frames("register")[0]["capabilities"]["max_concurrent"] == 1
+            await peer.assign()
+            await peer.until(lambda: len(peer.frames("job.ack")) == 2)
+            assert peer.frames("job.ack")[1]["reason"] == "at_capacity"
+            await call.hang_up()
+            await runner.shutdown(5)
+            await asyncio.wait_for(task, 5)
+        await orchestrator.aclose()
+
+    played(main())
+
+
+def test_hooks_of_an_end_hold_no_room(tmp_path: Path) -> None:
+    """The next job is carried at once, though the last call's hooks go on."""
+    text = """
+    runner: {call_end: [{wait: 1500ms}]}
+    session: {call_start: [{say: welcome}]}
+    """
+
+    async def main() -> None:
+        async with native(text, tmp_path, max_concurrent=1) as on:
+            first = await on.peer.connect()
+            await first.until_verb("agent.say")
+            await first.hang_up()
+            await first.until_left()
+            second = await on.peer.connect()
+            await second.until_verb("agent.say")
+            assert second.frames[-1][1] < 1.0
+            await second.hang_up()
+
+    played(main())
+
+
+def test_a_second_transfer_is_refused_while_the_first_may_be_answered(tmp_path: Path) -> None:
+    """As on the SDK with our hooks: nothing tells how it ended, so it is not sent twice."""
+    text = """
+    session:
+      user_turn:
+        - escalate_transfer: {number: "+15550142", mode: warm, announcement: one caller}
+    """
+
+    async def main() -> None:
+        async with native(text, tmp_path) as on:
+            call = await on.peer.connect()
+            await call.say("human")
+            await call.until_verb("agent.text.end")
+            await call.say("human again")
+            await call.until_verb("agent.text.end", 2)
+            await call.hang_up()
+            await on.settle()
+            assert len(call.verbs("agent.transfer")) == 1
+            assert on.lines.of(step="escalate_transfer", status="failed")
+
+    played(main())
+
+
+def test_the_runtime_is_called_unpod(tmp_path: Path) -> None:
+    """As on the SDK: one config means the same on both."""
+
+    async def main() -> None:
+        async with native("session: {call_start: [{say: '{{ call.runtime }}'}]}", tmp_path) as on:
+            call = await on.peer.connect()
+            await call.until_verb("agent.say")
+            assert call.said == ["unpod"]
+            await call.hang_up()
+            await on.settle()
+            assert on.lines.lines[0]["call"]["runtime"] == "unpod"
+
+    played(main())
+
+
 def test_a_cancelled_job_ends_its_call(tmp_path: Path) -> None:
     """Whether it is live or still being dialled."""
 
@@ -475,6 +558,26 @@ def test_the_call_token_is_never_shown(tmp_path: Path, caplog: pytest.LogCapture
         played(main())
     ours = [r.getMessage() for r in caplog.records if r.name != "websockets.server"]  # the peer's
     assert not [text for text in ours if "hush-hush" in text or "Token t" in text]
+
+
+@pytest.mark.parametrize("make", ["native", "scene"])
+def test_the_number_called_is_known_where_it_is_told(tmp_path: Path, make: str) -> None:
+    """In the call's data on both; the SDK drops the metadata that ours reads beside."""
+    text = "session: {call_start: [{say: 'to {{ call.called_number }}'}]}"
+
+    async def main() -> None:
+        async with {"native": native, "scene": scene}[make](text, tmp_path) as on:
+            call = await on.peer.connect(data={"called_number": "+15550199"})
+            await call.until_verb("agent.say")
+            assert call.said == ["to +15550199"]
+            await call.hang_up()
+            if make == "native":
+                other = await on.peer.connect(to_number="+15550142")
+                await other.until_verb("agent.say")
+                assert other.said == ["to +15550142"]
+                await other.hang_up()
+
+    played(main())
 
 
 def test_what_call_started_tells_is_in_the_context(tmp_path: Path) -> None:

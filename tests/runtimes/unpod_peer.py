@@ -37,7 +37,8 @@ class Call:
     """One phone call as its worker sees it.
 
     `frames` are the verbs that came in, with the number of the dial and the time in seconds since
-    the call's assignment; `keeps_pairing` lets the runner dial in again after a hang-up.
+    the call's assignment; `keeps_pairing` lets the runner dial in again after a hang-up. The
+    handshake waits for `gate`.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Call:
     metadata: dict[str, Any] = field(default_factory=dict)
     keeps_pairing: bool = False
     answers_end: bool = True
+    gate: asyncio.Event | None = None
     dials: int = 0
     refused: int = 0
     frames: list[tuple[int, float, dict[str, Any]]] = field(default_factory=list)
@@ -277,6 +279,9 @@ class Peer:
         call.frames.append((call.dials, call.now(), hello))
         if hello["event"] != "hello" or hello["protocol_version"] != 2:
             return False
+        await call.note()
+        if call.gate is not None:
+            await call.gate.wait()
         names = {"session_id": call.id, "job_id": f"job-of-{call.id}", "room_id": "room"}
         ack = {"event": "hello.ack", "protocol_version": 2, "call_id": call.id,
                "negotiated_events": _EVENTS, "negotiated_verbs": hello["supported_verbs"], **names}  # fmt: skip

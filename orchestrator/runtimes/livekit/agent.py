@@ -30,8 +30,8 @@ class Turns(Protocol):
         """The model is asked with this context; returns as `heard_turn` does."""
         ...
 
-    def take_injected(self) -> list[str]:
-        """Notes for the reply that begins, once."""
+    def take_injected(self) -> list[Any]:
+        """Messages with notes for the reply that begins, once."""
         ...
 
 
@@ -71,6 +71,7 @@ class HeldAgent:
         return await node if inspect.isawaitable(node) else node
 
     def _add_notes(self, chat_ctx: Any) -> None:
-        """The context of this reply was copied before the hooks ran."""
-        for note in self._turns.take_injected():
-            chat_ctx.add_message(role="system", content=note)
+        """Add what is missing: the context of this reply may have been copied before it came."""
+        for message in self._turns.take_injected():
+            if chat_ctx.get_by_id(message.id) is None:
+                chat_ctx.insert(message)

@@ -234,7 +234,7 @@ class LiveKitBridge(CallbackBridge):
     def _extras(self) -> dict[str, str]:
         return {"language": self._language} if self._language else {}
 
-    def take_injected(self) -> list[str]:
+    def take_injected(self) -> list[Any]:
         """Notes that came since the last reply."""
         return self.controls.take_injected()
 

@@ -59,7 +59,7 @@ class Caller:
         attributes = self._participant.attributes if self._participant is not None else {}
         facts = {**sip_facts(attributes)}
         data = metadata_of(job)
-        if called := facts.pop("called_number", ""):
+        if called := facts.get("called_number", ""):
             data.setdefault("called_number", called)
         return {
             "call_id": _call_id(job),

@@ -43,7 +43,7 @@ class LiveKitControls:
         self._caller = caller
         self._agents = agents
         self._spoken: deque[Any] = deque(maxlen=_MAX_SPEECH)
-        self._notes: list[str] = []
+        self._notes: list[Any] = []
         self._drain: asyncio.TimerHandle | None = None
 
     async def act(self, command: Command) -> None:
@@ -56,8 +56,8 @@ class LiveKitControls:
         """Whether an item of the conversation is something that a hook said."""
         return any(item in handle.chat_items for handle in self._spoken)
 
-    def take_injected(self) -> list[str]:
-        """Notes that came since the last reply."""
+    def take_injected(self) -> list[Any]:
+        """Messages with the notes that came since the last reply."""
         notes, self._notes = self._notes, []
         return notes
 
@@ -80,9 +80,9 @@ class LiveKitControls:
     async def _inject(self, command: Inject) -> None:
         agent = self._session.current_agent
         context = agent.chat_ctx.copy()
-        context.add_message(role="system", content=command.note)
+        message = context.add_message(role="system", content=command.note)
         await agent.update_chat_ctx(context)
-        self._notes.append(command.note)
+        self._notes.append(message)
 
     async def _send_digits(self, command: SendDigits) -> None:
         if self._job is None or self._job.is_fake_job():

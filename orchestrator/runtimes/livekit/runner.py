@@ -48,8 +48,8 @@ class LiveKit(AttachedCall):
             default what the job's executor says.
         waits: how long what is waited for.
         known: fields of the call that you know better: `call_id`, `session_id`, `agent_id`,
-            `direction`, `user_number`, `data`. The rest comes from the job and from the caller's
-            SIP attributes.
+            `direction`, `user_number`, `called_number`, `data`. The rest comes from the job and
+            from the caller's SIP attributes.
 
     Raises:
         UserError: the session runs already: its start, and the caller's first words, are missed.

@@ -53,6 +53,7 @@ def call_facts(arguments: Any) -> dict[str, Any]:
         data = {**call.body} if isinstance(call.body, Mapping) else {}
         if call.to_number:
             data.setdefault("called_number", call.to_number)
+            facts["called_number"] = call.to_number
         facts["data"] = data
     else:
         facts |= _dialled_in(getattr(arguments, "body", None))
@@ -66,4 +67,5 @@ def _dialled_in(body: Any) -> dict[str, Any]:
         return {}
     facts = {"call_id": settings.get("call_id"), "user_number": settings.get("From")}
     called = settings.get("To")
-    return {**facts, "data": {"called_number": called}} if called else facts
+    told = {"called_number": called, "data": {"called_number": called}} if called else {}
+    return {**facts, **told}

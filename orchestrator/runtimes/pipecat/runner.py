@@ -38,7 +38,7 @@ class Pipecat(AttachedCall):
             hooks of `error`; leave `processor_unusable_policy` as it is then.
         waits: how long what is waited for.
         known: fields of the call that you know better: `call_id`, `session_id`, `agent_id`,
-            `direction`, `user_number`, `data`.
+            `direction`, `user_number`, `called_number`, `data`.
 
     Raises:
         UserError: the pipeline has no turns to hook into.

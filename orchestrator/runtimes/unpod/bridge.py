@@ -17,9 +17,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from orchestrator.errors import LineGone
 from orchestrator.plain import json_text
 from orchestrator.quiet import UNLOGGED
-from orchestrator.runtime import CallEvent, CallOffer, Command
+from orchestrator.runtime import CallEvent, CallOffer, Command, Transfer
 from orchestrator.runtimes.remarks import Remarks
 from orchestrator.runtimes.unpod.runner import UNPOD_CAPABILITIES
+from orchestrator.runtimes.unpod.transfers import OneTransfer
 from orchestrator.runtimes.unpod.wire import (
     BadFrame,
     events_of,
@@ -140,6 +141,7 @@ class UnpodBridge:
         self._is_over = False
         self._why_over = "cancelled by the orchestrator"
         self._breaks = Breaks()
+        self._transfer = OneTransfer()
         self._remark = Remarks()
         self._on_close = on_close
         self._reader: asyncio.Task[Any] | None = None
@@ -216,8 +218,10 @@ class UnpodBridge:
 
         Raises:
             LineGone: the call is over, or the connection does not come back.
-            CommandRefused: the wire has no such verb.
+            CommandRefused: the wire has no such verb, or a transfer may still be answered.
         """
+        if isinstance(command, Transfer):
+            self._transfer.check()
         text = json_text(frame_of(command))
         try:
             async with asyncio.timeout(RESUME_LIMIT):
@@ -225,6 +229,8 @@ class UnpodBridge:
                     continue
         except TimeoutError:
             raise LineGone("the connection is broken") from None
+        if isinstance(command, Transfer):
+            self._transfer.began(command.answer_within)
 
     async def _sent(self, text: str) -> bool:
         socket = self._socket

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from orchestrator.runtime import CallEvent
 from orchestrator.runtimes.handlers import HandlerTable
-from orchestrator.runtimes.unpod.events import Translator
+from orchestrator.runtimes.unpod.events import Translator, called_in
 from orchestrator.runtimes.unpod.lane import Lane, Waits
 from orchestrator.runtimes.unpod.session import UnpodSession, is_line_error
 
@@ -68,6 +68,7 @@ class UnpodCall:
         self.user_number: str | None = ctx.user_number or None
         self.instructions: str = ctx.instructions or ""
         self.data: dict[str, Any] = ctx.data
+        self.called_number = called_in(ctx.data)
         self.session = UnpodSession(ctx.session, capabilities)
         self.runs = 0
         self.is_over = False

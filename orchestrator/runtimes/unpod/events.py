@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.events import STATES
 from orchestrator.runtime import CallEvent
 
-__all__ = ["Translator", "severity_of"]
+__all__ = ["Translator", "called_in", "severity_of"]
 
 _MEASURED = ("ttfa_ms", "asr_p95_ms", "tts_p95_ms", "turns", "cost_usd_so_far")
 _TURN_MEASURED = ("ttfa_ms", "asr_ms", "llm_ttft_ms", "tts_ttfb_ms", "llm_call_count",
@@ -32,6 +32,12 @@ _SEVERITIES = {
 def severity_of(word: object) -> str:
     """One of `warn`, `error`, `fatal` for whatever word the worker has for it."""
     return _SEVERITIES.get(str(word).lower(), "error")
+
+
+def called_in(data: Any) -> str:
+    """Our number, where whoever assigns the calls puts it into their data; the SDK drops it."""
+    called = data.get("called_number") if isinstance(data, Mapping) else None
+    return called if isinstance(called, str) else ""
 
 
 class Translator:

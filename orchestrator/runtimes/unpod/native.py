@@ -3,8 +3,7 @@
 ::
 
     exchange = UnpodExchange("agent-1", url=..., token=..., org_handle=...)
-    runner = AgentRunner(entrypoint, agent_id="agent-1", exchange=exchange,
-                         capabilities=UNPOD_CAPABILITIES)
+    runner = AgentRunner(entrypoint, agent_id="agent-1", exchange=exchange)
     orchestrator.attach(runner)
     asyncio.run(runner.run())
 
@@ -25,6 +24,7 @@ from orchestrator.errors import EnvironmentFailure, LineGone
 from orchestrator.runtimes.tasks import TaskOwner
 from orchestrator.runtimes.unpod.bridge import Dial, UnpodBridge
 from orchestrator.runtimes.unpod.control import ControlLink, Send
+from orchestrator.runtimes.unpod.runner import UNPOD_CAPABILITIES
 from orchestrator.runtimes.unpod.wire import BadFrame, Frame
 
 __all__ = ["UnpodExchange"]
@@ -40,9 +40,13 @@ class UnpodExchange:
         url: the orchestrator, `wss://host`.
         token: the platform token.
         org_handle: the organisation that it acts in.
-        max_concurrent: jobs at a time, dialling or live; more are refused.
+        max_concurrent: jobs at a time, dialling or live, if the runner does not carry fewer; more
+            are refused.
         dev_mode: take jobs of the pool for development.
     """
+
+    runtime_name = "unpod"
+    capabilities = UNPOD_CAPABILITIES
 
     def __init__(
         self,
@@ -62,11 +66,15 @@ class UnpodExchange:
         self._link = ControlLink(url, headers, self)
         self._jobs: dict[str, asyncio.Task[None] | UnpodBridge] = {}
         self._ready: asyncio.Queue[UnpodBridge | Exception | None] = asyncio.Queue()
-        self._is_closed = False
+        self._is_closed = self._was_left = False
         self._changed = asyncio.Event()
         self._tasks = TaskOwner()
 
     # --- what the runner asks
+
+    def limit_to(self, calls: int) -> None:
+        """The runner carries no more than that: a job beyond it would find nobody."""
+        self._capacity = min(self._capacity, calls)
 
     async def calls(self) -> AsyncIterator[UnpodBridge]:
         """A bridge for each job whose worker was reached.
@@ -82,6 +90,7 @@ class UnpodExchange:
                     raise ready
                 yield ready
         finally:
+            self._was_left = True
             self._close()
             await self._let_go()
 
@@ -93,13 +102,19 @@ class UnpodExchange:
                 await bridge.aclose()
 
     async def aclose(self) -> None:
-        """Take no more jobs; the control link stays until the last call has ended."""
+        """Accept no more jobs; the control link stays until the last call has ended."""
         self._close()
 
     def _close(self) -> None:
         self._is_closed = True
         self._changed.set()
-        self._ready.put_nowait(None)
+        self._end_if_all_came()
+
+    def _end_if_all_came(self) -> None:
+        """No more calls come once we are closed and no accepted job is being dialled."""
+        is_dialling = any(isinstance(job, asyncio.Task) for job in self._jobs.values())
+        if self._is_closed and not is_dialling:
+            self._ready.put_nowait(None)
 
     @property
     def _is_done(self) -> bool:
@@ -185,10 +200,11 @@ class UnpodExchange:
             raise
         bridge = UnpodBridge(dial, socket, offer, on_close=lambda: self._forget(job_id))
         self._jobs[job_id] = bridge
-        if self._is_closed:
+        if self._was_left:
             await bridge.aclose()
         else:
             self._ready.put_nowait(bridge)
+            self._end_if_all_came()
 
     def _cancelled(self, job_id: str) -> None:
         job = self._jobs.get(job_id)
@@ -197,7 +213,8 @@ class UnpodExchange:
             job.cancel()
 
     def _forget(self, job_id: str) -> None:
-        self._jobs.pop(job_id, None)
+        if isinstance(self._jobs.pop(job_id, None), asyncio.Task):
+            self._end_if_all_came()
         self._changed.set()
 
 

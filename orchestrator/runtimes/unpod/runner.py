@@ -18,13 +18,13 @@ import functools
 import logging
 import signal
 import sys
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orchestrator.runtime import Handler, RunnerLike
 from orchestrator.runtimes.callbacks import HostLike
 from orchestrator.runtimes.handlers import HandlerTable
+from orchestrator.runtimes.stopping import Stopping, is_free
 from orchestrator.runtimes.tasks import TaskOwner
 from orchestrator.runtimes.unpod.call import UnpodCall, key_of
 from orchestrator.runtimes.unpod.lane import Waits
@@ -79,8 +79,8 @@ class UnpodRunner:
     Args:
         runner: the SDK's `AgentRunner`, or what has its `on(event)`.
         waits: how long what is waited for.
-        handles_sigterm: let live calls end after SIGTERM, then stop as on Ctrl-C; by itself the
-            SDK's process dies at once, without any hook. Only where nothing else handles it.
+        handles_sigterm: let live calls end after SIGTERM, then end the process with 0; by itself
+            it dies at once, without any hook. Only where nothing else handles it.
     """
 
     runtime_name = "unpod"
@@ -99,7 +99,7 @@ class UnpodRunner:
         self._undone: set[UnpodCall] = set()
         self._idle = asyncio.Event()
         self._tasks = TaskOwner()
-        self._is_stopping = False
+        self._stopping: Stopping | None = None
         runner.on("call_start")(self._run_starts)
         runner.on("call_end")(self._run_ends)
 
@@ -162,35 +162,46 @@ class UnpodRunner:
     # --- the process's end
 
     def _watch_sigterm(self) -> None:
-        is_ours = (
-            self._handles_sigterm
-            and threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        )
+        is_ours = self._handles_sigterm and self._stopping is None and is_free(signal.SIGTERM)
         if is_ours and sys.platform != "win32":
+            self._stopping = Stopping()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
 
     def _stop(self) -> None:
-        if self._is_stopping:  # asked twice: at once
-            _interrupt()
+        if self._stopping is None:
             return
-        self._is_stopping = True
-        logger.info("SIGTERM: live calls may end", extra={"seconds": self._waits.drain})
-        self._tasks.start(self._drain())
+        if not self._stopping.is_asked:
+            logger.info("SIGTERM: live calls may end", extra={"seconds": self._waits.drain})
+            self._tasks.start(self._drain(self._stopping))
+        self._stopping.ask()
 
-    async def _drain(self) -> None:
+    async def _drain(self, stopping: Stopping) -> None:
         if isinstance(getattr(self._runner, "_max_concurrent", None), int):
             self._runner._max_concurrent = 0  # the SDK has no other way to refuse calls
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), self._waits.drain)
-        _interrupt()
+        await stopping.unless_urged(self._until_idle(self._waits.drain))
+        for call in self.live_calls():
+            call.finish("failed", asyncio.CancelledError())
+        await stopping.unless_urged(self._until_idle(self._waits.shutdown))
+        if self.on_shutdown is not None:
+            await stopping.unless_urged(_closed(self.on_shutdown))
+        asyncio.get_running_loop().call_soon(_leave)
+
+    async def _until_idle(self, seconds: float) -> None:
+        if self._undone:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), seconds)
 
 
-def _interrupt() -> None:
-    """End the process as Ctrl-C does, also where that is ignored, as it is of a shell's `job &`."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.raise_signal(signal.SIGINT)
+async def _closed(close: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await close()
+    except Exception:  # the process ends all the same
+        logger.exception("the hooks could not be closed")
+
+
+def _leave() -> None:
+    """End the process well: the SDK's own loop has no way out but being cancelled."""
+    raise SystemExit(0)
 
 
 def _capabilities(runner: Any) -> frozenset[str]:

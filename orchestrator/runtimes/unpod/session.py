@@ -10,9 +10,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Literal
 
+from orchestrator.dialog.contract import Machine, is_machine
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSupported, words
 from orchestrator.runtime import CallEvent, Handler
 from orchestrator.runtimes.handlers import HandlerTable
+from orchestrator.runtimes.replies import TELL_LIMIT
+from orchestrator.runtimes.unpod.transfers import OneTransfer
 
 __all__ = ["UnpodSession", "is_line_error"]
 
@@ -63,7 +66,7 @@ class UnpodSession:
         self._taps: list[Callable[[CallEvent], object]] = []
         self._notes: list[Note] = []
         self._queue: Callable[[CallEvent], object] = lambda _: None
-        self._transfer_until: float | None = None
+        self._transfer = OneTransfer()
 
     def rebind(self, sdk: Any) -> None:
         """Go on with another session object of the SDK: the call was dialled again."""
@@ -108,14 +111,23 @@ class UnpodSession:
     @property
     def is_transferring(self) -> bool:
         """Whether a transfer was asked for so lately that it may still be connected."""
-        until = self._transfer_until
-        return until is not None and asyncio.get_running_loop().time() < until
+        return self._transfer.is_on
 
     async def say(self, text: str, interruptible: bool = True) -> None:
         """Speak a text; the SDK cannot protect speech from being interrupted."""
         if not interruptible:
             raise NotSupported("unpod cannot speak a text that the caller cannot interrupt")
         await self._send("say", lambda sdk: sdk.say(text))
+        machine = getattr(self._sdk, "dialog_machine", None)
+        if is_machine(machine):
+            await self._tell(Machine(machine), text)
+
+    async def _tell(self, machine: Machine, text: str) -> None:
+        try:
+            async with asyncio.timeout(TELL_LIMIT):
+                await machine.said(text)
+        except Exception:  # the caller has heard it all the same
+            logger.exception("dialog machine did not take what was said")
 
     async def interrupt(self) -> None:
         """Stop the agent's speech."""
@@ -143,12 +155,11 @@ class UnpodSession:
 
         Another one may be made once `answer_within` seconds have passed.
         """
-        if self.is_transferring:
-            raise CommandRefused("a transfer was asked for already and may still be answered")
+        self._transfer.check()
         kind = "human" if transfer_type == "queue" else transfer_type
         options = {"transfer_type": kind, "mode": mode, "announcement": announcement}
         await self._send("transfer", lambda sdk: sdk.transfer(target, **options))
-        self._transfer_until = asyncio.get_running_loop().time() + answer_within
+        self._transfer.began(answer_within)
 
     async def inject(self, note: str) -> None:
         """Give a note to the dialog machine of the SDK's session."""

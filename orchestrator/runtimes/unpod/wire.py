@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.errors import CommandRefused
 from orchestrator.events import STATES
@@ -22,7 +22,7 @@ from orchestrator.runtime import (
     Say,
     Transfer,
 )
-from orchestrator.runtimes.unpod.events import severity_of
+from orchestrator.runtimes.unpod.events import called_in, severity_of
 
 __all__ = ["BadFrame", "Frame", "events_of", "frame_of", "hello", "offer_of", "parse_frame"]
 
@@ -79,14 +79,22 @@ def offer_of(started: Frame, agent_id: str) -> CallOffer:
         raise BadFrame(f"expected call.started with a session, got {started.get('event')!r}")
     metadata = started.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
+    direction: Literal["inbound", "outbound"] = (
+        "outbound" if metadata.get("direction") == "outbound" else "inbound"
+    )
+    user_number = next((str(metadata[k]) for k in _NUMBERS if metadata.get(k)), None)
+    data = _data(metadata, started)
+    ours = metadata.get("to_number" if direction == "inbound" else "from_number")
+    is_known = isinstance(ours, str) and ours != user_number
     return CallOffer(
         call_id=session_id,
         session_id=session_id,
         agent_id=str(started.get("agent_id") or agent_id),
-        direction="outbound" if metadata.get("direction") == "outbound" else "inbound",
-        user_number=next((str(metadata[k]) for k in _NUMBERS if metadata.get(k)), None),
+        direction=direction,
+        user_number=user_number,
         instructions=str(metadata.get("instructions") or ""),
-        data=_data(metadata, started),
+        data=data,
+        called_number=str(ours) if is_known else called_in(data),
     )
 
 

@@ -1,0 +1,149 @@
+"""A model behind an OpenAI-compatible `/chat/completions`, its reply streamed as it is written.
+
+A stream that breaks, reports an error or ends without a word raises `ActionFailed`, which the
+session reports as an `error` event: the call goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any
+
+from orchestrator.dialog.chunks import Chunk, chunk_of, whole_of
+from orchestrator.dialog.conversation import Conversation
+from orchestrator.dialog.wire import Client, media_type, paced, unreachable
+from orchestrator.errors import ActionFailed, EnvironmentFailure
+
+__all__ = ["OpenAIDialog"]
+
+
+class OpenAIDialog:
+    """A model behind an OpenAI-compatible `/chat/completions`, its reply streamed as it is written.
+
+    The conversation is remembered, as the caller heard it: of a reply that was cut short what the
+    runtime says was heard, else what was sent so far; what hooks said; and notes.
+
+    Args:
+        model: the model's name.
+        base_url: such as `https://api.openai.com/v1` or a server of your own.
+        api_key: sent as a bearer token; empty for none.
+        system: the instructions.
+        options: more fields of the request, such as `temperature`.
+        timeout: seconds to the first text of the reply, and between two pieces of it.
+
+    Raises:
+        EnvironmentFailure: the package `httpx-sse` is not installed (extra `openai`).
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str,
+        api_key: str = "",
+        system: str = "",
+        options: Mapping[str, Any] | None = None,
+        timeout: float = 15.0,
+    ) -> None:
+        try:
+            import httpx_sse  # noqa: F401 - to say now that it is missing, not in a call
+        except ImportError as error:
+            raise EnvironmentFailure(
+                "a streaming dialog needs more packages: pip install 'hook-orchestrator[openai]'"
+            ) from error
+        headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        self._client = Client(headers, timeout)
+        self._timeout = timeout
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._request = {**(options or {}), "model": model, "stream": True}
+        self._conversation = Conversation(system)
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation so far, without the instructions."""
+        return self._conversation.messages
+
+    def assist(self, note: str) -> None:
+        """A note for the model, from its next reply on; the caller does not hear it."""
+        self._conversation.add("system", note)
+
+    def said(self, text: str) -> None:
+        """Hooks said something; the model is to know, or it says it again."""
+        self._conversation.add("assistant", text)
+
+    def mark_interrupted(self, heard: str | None = None) -> None:
+        """The caller cut in; `heard` is what they heard, if that is known."""
+        if heard is not None:
+            self._conversation.cut(heard)
+
+    async def stream(self, text: str) -> AsyncIterator[str]:
+        """The reply, piece by piece.
+
+        Raises:
+            ActionFailed: the endpoint is away or silent, refuses, ends the reply early, says
+                nothing, or its stream is broken.
+        """
+        self._conversation.add("user", text)
+        reply: list[str] = []
+        try:
+            async for piece in paced(self._pieces(), self._timeout):
+                reply.append(piece)
+                yield piece
+        finally:  # also when the caller cuts in: the model should know what was said
+            if reply:
+                self._conversation.add("assistant", "".join(reply))
+
+    async def _pieces(self) -> AsyncGenerator[str]:
+        import httpx
+        from httpx_sse import SSEError, aconnect_sse
+
+        body = {**self._request, "messages": self._conversation.sent()}
+        asked = aconnect_sse(
+            self._client.open(), "POST", self._url, content=self._client.content(body)
+        )
+        ending = ""
+        has_spoken = False
+        try:
+            async with asked as source:
+                async for chunk in _chunks(source):
+                    has_spoken = has_spoken or bool(chunk.text.strip())
+                    ending = ending or chunk.ending
+                    if chunk.text:
+                        yield chunk.text
+        except SSEError as error:
+            raise ActionFailed(f"the model's answer is no event stream: {error}") from error
+        except httpx.HTTPError as error:
+            raise unreachable(self._url, error) from error
+        if problem := _problem(ending, has_spoken=has_spoken):
+            raise ActionFailed(problem)
+
+    async def aclose(self) -> None:
+        """Give back the connection."""
+        await self._client.aclose()
+
+
+async def _chunks(source: Any) -> AsyncIterator[Chunk]:
+    """The chunks of an answer: of its stream, or of JSON where a server knows no other way."""
+    response = source.response
+    if response.status_code != 200:
+        raise ActionFailed(f"the model's endpoint answered HTTP {response.status_code}")
+    # Event streams are UTF-8 whatever a proxy writes into the header; some begin with a mark.
+    response.encoding = "utf-8-sig"
+    if "json" in media_type(response):
+        yield whole_of(await response.aread())
+        return
+    async for event in source.aiter_sse():
+        if event.data.strip() == "[DONE]":
+            yield Chunk("", "done")
+            return
+        yield chunk_of(event.data, is_error=event.event == "error")
+
+
+def _problem(ending: str, *, has_spoken: bool) -> str:
+    """What is wrong with a reply that ended like this; empty for nothing."""
+    if not ending:
+        return "the model's answer broke off"
+    if ending not in ("stop", "done"):
+        what = "ended early" if has_spoken else "has no text"
+        return f"the model's reply {what}: {ending}"
+    return "" if has_spoken else "the model's reply has no text"
