@@ -19,7 +19,8 @@ from orchestrator.shapes import (
     record,
 )
 from orchestrator.templates.arguments import check_role
-from orchestrator.templates.library import CALLS, FILTERS, TESTS, Function, fits
+from orchestrator.templates.conditions import check_operands
+from orchestrator.templates.library import CALLS, FILTERS, TEST_SIGNS, TESTS, Function, fits
 from orchestrator.templates.model import Fault
 from orchestrator.templates.operators import (
     check_comparison,
@@ -56,6 +57,7 @@ class Checker:
         self.source = source
         self.faults: list[Fault] = []
         self.remembered = names.get("memory.get")
+        self.asked: set[int] = set()  # conditions, by their identity
         self.paths = PathChecker(source, names, guarded, self.faults)
 
     def shape(self, node: Node) -> Shape:
@@ -66,12 +68,12 @@ class Checker:
             case Path():
                 return self.paths.shape(node, self.shape)
             case Choice():
-                self.shape(node.test)
+                self.condition(node.test)
                 return _joined(self.shape(node.then), self.shape(node.otherwise))
             case Logic():
                 return self._logic(node)
             case Negation():
-                self.shape(node.item)
+                self.condition(node.item)
                 return BOOL
             case Comparison():
                 return self._comparison(node)
@@ -82,6 +84,11 @@ class Checker:
             case Called():
                 return self._call(node)
         return self._composed(node)
+
+    def condition(self, node: Node) -> Shape:
+        """The shape of an expression that is asked whether it is true."""
+        self.asked.add(id(node))
+        return self.shape(node)
 
     def _composed(self, node: Node) -> Shape:
         match node:
@@ -109,7 +116,9 @@ class Checker:
         return shape
 
     def _logic(self, node: Logic) -> Shape:
-        shapes = [self.shape(item) for item in node.items]
+        is_asked = id(node) in self.asked
+        shapes = [self.condition(i) if is_asked else self.shape(i) for i in node.items]
+        self.faults += check_operands(self.source, node, shapes, is_asked=is_asked)
         result = shapes[0]
         for shape in shapes[1:]:
             left = replace(result, is_optional=False) if node.word == "or" else result
@@ -173,7 +182,7 @@ class Checker:
     def _tested(self, node: Tested) -> Shape:
         item = self.shape(node.item)
         args = self._arguments(TESTS[node.name], node.args)
-        sign = _TEST_SIGNS.get(node.name)
+        sign = TEST_SIGNS.get(node.name)
         if sign:
             fault = check_comparison(sign, (node.item, item), (node.args[0], args[0]))
             self.faults.extend([fault] if fault else [])
@@ -220,9 +229,6 @@ class Checker:
                 self.faults.append(fault_at(arg, "HK310", f"{param.name} takes {takes}, "
                                    f"not {kind_words(shape)}", advice))  # fmt: skip
         return shapes
-
-
-_TEST_SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "in": "in"}
 
 
 def _constant_shape(value: object) -> Shape:

@@ -28,6 +28,7 @@ __all__ = [
     "OMITTED",
     "ROOTS",
     "TESTS",
+    "TEST_SIGNS",
     "Function",
     "Param",
     "fits",
@@ -228,6 +229,11 @@ TESTS: Mapping[str, Function] = {
     "true": _test(_ALL),
     "undefined": _test(_ALL),
 }
+
+#: Tests that are written as operators too.
+TEST_SIGNS: Mapping[str, str] = {
+    "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "in": "in",
+}  # fmt: skip
 
 #: Jinja's other names for the same filters and tests.
 ALIASES: Mapping[str, str] = {

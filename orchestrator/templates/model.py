@@ -48,9 +48,9 @@ class Fault:
 class Read:
     """A path that a template reads, up to its first computed part.
 
-    `part_offsets` has one offset for each part. `is_guarded` means that a missing value is
-    provided for: by `default`, by `is defined`, or by what stands before it in an `and`, `or` or
-    inline `if` about this path or one that it starts with.
+    `part_offsets` has one offset for each part. `is_guarded` means that a missing value and null
+    are provided for: by `default`, or by what a condition about this path, or one that it starts
+    with, has proved. `is_there` means that the value is there, but may be null.
     """
 
     path: tuple[str | int, ...]
@@ -58,6 +58,7 @@ class Read:
     length: int
     is_guarded: bool
     part_offsets: tuple[int, ...]
+    is_there: bool = False
 
 
 class Scope(Protocol):

@@ -49,11 +49,22 @@ class PathChecker:
     def _finish(self, node: Path, shape: Shape) -> Shape:
         if node.offset in self.guarded:
             return replace(shape, is_optional=shape.kind == "null")
+        if node.root == "steps" and len(node.parts) == 1 and shape.is_optional:
+            raise self._missing(node, 1)
         if node.root == "event" and shape.is_optional and shape.kind != "any":
             raise self._report(node, len(node.parts), "HK203",
                          f"`{self._spelled(node, len(node.parts))}` may be missing: not every "
                          "runtime has it", "add `| default('...')`")  # fmt: skip
         return shape
+
+    def _missing(self, node: Path, index: int) -> _Stop:
+        where = self._spelled(node, index)
+        if node.root == "steps" and index == 1:
+            message = f"`{where}` is there only when its step has run"
+            advice = f"add `| default('...')`, or ask `{where} is defined and ...`"
+            return self._report(node, index, "HK203", message, advice)
+        advice = f"add `| default('...')`, or ask `{where} and ...`"
+        return self._report(node, index, "HK203", f"`{where}` may be null", advice)
 
     def _root(self, node: Path, shape_of: Callable[[Node], Shape]) -> Shape:
         if isinstance(node.root, Node):
@@ -87,9 +98,7 @@ class PathChecker:
     def _step(self, node: Path, index: int, shape: Shape, part: str | int | Node) -> Shape:
         is_known_field = shape.kind == "record" and isinstance(part, str) and part in shape.fields
         if shape.is_optional and node.offset not in self.guarded and shape.kind != "any":
-            where = self._spelled(node, index)
-            advice = f"add `| default('...')`, or ask `{where} and ...`"
-            raise self._report(node, index, "HK203", f"`{where}` may be null", advice)
+            raise self._missing(node, index)
         if is_known_field:
             return _inherit(shape.fields[str(part)], shape)
         if isinstance(part, Node) or shape.kind == "any":

@@ -42,7 +42,11 @@ def check_flow(
         for hook in hooks:
             values = ValueChecker(checker, hook, visits)
             saved = HookWalk(config, hook, values, everywhere, known, event, pair in _FIRST).run()
-            lasting = {key: s for key, s in saved.items() if s.outlives}
+            lasting = {
+                key: replace(s, shape=s.lasting, is_sure=True)
+                for key, s in saved.items()
+                if s.lasting is not None
+            }
             known.update({**merge({}, saved, known), **lasting})
         if pair in _FIRST:
             first = known

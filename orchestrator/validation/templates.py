@@ -8,15 +8,13 @@ from dataclasses import dataclass, field, replace
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
 from orchestrator.shapes import ANY, ANY_RECORD, Shape, join_taint, record
-from orchestrator.templates import Fault, Proven, Read, Template
+from orchestrator.templates import Fault, Outcomes, Proven, Read, Template
 from orchestrator.validation.findings import Findings, related, word_fix
-from orchestrator.validation.known import Known, Saved
+from orchestrator.validation.known import BROUGHT, Known, Saved
 from orchestrator.values import Place
 
 __all__ = ["Scene", "TemplateChecker"]
 
-#: What nothing in the file saves came with the call: from whoever placed it.
-_BROUGHT = ANY.tainted("remote")
 _GUARD = "guard it with `| default(...)` or `is defined`"
 
 
@@ -27,7 +25,7 @@ class Scene:
     `known` is what `data` holds here beside what `base` had before the hook; `elsewhere` is what
     any step of the config saves; `is_first` means that nothing else can have been saved yet.
     `origins` has where values come from that are neither saved nor built in, and where the steps
-    with an `id` are; `ids` those of this hook.
+    with an `id` are; `ids` those of this hook, and `outcomes` how they may end.
     """
 
     names: dict[str, Shape]
@@ -39,6 +37,11 @@ class Scene:
     lost: frozenset[str] = frozenset()
     origins: Mapping[tuple[str, str], Place] = field(default_factory=dict)
     ids: Mapping[str, Place] = field(default_factory=dict)
+    outcomes: Outcomes = field(default_factory=dict)
+
+    def narrowed(self, template: Template) -> Template:
+        """A template with what is proved here about the values that it reads."""
+        return template.under(self.proven, self.outcomes)
 
     def find(self, key: str) -> Saved | None:
         """What is known of a key of `data` here."""
@@ -51,7 +54,7 @@ class Scene:
             if read.path[0] == "data" and len(read.path) > 1:
                 key = str(read.path[1])
                 saved = self.find(key) or self.elsewhere.get(key)
-                fields[key] = saved.shape if saved is not None else _BROUGHT
+                fields[key] = saved.shape if saved is not None else BROUGHT
             elif read.path == ("data",):  # a computed key, or all of it
                 is_whole = True
         data = record(fields, is_open=True) if fields else ANY_RECORD
@@ -84,7 +87,7 @@ class TemplateChecker:
         """The shape of a template that stands at an offset of a text."""
         if not template.faults and template.kind == "constant":
             return template.check({})[0]
-        template = template.under(scene.proven)
+        template = scene.narrowed(template)
         shape, faults = template.check(scene.shapes(template))
         missing: set[int] = set()
         if not template.faults:
@@ -100,7 +103,7 @@ class TemplateChecker:
         return replace(shape, is_optional=False) if missing else shape
 
     def _report(
-        self, fault: Fault, place: Place, offset: int, step: tuple[Place, str] | None
+        self, fault: Fault, place: Place, offset: int, step: tuple[Place, str | None] | None
     ) -> None:
         """Report a fault; `step` is the place of a step that it looks for, and what to do."""
         at, length = fault.offset, fault.length
@@ -126,7 +129,7 @@ class TemplateChecker:
         here = scene.find(key)
         if here is not None and here.is_sure:
             return False
-        if read.is_guarded:
+        if read.is_guarded or read.is_there:
             self._check_guarded(read, place, offset, scene)
             return False
         on = place.inside(_text(place), offset + read.part_offsets[1], len(key))
@@ -167,13 +170,17 @@ class TemplateChecker:
         self.findings.at(place, "HK228", message, on=on, help=hint, fix=fix)
 
 
-def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, str] | None:
+def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, str | None] | None:
     """Where a step is that is not known where it is read, and what to do."""
-    if fault.code != "HK202":
+    if fault.code not in ("HK202", "HK203"):
         return None
+    at = 1 if fault.code == "HK202" else 0  # which part of the path is marked
     for read in template.reads:
-        if read.path[0] != "steps" or len(read.path) < 2 or read.part_offsets[1] != fault.offset:
+        if read.path[0] != "steps" or len(read.path) < 2 or read.part_offsets[at] != fault.offset:
             continue
+        if at == 0:
+            place = scene.ids.get(str(read.path[1]))
+            return (place, fault.help) if place is not None else None
         name = str(read.path[1])
         if name in scene.ids:
             hint = "steps after it can read it"

@@ -121,7 +121,7 @@ class ValueChecker:
         self, template: Template, offset: int, taint: str, scene: Scene
     ) -> tuple[int, int, Place | None]:
         """The name through which tainted text comes in, and where that got its value."""
-        template = template.under(scene.proven)
+        template = scene.narrowed(template)
         read = template.source_of(scene.shapes(template), taint)
         if read is None:
             return offset, len(template.source), None
