@@ -13,11 +13,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.config import Config
-from orchestrator.document import Document, parse_document, read_document
+from orchestrator.document import Document, parse_document
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.registry import Registry
 from orchestrator.validation.braces import check_braces
@@ -39,7 +39,7 @@ from orchestrator.validation.parallel import check_parallel
 from orchestrator.validation.recording import check_recording
 from orchestrator.validation.secrets import check_secrets
 from orchestrator.validation.timers import check_timers
-from orchestrator.validation.toplevel import ConfigReader
+from orchestrator.validation.toplevel import ConfigReader, read_one
 from orchestrator.validation.untrusted import check_untrusted
 from orchestrator.validation.unused import check_events, check_unused
 from orchestrator.validation.variables import check_variables
@@ -54,12 +54,13 @@ class Settings:
 
     `variables` is the environment: with it, plugins, callables and variables are checked too.
     `unknown_actions` lets actions pass that are not installed here. `target` names the runtime
-    that will carry the calls.
+    that will carry the calls. `texts` are read in place of the files of these names.
     """
 
     variables: Mapping[str, str] | None = None
     unknown_actions: bool = False
     target: str | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,9 @@ def check_file(path: str | Path, settings: Settings | None = None) -> Checked:
     Raises:
         EnvironmentFailure: the file cannot be read.
     """
+    settings = settings or Settings()
     with _collector_paused():
-        return check_document(read_document(path), settings)
+        return check_document(read_one(path, settings.texts), settings)
 
 
 def check_text(text: str, file: str = "<text>", settings: Settings | None = None) -> Checked:
@@ -127,6 +129,7 @@ def check_document(document: Document, settings: Settings | None = None) -> Chec
         findings,
         accepts_unknown=settings.unknown_actions,
         checks_environment=settings.variables is not None,
+        texts=settings.texts,
     )
     config = reader.read(document)
     if config is not None:

@@ -19,7 +19,7 @@ from orchestrator.config import (
     HookConfig,
     LimitConfig,
 )
-from orchestrator.document import Document, YamlMap, read_document
+from orchestrator.document import Document, YamlMap, parse_document, read_document
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.events import RUNNER_EVENTS, SESSION_EVENTS, Scope, near_miss
 from orchestrator.registry import Registry
@@ -38,7 +38,7 @@ from orchestrator.validation.sections import (
 from orchestrator.validation.steps import StepReader
 from orchestrator.values import Value
 
-__all__ = ["TOP_KEYS", "ConfigReader"]
+__all__ = ["TOP_KEYS", "ConfigReader", "read_one"]
 
 TOP_KEYS = (
     "version", "name", "description", "vars", "connections", "defaults", "allow", "limits",
@@ -61,6 +61,7 @@ class ConfigReader:
     findings: Findings
     accepts_unknown: bool = False
     checks_environment: bool = False
+    texts: Mapping[str, str] = field(default_factory=dict)
     documents: list[Document] = field(default_factory=list)
     vars: dict[str, Value] = field(default_factory=dict)
     connections: dict[str, ConnectionConfig] = field(default_factory=dict)
@@ -190,7 +191,7 @@ class ConfigReader:
             reader.at(paths, index, "HK224", fault)
             return
         try:
-            document = read_document(path)
+            document = read_one(path, self.texts)
         except EnvironmentFailure as error:
             self.is_whole = False
             folder = path.parent
@@ -211,6 +212,16 @@ class ConfigReader:
         if len(self.documents) >= MAX_FILES:
             return f"a config has at most {MAX_FILES} files"
         return None
+
+
+def read_one(path: str | Path, texts: Mapping[str, str]) -> Document:
+    """A file as a document; one of `texts` is read in its place.
+
+    Raises:
+        EnvironmentFailure: the file cannot be read.
+    """
+    text = texts.get(str(path))
+    return read_document(path) if text is None else parse_document(text, str(path))
 
 
 def _real(path: Any) -> str:
