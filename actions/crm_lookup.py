@@ -100,10 +100,12 @@ class CrmLookup(Action):
         default = options.get("default")
         sure = _shapes(defaults)
         if isinstance(fields, (list, Mapping)):
-            shapes = {str(name): sure.get(str(name), maybe(ANY)) for name in fields}
-            shape = record(
-                {**shapes, **{n: maybe(ANY) for n in _shapes(default) if n not in shapes}}
-            )
+            # A field of a record that was found is trusted; one that a miss leaves out is null.
+            missed = {**sure, **_shapes(default)}
+            is_missed = isinstance(default, Mapping) and set(default) <= set(fields)
+            is_left_out = maybe(ANY) if is_missed else ANY
+            given = {str(name): missed.get(str(name), is_left_out) for name in fields}
+            shape = record({**dict.fromkeys(missed, ANY), **given})
         else:
             shape = record(sure, is_open=True)
         return shape if default is not None else maybe(shape)
@@ -172,13 +174,17 @@ class CrmLookup(Action):
 
 
 def _check_defaults(options: Mapping[str, Any]) -> Sequence[Fault]:
-    fields, defaults = options.get("fields"), options.get("defaults")
-    if not isinstance(fields, (list, Mapping)) or not isinstance(defaults, Mapping):
-        return ()
-    for name in defaults:
-        if name not in fields:
-            return [Fault(f"`defaults` names {name!r}, which is not in `fields`", "defaults")]
-    return ()
+    """Faults of names that `fields` does not have."""
+    fields = options.get("fields")
+    known = tuple(map(str, fields)) if isinstance(fields, (list, Mapping)) else ()
+    given = [(option, options.get(option)) for option in ("defaults", "default")]
+    return tuple(
+        Fault(f"`{option}` names {name!r}, which is not in `fields`", option, key=name, names=known)
+        for option, values in given
+        if isinstance(values, Mapping) and known
+        for name in map(str, values)
+        if name not in known
+    )
 
 
 def _shapes(values: Any) -> dict[str, Shape]:

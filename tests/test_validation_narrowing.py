@@ -108,3 +108,19 @@ def test_what_came_with_the_call_or_is_set_is_there() -> None:
     - log: "{{ data.vip }}"
     """
     assert codes(hook(steps)) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "memory.get('calls') is not none and memory.get('calls') > 3",
+        "memory.get('calls') | default(0) > 3",
+        "memory.get('calls') | int(0) > 3",
+        "[call.turns, 5] | min > 3",
+        "call.outcome == 'busy' or call.outcome is none",
+        "call.language and call.language is matching('de')",
+    ],
+)
+def test_null_that_is_provided_for_is_no_finding(condition: str) -> None:
+    """A key of the memory is asked about as a path is."""
+    assert codes(hook(f'- log: hi\n  when: "{condition}"')) == []

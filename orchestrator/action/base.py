@@ -19,12 +19,18 @@ __all__ = ["Action", "Fault", "check_target", "snake_case"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with a combination of options, found when a config is checked."""
+    """Something wrong with a combination of options, found when a config is checked.
+
+    `key` is the entry of the option's mapping that it is about, `names` what it may be a near miss
+    of.
+    """
 
     message: str
     option: str = ""
     help: str | None = None
     code: str = "HK109"
+    key: str = ""
+    names: Sequence[str] = ()
 
 
 class Action:

@@ -56,6 +56,7 @@ class Checker:
     def __init__(self, source: str, names: Mapping[str, Shape], guarded: set[int]) -> None:
         self.source = source
         self.faults: list[Fault] = []
+        self.guarded = guarded
         self.remembered = names.get("memory.get")
         self.asked: set[int] = set()  # conditions, by their identity
         self.paths = PathChecker(source, names, guarded, self.faults)
@@ -110,10 +111,15 @@ class Checker:
     def text_part(self, node: Node) -> Shape:
         """The shape of a value that becomes part of a text; null has no text."""
         shape = self.shape(node)
-        if shape.kind == "null" or (shape.is_optional and shape.kind != "any"):
-            self.faults.append(replace(fault_at(node, "HK203", "this may be null, and null has no "
-                               "text", "add `| default('...')`"), severity="warning"))  # fmt: skip
+        self._refuse_null(node, shape, "null has no text")
         return shape
+
+    def _refuse_null(self, node: Node, shape: Shape, why: str) -> None:
+        """Warn of a value that may be null where null fails."""
+        if shape.is_optional:
+            advice = "add `| default('...')`, or ask first `... is not none`"
+            fault = fault_at(node, "HK203", f"this may be null, and {why}", advice)
+            self.faults.append(replace(fault, severity="warning"))
 
     def _logic(self, node: Logic) -> Shape:
         is_asked = id(node) in self.asked
@@ -129,21 +135,33 @@ class Checker:
         left, left_shape = node.first, self.shape(node.first)
         for sign, right in node.rest:
             right_shape = self.shape(right)
-            fault = check_comparison(sign, (left, left_shape), (right, right_shape))
-            if fault:
-                self.faults.append(fault)
+            self._compare(sign, (left, left_shape), (right, right_shape))
             left, left_shape = right, right_shape
         return BOOL
+
+    def _compare(self, sign: str, left: tuple[Node, Shape], right: tuple[Node, Shape]) -> None:
+        fault = check_comparison(sign, left, right)
+        if fault is not None:
+            self.faults.append(fault)
+        elif sign in ("<", "<=", ">", ">="):
+            for node, shape in (left, right):
+                self._refuse_null(node, shape, f"`{sign}` compares no null")
+        elif sign in ("in", "not in"):
+            self._refuse_null(*right, "nothing is in null")
 
     def _number(self, node: Node) -> Shape:
         shape = self.shape(node)
         if not fits(shape, ("number",)):
             self.faults.append(fault_at(node, "HK321", f"needs a number, not {kind_words(shape)}"))
+        else:
+            self._refuse_null(node, shape, "null is no number")
         return Shape("int" if shape.kind == "int" else "number", taint=shape.taint)
 
     def _arithmetic(self, node: Arithmetic) -> Shape:
         if node.sign == "+":
             left, right = self.shape(node.left), self.shape(node.right)
+            for item, shape in ((node.left, left), (node.right, right)):
+                self._refuse_null(item, shape, "nothing can be added to null")
             result = sum_shape(left, right)
             if result is None:
                 kinds = f"{kind_words(left)} and {kind_words(right)}"
@@ -161,8 +179,12 @@ class Checker:
             return self._default(item, args[0])
         function = FILTERS[node.name]
         self._check_taken(node.item, item, function, f"`{node.name}`")
+        if not _takes_null(node):
+            self._refuse_null(node.item, item, f"`{node.name}` takes no null")
         plain = replace(item, taint=join_taint(item))
         given = function.gives(plain)
+        if isinstance(node.item, ListOf) and node.item.items:
+            given = replace(given, is_optional=False)  # `[a, b] | min` always has one
         if given.kind == "text":
             return given.tainted(join_taint(item, *args))
         return given
@@ -184,10 +206,11 @@ class Checker:
         args = self._arguments(TESTS[node.name], node.args)
         sign = TEST_SIGNS.get(node.name)
         if sign:
-            fault = check_comparison(sign, (node.item, item), (node.args[0], args[0]))
-            self.faults.extend([fault] if fault else [])
+            self._compare(sign, (node.item, item), (node.args[0], args[0]))
         else:
             self._check_taken(node.item, item, TESTS[node.name], f"`{node.name}`")
+            if TESTS[node.name].takes:
+                self._refuse_null(node.item, item, f"`{node.name}` takes no null")
         if node.search is not None and len(item.choices) > 1 and not any(
             map(node.search, item.choices)
         ):  # fmt: skip
@@ -214,6 +237,7 @@ class Checker:
                 fault = check_role(param.role, arg, shape.choices[0])
                 self.faults.extend([fault] if fault else [])
         given = function.gives(ANY)
+        given = replace(given, is_optional=False) if node.offset in self.guarded else given
         if node.name == "memory.get" and shapes:
             return given.tainted(remembered_taint(self.remembered, shapes[0]))
         return given
@@ -229,6 +253,12 @@ class Checker:
                 self.faults.append(fault_at(arg, "HK310", f"{param.name} takes {takes}, "
                                    f"not {kind_words(shape)}", advice))  # fmt: skip
         return shapes
+
+
+def _takes_null(node: Filtered) -> bool:
+    """Whether a filter takes null; those that convert do where they are given a default."""
+    given = node.args and node.args[0].offset < node.args[0].end
+    return node.name in ("bool", "tojson") or (node.name in ("int", "float") and bool(given))
 
 
 def _constant_shape(value: object) -> Shape:

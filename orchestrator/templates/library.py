@@ -52,7 +52,7 @@ CALL_FIELDS: Mapping[str, Shape] = {
     "interruptions": INT,
     "instructions": TEXT,
     "language": maybe(TEXT),
-    "state": TEXT,
+    "state": one_of("starting", "live", "hangup", "ended", "transferred", "error", "shutdown"),
     "end_reason": maybe(TEXT),
     "outcome": maybe(TEXT),
     "runtime": TEXT,
@@ -136,7 +136,8 @@ def _item(item: Shape) -> Shape:
     if item.kind == "text":
         return maybe(_text(item))
     inner = item.of if item.kind == "list" and item.of else ANY
-    return maybe(replace(inner, taint=inner.taint or item.taint))
+    inner = replace(inner, taint=inner.taint or item.taint)
+    return maybe(inner) if inner.kind != "any" else inner  # who knows nothing of a list trusts it
 
 
 def _items(item: Shape) -> Shape:

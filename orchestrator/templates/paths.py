@@ -51,7 +51,7 @@ class PathChecker:
             return replace(shape, is_optional=shape.kind == "null")
         if node.root == "steps" and len(node.parts) == 1 and shape.is_optional:
             raise self._missing(node, 1)
-        if node.root == "event" and shape.is_optional and shape.kind != "any":
+        if node.root == "event" and shape.is_optional:
             raise self._report(node, len(node.parts), "HK203",
                          f"`{self._spelled(node, len(node.parts))}` may be missing: not every "
                          "runtime has it", "add `| default('...')`")  # fmt: skip
@@ -97,7 +97,7 @@ class PathChecker:
 
     def _step(self, node: Path, index: int, shape: Shape, part: str | int | Node) -> Shape:
         is_known_field = shape.kind == "record" and isinstance(part, str) and part in shape.fields
-        if shape.is_optional and node.offset not in self.guarded and shape.kind != "any":
+        if shape.is_optional and node.offset not in self.guarded:
             raise self._missing(node, index)
         if is_known_field:
             return _inherit(shape.fields[str(part)], shape)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from orchestrator.frozen import frozen
 from orchestrator.templates.library import TEST_SIGNS
 from orchestrator.templates.tree import (
+    Called,
     Comparison,
     Constant,
     Filtered,
@@ -38,6 +39,7 @@ __all__ = [
     "holds",
     "learn",
     "prefix",
+    "subject",
 ]
 
 #: Surely there, perhaps null; there and not null; null, or a value that counts as false.
@@ -97,6 +99,18 @@ def prefix(node: Path) -> _Parts:
     return tuple(known)
 
 
+def subject(node: Node) -> _Parts:
+    """What is asked about: a path, or a key of the memory that is written out or read."""
+    match node:
+        case Path():
+            return prefix(node)
+        case Called(name="memory.get", args=(Constant(value=key), *_)):
+            return "memory.get", str(key)
+        case Called(name="memory.get", args=(Path() as key, *_)):
+            return "memory.get", *prefix(key)
+    return ()
+
+
 def holds(proven: Proven, path: _Parts, *words: str) -> bool:
     """Whether one of these words is proved of a path, or of one that shares its beginning.
 
@@ -140,16 +154,16 @@ def _went_well(name: str, proven: Proven, outcome: Outcome) -> bool:
 
 def _proves(node: Node, truth: bool) -> Proven:
     match node:
-        case Path():
-            return _about(prefix(node), FILLED if truth else NULL)
+        case Path() | Called():
+            return _about(subject(node), FILLED if truth else NULL)
         case Negation(item=item):
             return _proves(item, not truth)
         case Logic(word=word, items=items):
             return _of_logic(items, word, truth)
         case Tested(name=name, args=args) if name in TEST_SIGNS:
             return _proves(_compared(node, TEST_SIGNS[name], args[0]), truth)
-        case Tested(name=name, item=Path() as path):
-            return _of_test(name, prefix(path), truth)
+        case Tested(name=name, item=Path() | Called() as item):
+            return _of_test(name, subject(item), truth)
         case Comparison(first=first, rest=((sign, right),)):
             return _of_comparison(first, sign, right, truth) | _of_default(node, truth)
     return _of_default(node, truth)
@@ -203,9 +217,7 @@ def _defined(path: _Parts) -> Proven:
 def _of_comparison(left: Node, sign: str, right: Node, truth: bool) -> Proven:
     if isinstance(left, Constant) and sign in ("==", "!="):
         left, right = right, left
-    if not isinstance(left, Path):
-        return _NOTHING
-    path = prefix(left)
+    path = subject(left)
     if sign in ("in", "not in"):
         values = _constants(right)
         return _of_values(path, values, truth == (sign == "in")) if values else _NOTHING

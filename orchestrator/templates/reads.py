@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orchestrator.templates.model import Read
-from orchestrator.templates.proofs import FILLED, THERE, Outcomes, Proven, holds, learn, prefix
+from orchestrator.templates.proofs import (
+    FILLED,
+    THERE,
+    Outcomes,
+    Proven,
+    holds,
+    learn,
+    prefix,
+    subject,
+)
 from orchestrator.templates.tree import (
     Called,
     Choice,
@@ -66,6 +75,8 @@ def _walk(node: Node, proven: Proven, is_guarded: bool, found: Reads) -> None:
             if isinstance(node, Called):
                 found.calls.append((node.name, node.offset))
                 found.nodes.append(node)
+                if is_guarded or holds(proven, subject(node), FILLED):
+                    found.guarded.add(node.offset)
             _walk_all(tuple(children(node)), proven, found)
 
 

@@ -107,7 +107,7 @@ def narrowed(known: Known, proven: Proven, other: Known, base: Known) -> None:
         if not words & {THERE, FILLED}:
             continue
         shape = here.shape if here is not None else BROUGHT
-        shape = replace(shape, is_optional=False) if FILLED in words else maybe(shape)
+        shape = replace(shape, is_optional=False) if FILLED in words else shape
         known[key] = Saved(shape, True, here.place if here is not None else there.place, shape)
 
 

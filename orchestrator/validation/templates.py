@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import Position
@@ -83,12 +83,24 @@ class TemplateChecker:
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
 
-    def check(self, template: Template, place: Place, offset: int, scene: Scene) -> Shape:
-        """The shape of a template that stands at an offset of a text."""
+    def check(
+        self,
+        template: Template,
+        place: Place,
+        offset: int,
+        scene: Scene,
+        refuses: Callable[[str], bool] = lambda taint: False,
+    ) -> Shape:
+        """The shape of a template that stands at an offset of a text.
+
+        Where the taint of a value is refused, nothing is said of its null.
+        """
         if not template.faults and template.kind == "constant":
             return template.check({})[0]
         template = scene.narrowed(template)
         shape, faults = template.check(scene.shapes(template))
+        if faults and refuses(join_taint(shape)):
+            faults = tuple(f for f in faults if (f.code, f.severity) != ("HK203", "warning"))
         missing: set[int] = set()
         if not template.faults:
             for read in template.reads:

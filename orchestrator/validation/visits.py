@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from orchestrator.config import HookConfig, StepConfig
 from orchestrator.events import EVENTS
@@ -103,7 +104,8 @@ class ValueChecker:
             if isinstance(part, EnvRef):
                 shape, length = TEXT.tainted("secret" if part.is_secret else ""), part.length
             else:
-                shape = self.checker.check(part, value.place, offset, scene)
+                refuses = partial(_matters, option)
+                shape = self.checker.check(part, value.place, offset, scene, refuses)
                 length = len(part.source)
                 if len(value.parts) == 1 and part.kind == "value" and not part.faults:
                     self._fit(option, part, value, shape)
@@ -134,7 +136,7 @@ class ValueChecker:
         if message:
             hint = misfit_help(option, shape)
             self._report("HK122", f"`{option.name}`: {message}", (template, value), hint)
-        elif shape.is_optional and shape.kind != "any" and not _takes_null(option):
+        elif shape.is_optional and not _takes_null(option, shape):
             hint = "add `| default('...')`"
             self._report("HK203", f"`{option.name}`: this may be null", (template, value), hint)
 
@@ -167,13 +169,16 @@ class ValueChecker:
 
 def _matters(option: Option | None, taint: str) -> bool:
     """Whether text of this taint may be refused here."""
-    if taint == "secret":
-        return True
+    if taint in ("", "secret"):
+        return taint == "secret"
     return option is not None and (option.is_trusted or option.accepts("destination"))
 
 
-def _takes_null(option: Option) -> bool:
-    return option.is_nullable or option.accepts("any") or option.kind in ("mapping", "list")
+def _takes_null(option: Option, shape: Shape) -> bool:
+    """Whether null passes, or there is worse to say of the value."""
+    if _matters(option, join_taint(shape)) or option.is_nullable or option.accepts("any"):
+        return True
+    return option.kind in ("mapping", "list")
 
 
 def _items(option: Option | None, value: Value) -> Iterator[tuple[object, Option | None, Value]]:
