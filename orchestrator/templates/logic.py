@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from orchestrator.templates.model import Fault
+from orchestrator.templates.template import Template
 from orchestrator.templates.tree import (
     Called,
     Comparison,
@@ -21,7 +22,7 @@ from orchestrator.templates.tree import (
     children,
 )
 
-__all__ = ["find_logic"]
+__all__ = ["Claims", "claims_of", "exclude", "find_logic"]
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _COUNTS = frozenset({"call.count", "memory.count"})
@@ -210,3 +211,46 @@ def _letters(side: Node, other: Node) -> Iterator[Fault]:
             right = item.value.lower() if side.name == "lower" else item.value.upper()
             if right != item.value:
                 yield _fault(item, f"`{side.name}` never gives {item.value!r}", f"write {right!r}")
+
+
+# --- two conditions
+
+#: What a condition says of its paths: of each group one claim holds.
+Claims = tuple[tuple[_Claim, ...], ...]
+
+
+def claims_of(template: Template, truth: bool) -> Claims:
+    """What a condition says where it has turned out true (or false)."""
+    nodes = [piece for piece in template.pieces if isinstance(piece, Node)]
+    if len(nodes) != 1:
+        return ()
+    node = nodes[0] if truth else Negation(nodes[0].offset, nodes[0].end, nodes[0])
+    return tuple(_groups(template.source, node))
+
+
+def exclude(first: Claims, second: Claims) -> bool:
+    """Whether two conditions can never hold together."""
+    return any(
+        one[0].subject == other[0].subject and not any(a.fits(b) for a in one for b in other)
+        for one in first
+        for other in second
+    )
+
+
+def _groups(source: str, node: Node) -> Iterator[tuple[_Claim, ...]]:
+    match node:
+        case Logic(word="and", items=items):
+            for item in items:
+                yield from _groups(source, item)
+            return
+        case Logic(word="or", items=items):
+            found = [_claim(source, item) for item in items]
+        case Comparison(first=Path() as path, rest=(("in", ListOf(items=items)),)):
+            words = source[path.offset : path.end]
+            values = [_constant(item) for item in items]
+            found = [_Claim(words, "==", v) if v is not None else None for v in values]
+        case _:
+            found = [_claim(source, node)]
+    claims = tuple(claim for claim in found if claim is not None)
+    if len(claims) == len(found) > 0 and len({claim.subject for claim in claims}) == 1:
+        yield claims

@@ -7,13 +7,14 @@ its `on_error` steps included; speech, logs and background work cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.document import YamlMap
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.events import Scope
 from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.worst import Piece, claims_on, worst_of
 from orchestrator.values import Place
 
 __all__ = ["BEARABLE", "Waits", "check_waits", "worst_case"]
@@ -50,28 +51,33 @@ class Waits:
     def costs(self, hooks: Sequence[HookConfig]) -> list[tuple[float, StepConfig]]:
         """What the caller may wait for, step by step, never longer than the hook's `timeout`.
 
-        Of transfers under a condition only the longest counts: a caller is handed over once.
+        Of what cannot come together, the worst that can.
         """
-        found: list[tuple[float, StepConfig]] = []
-        handovers: list[tuple[float, StepConfig]] = []
-        for hook in hooks:
-            for cost, step in self._in_turn(hook):
-                is_handover = step.word in _LATE and _is_conditional(hook, step)
-                (handovers if is_handover else found).append((cost, step))
-        found += [max(handovers, key=lambda pair: pair[0])] if handovers else []
-        return [(cost, step) for cost, step in found if cost]
+        pieces = [piece for hook in hooks for piece in self._in_turn(hook) if piece.cost]
+        return [(piece.cost, piece.step) for piece in worst_of(pieces)]
 
-    def _in_turn(self, hook: HookConfig) -> Iterator[tuple[float, StepConfig]]:
+    def _in_turn(self, hook: HookConfig) -> Iterator[Piece]:
         """The steps of a hook with what each may wait in the time that its list has."""
         limits = (
             (hook.steps, hook.timeout), (hook.on_error_steps, None), (hook.cleanup, _CLEANUP),
         )  # fmt: skip
         for steps, limit in () if hook.background else limits:
-            left = float("inf") if limit is None else limit
+            before: list[Piece] = []
             for step in steps:
-                cost = min(self.of_step(step), left)
-                left -= cost
-                yield cost, step
+                piece = self._piece(hook, step)
+                if limit is not None:
+                    left = limit - sum(p.cost for p in before if not p.excludes(piece))
+                    piece = replace(piece, cost=max(0.0, min(piece.cost, left)))
+                before.append(piece)
+                yield piece
+
+    def _piece(self, hook: HookConfig, step: StepConfig) -> Piece:
+        cost, branch = self.of_step(step), None
+        if step.kind == "if" and cost:
+            waits = {name: self._total(step.blocks.get(name, ())) for name in ("then", "else")}
+            branch = None if all(waits.values()) else bool(waits["then"])
+        is_handover = step.word in _LATE and _is_conditional(hook, step)
+        return Piece(cost, step, claims_on(hook, step, branch) if cost else (), is_handover)
 
     def slowest_part(self, step: StepConfig) -> StepConfig:
         """The step inside of a step that takes all of its time, or the step itself."""
