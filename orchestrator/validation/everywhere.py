@@ -33,6 +33,7 @@ from orchestrator.validation.known import (
     output_of,
     step_shape,
 )
+from orchestrator.validation.secrets import is_secret_name
 from orchestrator.validation.templates import Scene
 from orchestrator.values import Place, Value
 
@@ -114,7 +115,7 @@ def _joined_fields(emits: list[Shape]) -> Shape:
 
 def survey(config: Config, lost: AbstractSet[str] = frozenset()) -> Everywhere:
     """Look at every step of a config that saves or emits."""
-    fields = {name: _variable_shape(value) for name, value in config.vars.items()}
+    fields = {name: _variable_shape(name, value) for name, value in config.vars.items()}
     is_open = lost is ANYTHING or any(name.startswith("vars.") for name in lost)
     found = Everywhere(record(fields, is_open=is_open))
     hooks = [(hook, list(expanded(config, hook.walk()))) for hook in config.hooks]
@@ -136,9 +137,17 @@ def survey(config: Config, lost: AbstractSet[str] = frozenset()) -> Everywhere:
     return found
 
 
-def _variable_shape(value: Value) -> Shape:
-    """The shape of a var; a text that is written out is that text and no other."""
+def _variable_shape(name: str, value: Value) -> Shape:
+    """The shape of a var; a text that is written out is that text and no other.
+
+    What comes from the environment under a name such as `password` is a secret, whatever the
+    variable is called.
+    """
+    if isinstance(value.raw, dict):
+        return record({str(key): _variable_shape(str(key), v) for key, v in value.items.items()})
     shape = constant_shape(value)
+    if value.parts and is_secret_name(name):
+        return shape.tainted("secret")
     is_text = isinstance(value.raw, str) and not value.parts
     return replace(shape, choices=(value.raw,)) if is_text else shape
 
