@@ -26,9 +26,11 @@ from orchestrator.templates.operators import (
     check_comparison,
     fault_at,
     kind_words,
+    letters_fault,
     sum_shape,
 )
 from orchestrator.templates.paths import PathChecker
+from orchestrator.templates.proofs import prefix
 from orchestrator.templates.tree import (
     Arithmetic,
     Called,
@@ -141,7 +143,10 @@ class Checker:
 
     def _compare(self, sign: str, left: tuple[Node, Shape], right: tuple[Node, Shape]) -> None:
         fault = check_comparison(sign, left, right)
-        if fault is not None:
+        if fault is not None or (
+            sign in ("==", "!=", "in", "not in")
+            and (fault := letters_fault(left, right) or letters_fault(right, left))
+        ):
             self.faults.append(fault)
         elif sign in ("<", "<=", ">", ">="):
             for node, shape in (left, right):
@@ -235,7 +240,8 @@ class Checker:
         for param, arg, shape in zip(function.params, node.args, shapes, strict=False):
             if param.role and len(shape.choices) == 1 and not isinstance(arg, Constant):
                 fault = check_role(param.role, arg, shape.choices[0])
-                self.faults.extend([fault] if fault else [])
+                given_by = prefix(arg) if isinstance(arg, Path) and arg.root == "vars" else ()
+                self.faults.extend([replace(fault, given_by=given_by)] if fault else [])
         given = function.gives(ANY)
         given = replace(given, is_optional=False) if node.offset in self.guarded else given
         if node.name == "memory.get" and shapes:

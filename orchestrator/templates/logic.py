@@ -178,8 +178,6 @@ def _in_comparison(source: str, node: Comparison) -> Iterator[Fault]:
         outcome = _count_words(found[1], found[2])
         if outcome:
             yield _fault(node, f"{outcome}: it is never less than 0", "ask `... > 0`")
-    yield from _letters(node.first, right)
-    yield from _letters(right, node.first)
 
 
 def _is_count(node: Node) -> bool:
@@ -199,18 +197,6 @@ def _count_words(sign: str, value: float) -> str | None:
     if (sign == "<" and value <= 0) or (sign in ("<=", "==") and value < 0):
         return _NEVER
     return None
-
-
-def _letters(side: Node, other: Node) -> Iterator[Fault]:
-    """A text in capitals that is compared with what `lower` gives, or the other way round."""
-    if not isinstance(side, Filtered) or side.name not in ("lower", "upper"):
-        return
-    items = other.items if isinstance(other, ListOf) else (other,)
-    for item in items:
-        if isinstance(item, Constant) and isinstance(item.value, str):
-            right = item.value.lower() if side.name == "lower" else item.value.upper()
-            if right != item.value:
-                yield _fault(item, f"`{side.name}` never gives {item.value!r}", f"write {right!r}")
 
 
 # --- two conditions

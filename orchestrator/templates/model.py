@@ -34,7 +34,10 @@ MAX_TEXT = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A mistake in a template; `offset` and `length` are characters of its source."""
+    """A mistake in a template; `offset` and `length` are characters of its source.
+
+    `given_by` is the path in `vars` of the constant that is wrong, where it stands there.
+    """
 
     code: str
     message: str
@@ -42,6 +45,7 @@ class Fault:
     length: int
     help: str | None = None
     severity: Literal["error", "warning"] = "error"
+    given_by: tuple[str | int, ...] = ()
 
 
 @frozen

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.events import near_miss
 from orchestrator.shapes import ANY, INT, NUMBER, TEXT, Shape, either, list_of
 from orchestrator.templates.library import fits
 from orchestrator.templates.model import Fault
-from orchestrator.templates.tree import Constant, ListOf, Node
+from orchestrator.templates.tree import Constant, Filtered, ListOf, Node
 
-__all__ = ["check_comparison", "fault_at", "kind_words", "sum_shape"]
+__all__ = ["check_comparison", "fault_at", "kind_words", "letters_fault", "sum_shape"]
 
 _Side = tuple[Node, Shape]
 
@@ -98,6 +100,23 @@ def _check_membership(left: _Side, right: _Side) -> Fault | None:
         return fault_at(inside, "HK320", f"{kind_words(left[1])} is never in this list")
     faults = (_check_choice(left[1], (i, ANY)) for i in inside.items)
     return next((fault for fault in faults if fault), None)
+
+
+def letters_fault(side: _Side, other: _Side) -> Fault | None:
+    """A text in capitals that is compared with what `lower` gives, or the other way round."""
+    filtered, (node, shape) = side[0], other
+    if not isinstance(filtered, Filtered) or filtered.name not in ("lower", "upper"):
+        return None
+    for item in node.items if isinstance(node, ListOf) else (node,):
+        is_text = isinstance(item, Constant) and isinstance(item.value, str)
+        texts = (str(item.value),) if is_text and isinstance(item, Constant) else shape.choices
+        for text in texts if len(texts) == 1 else ():
+            right = text.lower() if filtered.name == "lower" else text.upper()
+            if right != text:
+                message = f"`{filtered.name}` never gives {text!r}"
+                fault = fault_at(item, "HK325", message, f"write {right!r}")
+                return replace(fault, severity="warning")
+    return None
 
 
 def sum_shape(left: Shape, right: Shape) -> Shape | None:

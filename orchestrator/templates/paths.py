@@ -108,6 +108,11 @@ class PathChecker:
         return self._constant_step(node, index, shape, part)
 
     def _constant_step(self, node: Path, index: int, shape: Shape, part: str | int) -> Shape:
+        if isinstance(part, int) and shape.size is not None and part >= shape.size:
+            where = self._spelled(node, index)
+            count = "1 item" if shape.size == 1 else f"{shape.size} items"
+            message = f"`{where}` has {count}, the first is `[0]`"
+            raise self._report(node, index + 1, "HK202", message, None)
         if isinstance(part, int) and shape.kind in ("list", "text"):
             inner = TEXT if shape.kind == "text" else shape.of or ANY
             return _inherit(inner, shape)

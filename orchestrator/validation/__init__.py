@@ -156,7 +156,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_callables(config, findings, is_strict=is_strict)
     check_variables(config, findings, settings.variables)
     check_braces(config, findings, (document.text for document in reader.documents))
-    visits = check_flow(config, findings, lost)
+    visits = check_flow(config, findings, lost, settings.variables)
     check_waits(config, findings)
     check_order(config, findings)
     check_loops(config, findings)

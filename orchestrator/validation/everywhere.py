@@ -35,7 +35,7 @@ from orchestrator.validation.known import (
 )
 from orchestrator.validation.secrets import is_secret_name
 from orchestrator.validation.templates import Scene
-from orchestrator.values import Place, Value
+from orchestrator.values import EnvRef, Place, Value
 
 __all__ = ["Everywhere", "expanded", "survey"]
 
@@ -113,9 +113,13 @@ def _joined_fields(emits: list[Shape]) -> Shape:
     return record(fields)
 
 
-def survey(config: Config, lost: AbstractSet[str] = frozenset()) -> Everywhere:
-    """Look at every step of a config that saves or emits."""
-    fields = {name: _variable_shape(name, value) for name, value in config.vars.items()}
+def survey(
+    config: Config,
+    lost: AbstractSet[str] = frozenset(),
+    variables: Mapping[str, str] | None = None,
+) -> Everywhere:
+    """Look at every step of a config that saves or emits; `variables` is the environment."""
+    fields = {n: _variable_shape(n, value, variables) for n, value in config.vars.items()}
     is_open = lost is ANYTHING or any(name.startswith("vars.") for name in lost)
     found = Everywhere(record(fields, is_open=is_open))
     hooks = [(hook, list(expanded(config, hook.walk()))) for hook in config.hooks]
@@ -137,19 +141,33 @@ def survey(config: Config, lost: AbstractSet[str] = frozenset()) -> Everywhere:
     return found
 
 
-def _variable_shape(name: str, value: Value) -> Shape:
+def _variable_shape(name: str, value: Value, variables: Mapping[str, str] | None = None) -> Shape:
     """The shape of a var; a text that is written out is that text and no other.
 
     What comes from the environment under a name such as `password` is a secret, whatever the
     variable is called.
     """
     if isinstance(value.raw, dict):
-        return record({str(key): _variable_shape(str(key), v) for key, v in value.items.items()})
+        return record(
+            {str(k): _variable_shape(str(k), v, variables) for k, v in value.items.items()}
+        )
     shape = constant_shape(value)
     if value.parts and is_secret_name(name):
         return shape.tainted("secret")
-    is_text = isinstance(value.raw, str) and not value.parts
-    return replace(shape, choices=(value.raw,)) if is_text else shape
+    if isinstance(value.raw, str) and not value.parts:
+        return replace(shape, choices=(value.raw,))
+    text = _read(value, variables) if variables is not None and not shape.taint else None
+    return replace(shape, choices=(text,)) if text is not None else shape
+
+
+def _read(value: Value, variables: Mapping[str, str]) -> str | None:
+    """A text with what the environment gives; None where it is not set."""
+    parts = [
+        variables.get(part.name, part.default) if isinstance(part, EnvRef) else str(part)
+        for part in value.parts
+    ]
+    found = [part for part in parts if part is not None]
+    return "".join(found) if len(found) == len(parts) else None
 
 
 def _gives(step: StepConfig) -> bool:

@@ -16,7 +16,7 @@ from orchestrator.templates.tree import Constant
 from orchestrator.validation.reader import DAY, Reader
 from orchestrator.values import parse_value
 
-__all__ = ["check_number_text", "check_value"]
+__all__ = ["check_number_text", "check_value", "is_number_text"]
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _Check = Callable[[Reader, Any, Any, Option], bool]
@@ -184,6 +184,11 @@ def _check_condition(reader: Reader, node: Any, key: Any, option: Option) -> boo
     return not template.faults
 
 
+def is_number_text(text: str) -> bool:
+    """Whether a text is a phone number in E.164 form, its digits grouped or not."""
+    return _E164.fullmatch(re.sub(r"[ ().-]", "", text)) is not None
+
+
 def _check_destination(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     value = node[key]
     if isinstance(value, int) and not isinstance(value, bool):
@@ -192,7 +197,7 @@ def _check_destination(reader: Reader, node: Any, key: Any, option: Option) -> b
         return False
     if not isinstance(value, str):
         return _misfit(reader, node, key, option)
-    if _E164.fullmatch(re.sub(r"[ ().-]", "", value)):
+    if is_number_text(value):
         return True
     message = f"`{key}`: {value!r} is no phone number in E.164 form"
     reader.at(node, key, "HK420", message, help="write it as '+15550100'")

@@ -64,6 +64,19 @@ class Scene:
         known = (*self.known.values(), *self.base.values(), *self.elsewhere.values())
         return join_taint(*(saved.shape for saved in known))
 
+    def variable_place(self, path: tuple[str | int, ...]) -> Place | None:
+        """Where a value of `vars` is written; the nearest place above it that is known."""
+        place = self.origins.get(("vars", str(path[1]))) if len(path) > 1 else None
+        if place is None:
+            return None
+        for part in path[2:]:
+            inner: object = place.container[place.key]
+            is_there = isinstance(inner, dict) and part in inner
+            if not is_there and not (isinstance(inner, list) and isinstance(part, int)):
+                break
+            place = Place(place.document, inner, part)
+        return place
+
     def origin(self, read: Read, event: str) -> Place | None:
         """Where the value of a read was written down, where a step or a var of the config did it.
 
@@ -109,10 +122,21 @@ class TemplateChecker:
         for fault in (*template.faults, *faults):
             # what may not be there at all is not said to be null as well
             if fault.code != "HK203" or fault.offset not in missing:
-                self._report(fault, place, offset, _elsewhere(fault, template, scene))
+                at = scene.variable_place(fault.given_by) if fault.given_by else None
+                if at is not None:
+                    self._report_given(fault, at, (place, offset))
+                else:
+                    self._report(fault, place, offset, _elsewhere(fault, template, scene))
         if template.faults:
             return ANY
         return replace(shape, is_optional=False) if missing else shape
+
+    def _report_given(self, fault: Fault, at: Place, used: tuple[Place, int]) -> None:
+        """Report a constant that is wrong where it is written, in `vars`."""
+        place, offset = used
+        on = place.inside(_text(place), offset + fault.offset, fault.length)
+        where = [place.document.related(on, "used here")]
+        self.findings.at(at, fault.code, fault.message, help=fault.help, related=where)
 
     def _report(
         self, fault: Fault, place: Place, offset: int, step: tuple[Place, str | None] | None

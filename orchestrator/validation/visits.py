@@ -14,6 +14,7 @@ from orchestrator.templates import Template, parse_condition
 from orchestrator.templates.library import ROOTS
 from orchestrator.validation.findings import Findings, Severity, related
 from orchestrator.validation.known import constant_shape, list_shape
+from orchestrator.validation.option_values import is_number_text
 from orchestrator.validation.rendered import misfit, misfit_help
 from orchestrator.validation.templates import Scene, TemplateChecker
 from orchestrator.values import EnvRef, Place, Value
@@ -108,7 +109,7 @@ class ValueChecker:
                 shape = self.checker.check(part, value.place, offset, scene, refuses)
                 length = len(part.source)
                 if len(value.parts) == 1 and part.kind == "value" and not part.faults:
-                    self._fit(option, part, value, shape)
+                    self._fit(option, part, value, shape, scene)
                 if (taint := join_taint(shape)) and _matters(option, taint):
                     offset, length, origin = self._source(part, offset, taint, scene)
             shapes.append(shape)
@@ -129,10 +130,32 @@ class ValueChecker:
             return offset, len(template.source), None
         return offset + read.offset, read.length, scene.origin(read, self.hook.event)
 
-    def _fit(self, option: Option | None, template: Template, value: Value, shape: Shape) -> None:
+    def _is_wrong_number(
+        self, option: Option, template: Template, value: Value, shape: Shape, scene: Scene
+    ) -> bool:
+        """Whether what `vars` give as a phone number is none; reported where they are written."""
+        wrong = next((text for text in shape.choices if not is_number_text(text)), None)
+        if wrong is None or not option.accepts("destination"):
+            return False
+        read = template.reads[0] if len(template.reads) == 1 else None
+        at = (
+            scene.variable_place(read.path) if read is not None and read.path[0] == "vars" else None
+        )
+        message = f"`{option.name}`: {wrong!r} is no phone number in E.164 form"
+        on = value.place.inside(value.raw, 0, len(template.source))
+        where = [value.place.document.related(on, "used here")] if at is not None else []
+        place, advice = at or value.place, "write it as '+15550100'"
+        self.checker.findings.at(place, "HK420", message, help=advice, related=where)
+        return True
+
+    def _fit(
+        self, option: Option | None, template: Template, value: Value, shape: Shape, scene: Scene
+    ) -> None:
         if option is None:
             return
         message = misfit(option, shape)
+        if self._is_wrong_number(option, template, value, shape, scene):
+            return
         if message:
             hint = misfit_help(option, shape)
             self._report("HK122", f"`{option.name}`: {message}", (template, value), hint)
