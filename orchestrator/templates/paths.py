@@ -51,10 +51,12 @@ class PathChecker:
             return replace(shape, is_optional=shape.kind == "null")
         if node.root == "steps" and len(node.parts) == 1 and shape.is_optional:
             raise self._missing(node, 1)
-        if node.root == "event" and shape.is_optional:
-            raise self._report(node, len(node.parts), "HK203",
-                         f"`{self._spelled(node, len(node.parts))}` may be missing: not every "
-                         "runtime has it", "add `| default('...')`")  # fmt: skip
+        if node.root == "event" and shape.is_optional and isinstance(node.parts[-1], str):
+            name = self._spelled(node, len(node.parts))
+            message = f"`{name}` may be missing: not every runtime has it"
+            fault = Fault("HK203", message, node.offsets[-1], len(node.parts[-1]),
+                          "add `| default('...')`")  # fmt: skip
+            raise self._add(fault)
         return shape
 
     def _missing(self, node: Path, index: int) -> _Stop:
@@ -151,9 +153,12 @@ class PathChecker:
         end = node.ends[index]
         if offset > node.offset and self.source[end - 1] == "]":
             end -= 1
-        if message not in self.reported:
-            self.reported.add(message)
-            self.faults.append(Fault(code, message, offset, max(1, end - offset), help))
+        return self._add(Fault(code, message, offset, max(1, end - offset), help))
+
+    def _add(self, fault: Fault) -> _Stop:
+        if fault.message not in self.reported:
+            self.reported.add(fault.message)
+            self.faults.append(fault)
         return _Stop()
 
 

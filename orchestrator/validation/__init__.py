@@ -134,7 +134,7 @@ def check_document(document: Document, settings: Settings | None = None) -> Chec
     config = reader.read(document)
     if config is not None:
         _check_config(config, reader, settings)
-    problems = findings.sorted()
+    problems = _without_followers(findings.sorted())
     if any(d.ignores for d in reader.documents):
         from orchestrator.codes import CODES
 
@@ -143,6 +143,16 @@ def check_document(document: Document, settings: Settings | None = None) -> Chec
     documents, skipped = tuple(reader.documents), frozenset(reader.skipped)
     is_strict = settings.variables is not None
     return Checked(document.file, config, problems, documents, skipped, is_strict)
+
+
+def _without_followers(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """The problems without those of a line whose value was not read because of its tag."""
+    tagged = {(p.position.file, p.position.line) for p in problems if p.code == "HK022"}
+    return tuple(
+        p
+        for p in problems
+        if p.code == "HK022" or (p.position.file, p.position.line) not in tagged
+    ) if tagged else problems  # fmt: skip
 
 
 def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> None:

@@ -46,7 +46,8 @@ _GIVING = ("emit", "remember")
 
 @dataclass(slots=True)
 class Everywhere:
-    """`saved` by key of `data`; `emitted` by custom event: the fields of each `emit`.
+    """`saved` by key of `data`; `emitted` by custom event: the fields of each `emit`, and under
+    `emits` where it is.
 
     `names` are those in scope at every place. `remembered` is by key of the memory, `""` for keys
     that are not written out. `origins` has where vars (`("vars", name)`), fields of custom events
@@ -61,6 +62,7 @@ class Everywhere:
     names: Mapping[str, Shape] = field(default_factory=dict)
     saved: Known = field(default_factory=dict)
     emitted: dict[str, list[Shape]] = field(default_factory=dict)
+    emits: dict[str, list[Place]] = field(default_factory=dict)
     remembered: dict[str, Shape] = field(default_factory=dict)
     origins: dict[tuple[str, str], Place] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
@@ -84,6 +86,11 @@ class Everywhere:
             return _joined_fields(self.emitted.get(hook.event, []))
         event = find_event(hook.scope, hook.event)
         return event.shape if event is not None else ANY_RECORD
+
+    def lacking(self, event: str, name: str) -> Place | None:
+        """An `emit` of a custom event that does not give a field which others give."""
+        pairs = zip(self.emitted.get(event, ()), self.emits.get(event, ()), strict=True)
+        return next((place for shape, place in pairs if name not in shape.fields), None)
 
     def memory(self) -> dict[str, Shape]:
         """The scope's entry for `memory.get`: what is remembered by key.
@@ -250,6 +257,7 @@ def _emit(found: Everywhere, step: StepConfig, scene: Scene) -> None:
     shape = found.given(fields, scene) if fields is not None else record({})
     shape = shape if shape.kind == "record" else ANY_RECORD.tainted(join_taint(shape))
     found.emitted.setdefault(event.raw, []).append(shape)
+    found.emits.setdefault(event.raw, []).append(step.place)
     for name, item in fields.items.items() if fields is not None else ():
         _note_origin(found, (event.raw, str(name)), shape.fields.get(str(name), shape), item)
 

@@ -40,13 +40,16 @@ class OptionReader:
         value = node[word]
         if not isinstance(value, YamlMap) or self._is_main_value(value):
             return self._read_main(node, word, path, blocks)
-        self.reader.check_keys(value, self.table, f"`{word}`")
+        needed = [name for name in self.action.required if name not in self.given]
+        is_unclear = self.reader.check_keys(value, self.table, f"`{word}`", required=needed)
         options: dict[str, Value] = {}
         for name in value:
             option = self.table.get(name)
             if option is not None:
                 self._read_option(value, name, option, options, f"{path}.{name}", blocks)
         is_good = all(name in options or name in blocks for name in value)
+        if is_unclear:
+            return options
         if not self._is_incomplete(node, word, value) and is_good:
             self._check_combination(node, word, value)
         return options

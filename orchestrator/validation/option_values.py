@@ -252,9 +252,10 @@ def _check_record(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     mapping, fields = node[key], option.fields
     if not isinstance(mapping, YamlMap):
         return _misfit(reader, node, key, option)
-    reader.check_keys(mapping, fields, f"`{key}`")
-    missing = [n for n, o in fields.items() if o.is_required and n not in mapping]
-    if missing:
+    required = [name for name, inner in fields.items() if inner.is_required]
+    is_unclear = reader.check_keys(mapping, fields, f"`{key}`", required=required)
+    missing = [name for name in required if name not in mapping]
+    if missing and not is_unclear:
         reader.at(node, key, "HK104", f"`{key}` needs `{missing[0]}`", on="key")
     known = [k for k in mapping if k in fields]
     results = [check_value(reader, mapping, k, fields[k]) for k in known]

@@ -21,10 +21,11 @@ _IDLE_SETTINGS = ("retry", "save")
 
 @dataclass(slots=True)
 class _Path:
-    """What has happened on the way to a step."""
+    """What has happened on the way to a step; `passed` is a transfer whose outcome is to come."""
 
     stopped: StepConfig | None = None
     ended: StepConfig | None = None
+    passed: StepConfig | None = None
 
 
 def check_order(config: Config, findings: Findings) -> None:
@@ -32,8 +33,7 @@ def check_order(config: Config, findings: Findings) -> None:
     order = _Order(config, findings)
     ended: dict[tuple[str, str], StepConfig] = {}
     for hook in config.hooks:
-        before = ended.get((hook.scope, hook.event)) if hook.when is None else None
-        after = order.hook(hook, before)
+        after = order.hook(hook, ended.get((hook.scope, hook.event)))
         if after is not None and _runs_always(hook):
             ended.setdefault((hook.scope, hook.event), after)
         if hook.max_count == 1 and "cooldown" in hook.settings:
@@ -48,7 +48,8 @@ def check_order(config: Config, findings: Findings) -> None:
 
 
 def _runs_always(hook: HookConfig) -> bool:
-    return hook.when is None and hook.max_count is None and hook.cooldown is None
+    is_bounded = hook.max_count is not None or hook.cooldown is not None
+    return hook.when is None and not is_bounded and not hook.background
 
 
 class _Order:
@@ -75,10 +76,13 @@ class _Order:
                 return
             if path.ended is not None and step.word in (*_SPEECH, "end_call"):
                 self._report(step, path.ended, "HK404", f"`{step.word}` after the end")
+            elif path.passed is not None and step.word == "end_call" and step.when is None:
+                self._report_dropped(step, path.passed)
             inner = self._inner(step, path)
             if step.when is None:
                 path.stopped = path.stopped or inner.stopped
                 path.ended = path.ended or inner.ended
+                path.passed = _passed(step, path.passed)
 
     def _inner(self, step: StepConfig, path: _Path) -> _Path:
         """What surely happens in one step; its blocks are walked."""
@@ -130,6 +134,13 @@ class _Order:
             if rung.when is None and ends_call(rung):
                 last = rung
 
+    def _report_dropped(self, step: StepConfig, transfer: StepConfig) -> None:
+        if self.findings is not None:
+            message = "`end_call` while the transfer is on its way: the caller is dropped"
+            hint = "remove it; `on_error` of the transfer is for what comes when nobody answers"
+            where = [related(transfer.place, "the outcome of this comes later")]
+            self.findings.at(step.place, "HK404", message, on="key", related=where, help=hint)
+
     def _report(self, step: StepConfig, before: StepConfig, code: str, message: str) -> None:
         if self.findings is None:
             return
@@ -138,6 +149,13 @@ class _Order:
             message += ": nobody hears it" if step.word in _SPEECH else ": the call ends already"
         hint = "move it before, or remove it"
         self.findings.at(step.place, code, message, on="key", related=where, help=hint)
+
+
+def _passed(step: StepConfig, before: StepConfig | None) -> StepConfig | None:
+    """The transfer that is on its way after a step; who waits may have its outcome."""
+    if step.word == "escalate_transfer" and not step.runs_in_background:
+        return step
+    return None if step.kind == "wait" else before
 
 
 def ends_call(step: StepConfig) -> bool:
@@ -154,9 +172,12 @@ def _check_call_end(config: Config, hook: HookConfig, findings: Findings) -> Non
     steps = list(expanded(config, hook.walk()))
     later = {id(inner) for s in steps if s.word in _TIMERS for inner in s.walk() if inner is not s}
     for step in steps:
-        if step.word in (*_SPEECH, *_TIMERS, "end_call") and id(step) not in later:
+        if step.word in (*_SPEECH, *_TIMERS, "end_call", "emit") and id(step) not in later:
             message = f"`{step.word}` in `call_end`: the call is over"
             hint = "do it before the end, or remove it"
+            if step.word == "emit":
+                message += ", no hook hears it"
+                hint = "write the steps of its hooks here, or put them into a chain"
             findings.at(step.place, "HK405", message, on="key", help=hint)
 
 
@@ -166,6 +187,10 @@ def _check_settings(step: StepConfig, findings: Findings) -> None:
         message = f"`{step.word}` tried again is heard twice"
         hint = "remove `retry`; use `on_error` for what to do instead"
         findings.at(step.settings["retry"], "HK415", message, on="key", help=hint)
+    elif step.background and step.kind in ("stop", "wait"):
+        message = f"`{step.word}` in the background does nothing: the hook goes on at once"
+        hint = "remove `background`"
+        findings.at(step.settings["background"], "HK124", message, on="key", help=hint)
     elif step.kind != "action":
         for name in _IDLE_SETTINGS:
             if name in step.settings and not (name == "save" and step.kind in ("run", "parallel")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
@@ -25,7 +26,8 @@ class Scene:
     `known` is what `data` holds here beside what `base` had before the hook; `elsewhere` is what
     any step of the config saves; `is_first` means that nothing else can have been saved yet.
     `origins` has where values come from that are neither saved nor built in, and where the steps
-    with an `id` are; `ids` those of this hook, and `outcomes` how they may end.
+    with an `id` are; `ids` those of this hook, and `outcomes` how they may end. `lacking` gives the
+    `emit` of the event that does not give a field of it.
     """
 
     names: dict[str, Shape]
@@ -38,6 +40,7 @@ class Scene:
     origins: Mapping[tuple[str, str], Place] = field(default_factory=dict)
     ids: Mapping[str, Place] = field(default_factory=dict)
     outcomes: Outcomes = field(default_factory=dict)
+    lacking: Callable[[str], Place | None] = lambda name: None
 
     def narrowed(self, template: Template) -> Template:
         """A template with what is proved here about the values that it reads."""
@@ -54,7 +57,8 @@ class Scene:
             if read.path[0] == "data" and len(read.path) > 1:
                 key = str(read.path[1])
                 saved = self.find(key) or self.elsewhere.get(key)
-                fields[key] = saved.shape if saved is not None else BROUGHT
+                unknown = ANY if key in self.lost else BROUGHT
+                fields[key] = saved.shape if saved is not None else unknown
             elif read.path == ("data",):  # a computed key, or all of it
                 is_whole = True
         data = record(fields, is_open=True) if fields else ANY_RECORD
@@ -119,7 +123,7 @@ class TemplateChecker:
             for read in template.reads:
                 if self._check_read(read, place, offset, scene):
                     missing.add(read.offset)
-        for fault in (*template.faults, *faults):
+        for fault in map(partial(_of_emit, template, scene), (*template.faults, *faults)):
             # what may not be there at all is not said to be null as well
             if fault.code != "HK203" or fault.offset not in missing:
                 at = scene.variable_place(fault.given_by) if fault.given_by else None
@@ -152,7 +156,10 @@ class TemplateChecker:
             fix = word_fix(place.document, on, line[on.column - 1 : on.end_column - 1], near)
         where = []
         if step is not None and not near:
-            where, hint = [related(step[0], "it is here", on="value")], step[1]
+            is_emit = step[0].key == "emit"
+            words = "not given here" if is_emit else "it is here"
+            where = [related(step[0], words, on="key" if is_emit else "value")]
+            hint = step[1]
         self.findings.at(
             place, code, message, on=on, help=hint, severity=fault.severity, fix=fix, related=where
         )
@@ -210,6 +217,10 @@ def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, s
     """Where a step is that is not known where it is read, and what to do."""
     if fault.code not in ("HK202", "HK203"):
         return None
+    name = _field_of_event(fault, template)
+    lacking = scene.lacking(name) if name and fault.code == "HK203" else None
+    if lacking is not None:
+        return lacking, fault.help
     at = 1 if fault.code == "HK202" else 0  # which part of the path is marked
     for read in template.reads:
         if read.path[0] != "steps" or len(read.path) < 2 or read.part_offsets[at] != fault.offset:
@@ -226,6 +237,24 @@ def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, s
         hint = "`steps` has those of one hook: `save` its output, and read it from `data`"
         return (place, hint) if place is not None else None
     return None
+
+
+def _field_of_event(fault: Fault, template: Template) -> str:
+    """The field of the event that a fault is about."""
+    for read in template.reads:
+        is_field = len(read.path) == 2 and read.path[0] == "event"
+        if is_field and fault.offset == read.part_offsets[1]:
+            return str(read.path[1])
+    return ""
+
+
+def _of_emit(template: Template, scene: Scene, fault: Fault) -> Fault:
+    """The fault of a field that an `emit` leaves out, in words about that."""
+    name = _field_of_event(fault, template) if fault.code == "HK203" else ""
+    if not name or scene.lacking(name) is None:
+        return fault
+    message = f"`event.{name}` may be missing: not every `emit` of this event gives it"
+    return replace(fault, message=message)
 
 
 def _text(place: Place) -> str:

@@ -6,7 +6,7 @@ its `on_error` steps included; speech, logs and background work cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Config, HookConfig, StepConfig
@@ -14,6 +14,7 @@ from orchestrator.document import YamlMap
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.events import Scope
 from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.sure import SureWaits
 from orchestrator.validation.worst import Piece, claims_on, worst_of
 from orchestrator.values import Place
 
@@ -165,7 +166,8 @@ def check_waits(config: Config, findings: Findings) -> None:
     for hook in config.hooks:
         if hook.timeout is not None:
             _check_hook_timeout(config, hook, hook.timeout, findings)
-    sure = _Sure(config)
+        _check_cleanup(config, hook, findings)
+    sure = SureWaits(config)
     for step in config.steps():
         _check_cut(sure, step, findings)
         if step.kind == "parallel" and not step.runs_in_background:
@@ -207,10 +209,21 @@ def _check_hook_timeout(config: Config, hook: HookConfig, limit: float, findings
             findings.at(found[1], "HK402", message, severity="warning", related=where, help=hint)
             is_found = True
     if not is_found:
-        _check_sum(_Sure(config), hook, limit, findings)
+        _check_sum(SureWaits(config), hook, limit, findings)
 
 
-def _check_sum(sure: _Sure, hook: HookConfig, limit: float, findings: Findings) -> None:
+def _check_cleanup(config: Config, hook: HookConfig, findings: Findings) -> None:
+    for step in _gating(config, hook.cleanup):
+        found = _own_time(step)
+        known = {problem.position for problem in findings.sorted()} if found is not None else set()
+        if found is not None and found[0] > _CLEANUP and found[1].value_position not in known:
+            times = f"{format_duration(found[0])} > {format_duration(_CLEANUP)}"
+            message = f"this step may take longer than all of `finally` has ({times})"
+            hint = "shorten it"
+            findings.at(found[1], "HK402", message, severity="warning", help=hint)
+
+
+def _check_sum(sure: SureWaits, hook: HookConfig, limit: float, findings: Findings) -> None:
     """Waits that fit one by one, and not together."""
     total = 0.0
     for step in hook.steps:
@@ -226,7 +239,7 @@ def _check_sum(sure: _Sure, hook: HookConfig, limit: float, findings: Findings) 
             return
 
 
-def _check_cut(sure: _Sure, step: StepConfig, findings: Findings) -> None:
+def _check_cut(sure: SureWaits, step: StepConfig, findings: Findings) -> None:
     """A step whose own `timeout` is shorter than what it surely waits."""
     if step.timeout is None or step.kind not in ("wait", "run") or step.runs_in_background:
         return
@@ -236,44 +249,6 @@ def _check_cut(sure: _Sure, step: StepConfig, findings: Findings) -> None:
         message = f"this step waits longer than its own timeout ({times})"
         hint = "shorten the wait, or give the step more time"
         findings.at(step.settings["timeout"], "HK402", message, severity="warning", help=hint)
-
-
-class _Sure:
-    """Counts the seconds that steps wait in any case, by `wait` alone; each chain once."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.chains: dict[str, float] = {}
-
-    def total(self, steps: Iterable[StepConfig]) -> float:
-        """Seconds of a list of steps."""
-        return sum(map(self.of_step, steps))
-
-    def of_step(self, step: StepConfig) -> float:
-        """Seconds of one step; none where a condition may skip it."""
-        if step.when is not None or step.runs_in_background:
-            return 0.0
-        seconds = self.inside(step)
-        return seconds if step.timeout is None else min(seconds, step.timeout)
-
-    def inside(self, step: StepConfig) -> float:
-        """Seconds of one step that has all the time it wants."""
-        if step.kind == "wait":
-            return parse_duration(step.options["wait"].raw)
-        if step.kind == "run":
-            return self._chain(str(step.options["run"].raw))
-        if step.kind == "if":
-            return min(self.total(step.blocks.get(name, ())) for name in ("then", "else"))
-        if step.kind == "parallel":
-            return max(map(self.of_step, step.blocks.get("parallel", ())), default=0.0)
-        return 0.0
-
-    def _chain(self, name: str) -> float:
-        if name not in self.chains:
-            self.chains[name] = 0.0  # a chain that runs itself is refused elsewhere
-            chain = self.config.chains.get(name)
-            self.chains[name] = self.total(chain.steps) if chain is not None else 0.0
-        return self.chains[name]
 
 
 def _gating(

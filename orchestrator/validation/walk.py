@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
 from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, either, maybe, record
@@ -307,7 +308,7 @@ class HookWalk:
         saved = self.everywhere.saved
         return Scene(
             names, self.known, self.base, saved, self.proven, self.is_first, lost, origins,
-            self.ids, self.outcomes,
+            self.ids, self.outcomes, partial(self.everywhere.lacking, self.hook.event),
         )  # fmt: skip
 
     def condition(self, condition: Condition) -> None:
