@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from orchestrator.capabilities import ALL_CAPABILITIES, CAPABILITIES
-from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.config import Config, ConnectionConfig, HookConfig, StepConfig
 from orchestrator.values import Place
 
-__all__ = ["EVENT_NEEDS", "TARGETS", "Need", "describe", "lent_to", "needs_of"]
+__all__ = ["EVENT_NEEDS", "TARGETS", "Need", "describe", "lenders_of", "lends_what_is_needed", "lent_to", "needs_of"]
 
 #: Events that only runtimes with a capability report.
 EVENT_NEEDS: Mapping[str, str] = MappingProxyType(
@@ -101,6 +101,19 @@ def lent_to(target: str, config: Config) -> frozenset[str]:
     """What a runtime can do beside its own with the connections of a config."""
     lends = (c.type.cls.lends.get(target, frozenset()) for c in config.connections.values())
     return frozenset().union(*lends)
+
+
+def lenders_of(target: str, need: str, config: Config) -> list[str]:
+    """The kinds of connections with which a runtime can do what it cannot by itself."""
+    kinds = config.registry.connection_kinds()
+    found = [(kind, config.registry.connection(kind)) for kind in kinds]
+    return [k for k, c in found if c is not None and need in c.cls.lends.get(target, ())]
+
+
+def lends_what_is_needed(connection: ConnectionConfig, config: Config) -> bool:
+    """Whether some runtime does with a connection what the config needs of it."""
+    lent = frozenset[str]().union(*connection.type.cls.lends.values())
+    return bool(lent) and any(need in lent for need, _ in needs_of(config))
 
 
 def describe(need: str) -> str:

@@ -180,12 +180,12 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_headers(config, findings)
     check_limits(config, findings)
     check_connections(config, findings)
-    if settings.target is not None:
-        check_target(config, settings.target, findings)
     if is_complete and not findings.errors:
         check_unused(config, findings)
         check_events(config, findings)
         check_memories(config, findings)
+    if settings.target is not None:
+        check_target(config, settings.target, findings)
 
 
 def load_config(path: str | Path) -> Config:
