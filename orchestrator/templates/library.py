@@ -166,7 +166,7 @@ FILTERS: Mapping[str, Function] = {
     "first": Function(_MANY, _item),
     "float": Function(_SCALAR, _tainted(NUMBER), (Param("default", default=OMITTED),)),
     "int": Function(_SCALAR, _tainted(INT), (Param("default", default=OMITTED),)),
-    "join": Function(_MANY, _text, (Param("d", _SCALAR, ""),)),
+    "join": Function(("list", "record"), _text, (Param("d", _SCALAR, ""),)),
     "last": Function(_MANY, _item),
     "length": Function(_MANY, _plain(INT)),
     "list": Function(_MANY, _items),
