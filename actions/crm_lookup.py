@@ -26,6 +26,7 @@ from orchestrator.action import (
 __all__ = ["CrmLookup"]
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$ -]{0,62}(\.[A-Za-z_][A-Za-z0-9_$ -]{0,62})?")
 _PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[\d+\])*|(\[\d+\])(\.[^.\[\]]+|\[\d+\])*")
 
 
@@ -88,7 +89,13 @@ class CrmLookup(Action):
                 return [Fault(f"`{name}` does not go with `{kind}`", name)]
         if "table" in options and not options.get("match"):
             return [Fault("`table` needs `match`", "table", "say which record", code="HK104")]
+        table = options.get("table")
+        if isinstance(table, str) and "${" not in table and not _TABLE.fullmatch(table):
+            return [Fault(f"{table!r} is no name of a table", "table")]
         where = options.get("record")
+        if isinstance(where, str) and where.startswith("$"):
+            advice = f"write it without `$`: {where.removeprefix('$').removeprefix('.')}"
+            return [Fault(f"{where!r} is a JSONPath", "record", advice)]
         if isinstance(where, str) and where and not _PATH.fullmatch(where):
             return [Fault(f"{where!r} is no path", "record", "write it as data.items[0]")]
         return _check_defaults(options)

@@ -55,8 +55,8 @@ class Shape:
 
     `of` is the shape of a list's items, `size` how many there are where that is known; `fields` are
     a record's known fields; an `is_open` record may have more; `is_optional` means that the value
-    may be null; `choices` limits a text. `taint` says where text came from: `"caller"` (speech),
-    `"remote"` (an outside answer), `"secret"` (a credential) or nothing.
+    may be null; `choices` limits a text, `low` and `high` a number. `taint` says where text came
+    from: `"caller"` (speech), `"remote"` (an outside answer), `"secret"` (a credential) or nothing.
     """
 
     kind: Kind = "any"
@@ -67,6 +67,8 @@ class Shape:
     choices: tuple[str, ...] = ()
     taint: str = ""
     size: int | None = None
+    low: float | None = None
+    high: float | None = None
 
     @property
     def is_number(self) -> bool:

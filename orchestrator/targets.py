@@ -12,7 +12,16 @@ from orchestrator.capabilities import ALL_CAPABILITIES, CAPABILITIES
 from orchestrator.config import Config, ConnectionConfig, HookConfig, StepConfig
 from orchestrator.values import Place
 
-__all__ = ["EVENT_NEEDS", "TARGETS", "Need", "describe", "lenders_of", "lends_what_is_needed", "lent_to", "needs_of"]
+__all__ = [
+    "EVENT_NEEDS",
+    "TARGETS",
+    "Need",
+    "describe",
+    "lenders_of",
+    "lends_what_is_needed",
+    "lent_to",
+    "needs_of",
+]
 
 #: Events that only runtimes with a capability report.
 EVENT_NEEDS: Mapping[str, str] = MappingProxyType(

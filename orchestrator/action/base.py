@@ -118,6 +118,8 @@ def check_target(options: Mapping[str, Any]) -> Sequence[Fault]:
     if "connection" not in options:
         return [Fault("has no target", help="name a `connection`, or a `url`", code="HK104")]
     path = options.get("path")
-    if isinstance(path, str) and "{{" not in path and ("?" in path or "#" in path):
+    if isinstance(path, str) and "{{" not in path and "?" in path:
         return [Fault("a path has no query", "path", "put it under `query`")]
+    if isinstance(path, str) and "{{" not in path and "#" in path:
+        return [Fault("a path has no `#`: what follows is never sent", "path", "write it as %23")]
     return ()

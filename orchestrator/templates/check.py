@@ -137,9 +137,22 @@ class Checker:
         left, left_shape = node.first, self.shape(node.first)
         for sign, right in node.rest:
             right_shape = self.shape(right)
+            for one, other in ((left, (right, right_shape)), (right, (left, left_shape))):
+                self._check_default(sign, one, other)
             self._compare(sign, (left, left_shape), (right, right_shape))
             left, left_shape = right, right_shape
         return BOOL
+
+    def _check_default(self, sign: str, item: Node, other: tuple[Node, Shape]) -> None:
+        """What `default` gives is compared too: `(data.tries | default('0')) > 3`."""
+        match item:
+            case Filtered(name="default", args=(Constant(value=value) as given, *_)):
+                shape = _constant_shape(value)
+                fault = check_comparison(sign, (given, shape), other) if value is not None else None
+                if fault is not None and fault.code == "HK320":
+                    node = given if given.offset < given.end else item
+                    length = max(1, node.end - node.offset)
+                    self.faults.append(replace(fault, offset=node.offset, length=length))
 
     def _compare(self, sign: str, left: tuple[Node, Shape], right: tuple[Node, Shape]) -> None:
         fault = check_comparison(sign, left, right)
@@ -216,6 +229,8 @@ class Checker:
             self._check_taken(node.item, item, TESTS[node.name], f"`{node.name}`")
             if TESTS[node.name].takes:
                 self._refuse_null(node.item, item, f"`{node.name}` takes no null")
+        if node.name in ("defined", "undefined") and isinstance(node.item, Path):
+            self._check_asked_for(node, node.item)
         if node.search is not None and len(item.choices) > 1 and not any(
             map(node.search, item.choices)
         ):  # fmt: skip
@@ -225,6 +240,14 @@ class Checker:
         if node.name == "containing_any" and isinstance(node.args[0], Path):
             self._check_phrases(node.args[0], args[0])
         return BOOL
+
+    def _check_asked_for(self, node: Tested, path: Path) -> None:
+        """Warn where it is asked whether something is there that always is."""
+        if self.paths.is_always_there(path):
+            words = "always" if node.name == "defined" else "never"
+            advice = "ask what it is, such as `... == 'yes'`"
+            fault = fault_at(node, "HK325", f"this is {words} true: it is always there", advice)
+            self.faults.append(replace(fault, severity="warning"))
 
     def _check_phrases(self, node: Path, shape: Shape) -> None:
         if shape.of is not None and not fits(shape.of, ("text",)):

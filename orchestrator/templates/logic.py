@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from orchestrator.templates.model import Fault
 from orchestrator.templates.template import Template
 from orchestrator.templates.tree import (
+    Arithmetic,
     Called,
     Comparison,
     Constant,
@@ -28,6 +30,10 @@ _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _COUNTS = frozenset({"call.count", "memory.count"})
 _LENGTHS = frozenset({"length", "words"})
 _NEVER_NEGATIVE = frozenset({"turns", "interruptions", "duration", "attempt"})
+#: Texts of which only a pattern that fits everything is in both.
+_ANY_TEXTS = ("", "\u2603 qzx")
+#: What stands in patterns, and in no phrase that anybody says.
+_PATTERN = re.compile(r"[|\\\[\]^]|\.[*+]|\(\?")
 _ALWAYS, _NEVER = "this is always true", "this is never true"
 
 
@@ -38,14 +44,27 @@ def find_logic(source: str, node: Node) -> Iterator[Fault]:
             yield from _in_logic(source, node)
         case Comparison():
             yield from _in_comparison(source, node)
-        case Tested(name="matching", args=(Constant(value=str(pattern)), *_)) if not pattern:
-            yield _fault(node.args[0], _ALWAYS, "every text has nothing in it; write a pattern")
+        case Tested(name="matching", search=search) if search and all(map(search, _ANY_TEXTS)):
+            advice = "every text has nothing in it; write a pattern, with something between `|`"
+            yield _fault(node.args[0], _ALWAYS, advice)
+        case Tested(name="containing_any", args=(ListOf(items=items), *_)):
+            yield from _patterns(items)
+        case Arithmetic(sign="/" | "//" | "%", right=Constant(value=0)):
+            yield _fault(node.right, "nothing can be divided by 0")
         case Called(name="call.hour_in", args=(Constant(value=str(span)), *_)):
             start, _, end = span.partition("-")
             if start == end:
                 yield _fault(node.args[0], _NEVER, "the span ends when it begins: '00:00-24:00'")
     for inner in children(node):
         yield from find_logic(source, inner)
+
+
+def _patterns(items: tuple[Node, ...]) -> Iterator[Fault]:
+    """Phrases that are written as a pattern, and found only where its signs are spoken."""
+    for item in items:
+        if isinstance(item, Constant) and _PATTERN.search(str(item.value)):
+            advice = "a phrase is text; write two phrases, or ask `matching('...')`"
+            yield _fault(item, _NEVER, advice)
 
 
 def _fault(node: Node, message: str, help: str | None = None) -> Fault:
@@ -64,21 +83,26 @@ def _in_logic(source: str, node: Logic) -> Iterator[Fault]:
             yield _fault(item, f"with `{node.word} {str(item.value).lower()}` {words}"
                          if is_deciding else "this changes nothing", "remove it")  # fmt: skip
             return
-    if node.word == "and":
-        yield from _contradictions(source, node)
+    yield from _contradictions(source, node)
 
 
 def _contradictions(source: str, node: Logic) -> Iterator[Fault]:
-    """Two parts of an `and` that cannot both hold, for one path."""
+    """Two parts that cannot both hold, for one path; of an `or`, that cannot both fail."""
+    is_all = node.word == "and"
+    words = "this cannot hold together with what stands before it"
+    advice = "write `or`, or mend one of the two"
+    if not is_all:
+        words = f"one of this and what stands before it always holds, so {_ALWAYS}"
+        advice = "write `and`, or mend one of the two"
     known: dict[str, list[tuple[_Claim, Node]]] = {}
     for item in node.items:
         claim = _claim(source, item)
         if claim is None:
             continue
+        claim = claim if is_all else replace(claim, sign=_NEGATED[claim.sign])
         for other, _ in known.get(claim.subject, ()):
             if not claim.fits(other):
-                yield _fault(item, "this cannot hold together with what stands before it",
-                             "write `or`, or mend one of the two")  # fmt: skip
+                yield _fault(item, words, advice)
                 return
         known.setdefault(claim.subject, []).append((claim, item))
 

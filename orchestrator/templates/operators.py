@@ -32,7 +32,12 @@ def check_comparison(sign: str, left: _Side, right: _Side) -> Fault | None:
 def _check_equality(left: _Side, right: _Side) -> Fault | None:
     if _is_disjoint(left[1], right[1]):
         return _never_equal(left, right)
-    return _check_choice(left[1], right) or _check_choice(right[1], left)
+    return (
+        _check_choice(left[1], right)
+        or _check_choice(right[1], left)
+        or _check_range(left[1], right)
+        or _check_range(right[1], left)
+    )
 
 
 def _never_equal(left: _Side, right: _Side) -> Fault:
@@ -73,6 +78,19 @@ def _check_choice(known: Shape, other: _Side) -> Fault | None:
     close = near_miss(node.value, known.choices)
     advice = f"did you mean {close!r}?" if close else f"one of: {', '.join(known.choices)}"
     return fault_at(node, "HK322", f"the value is never {node.value!r}", advice)
+
+
+def _check_range(known: Shape, other: _Side) -> Fault | None:
+    """A number that is compared with one that it never is."""
+    node = other[0]
+    value = node.value if isinstance(node, Constant) else None
+    if known.low is None or known.high is None or not isinstance(value, int | float):
+        return None
+    if known.low <= value <= known.high:
+        return None
+    message = f"the value is never {value}: it is from {known.low:g} to {known.high:g}"
+    advice = "mend the number, or what gives the value"
+    return replace(fault_at(node, "HK325", message, advice), severity="warning")
 
 
 def _check_order(sign: str, left: _Side, right: _Side) -> Fault | None:

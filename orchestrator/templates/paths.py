@@ -59,6 +59,17 @@ class PathChecker:
             raise self._add(fault)
         return shape
 
+    def is_always_there(self, node: Path) -> bool:
+        """Whether a path leads to what every event of this kind, or every call, has."""
+        if node.root not in ("event", "call", "now"):
+            return False
+        shape = self.names.get(str(node.root), ANY)
+        for part in node.parts:
+            if not isinstance(part, str) or part not in shape.fields:
+                return False
+            shape = shape.fields[part]
+        return not shape.is_optional
+
     def _missing(self, node: Path, index: int) -> _Stop:
         where = self._spelled(node, index)
         if node.root == "steps" and index == 1:

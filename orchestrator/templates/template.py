@@ -58,6 +58,17 @@ class Template:
         firsts = [n.args[0] for n in found if n.name.startswith("memory.") and n.args]
         return tuple(first for first in firsts if isinstance(first, Constant))
 
+    @property
+    def windows(self) -> tuple[tuple[str, Constant], ...]:
+        """The keys that it counts in the memory, each with the time over which it counts."""
+        found = [n for n in self._found.nodes if isinstance(n, Called) and len(n.args) == 2]
+        pairs = [(n.args[0], n.args[1]) for n in found if n.name == "memory.count"]
+        return tuple(
+            (str(key.value), within)
+            for key, within in pairs
+            if isinstance(key, Constant) and isinstance(within, Constant)
+        )
+
     def under(self, proven: Proven, outcomes: Outcomes) -> Template:
         """The same where this is proved: what it reads of that is guarded."""
         if not self._found.nodes or not (proven or (outcomes and "steps" in self.source)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.names import timer_name
 
 __all__ = ["check_order", "ends_call"]
 
@@ -90,7 +91,7 @@ class _Order:
         for name, block in step.blocks.items():
             before = None if step.word in _TIMERS else path.ended
             if step.word == "silence_timer" and name == "steps":
-                self._rungs(block)
+                self._rungs(step, block)
             elif name == "parallel":
                 branches = [self._branch((inner,), before) for inner in block]
             else:
@@ -125,13 +126,13 @@ class _Order:
             self.chains[name] = quiet._branch(chain.steps if chain is not None else (), None)
         return self.chains[name]
 
-    def _rungs(self, rungs: tuple[StepConfig, ...]) -> None:
+    def _rungs(self, ladder: StepConfig, rungs: tuple[StepConfig, ...]) -> None:
         last: StepConfig | None = None
         for rung in rungs:
             if last is not None:
                 self._report(rung, last, "HK403", "this rung is never reached")
                 return
-            if rung.when is None and ends_call(rung):
+            if rung.when is None and (ends_call(rung) or _cancels(rung, ladder)):
                 last = rung
 
     def _report_dropped(self, step: StepConfig, transfer: StepConfig) -> None:
@@ -149,6 +150,12 @@ class _Order:
             message += ": nobody hears it" if step.word in _SPEECH else ": the call ends already"
         hint = "move it before, or remove it"
         self.findings.at(step.place, code, message, on="key", related=where, help=hint)
+
+
+def _cancels(rung: StepConfig, ladder: StepConfig) -> bool:
+    """Whether a rung ends its own ladder."""
+    value = rung.options.get("name") if rung.word == "cancel_timer" else None
+    return value is not None and value.raw == timer_name(ladder)
 
 
 def _passed(step: StepConfig, before: StepConfig | None) -> StepConfig | None:

@@ -27,7 +27,8 @@ class Scene:
     any step of the config saves; `is_first` means that nothing else can have been saved yet.
     `origins` has where values come from that are neither saved nor built in, and where the steps
     with an `id` are; `ids` those of this hook, and `outcomes` how they may end. `lacking` gives the
-    `emit` of the event that does not give a field of it.
+    `emit` of the event that does not give a field of it. Within a chain, `run_by` is the step of the
+    hook that runs it.
     """
 
     names: dict[str, Shape]
@@ -41,6 +42,7 @@ class Scene:
     ids: Mapping[str, Place] = field(default_factory=dict)
     outcomes: Outcomes = field(default_factory=dict)
     lacking: Callable[[str], Place | None] = lambda name: None
+    run_by: Place | None = None
 
     def narrowed(self, template: Template) -> Template:
         """A template with what is proved here about the values that it reads."""
@@ -92,6 +94,10 @@ class Scene:
             return saved.place if saved is not None else None
         root = event if root == "event" else root
         return self.origins.get((root, key)) or self.origins.get((root, ""))
+
+
+#: What is said of a related place, by its key.
+_WORDS = {"emit": "not given here", "run": "run from here, by an event without it"}
 
 
 class TemplateChecker:
@@ -156,9 +162,8 @@ class TemplateChecker:
             fix = word_fix(place.document, on, line[on.column - 1 : on.end_column - 1], near)
         where = []
         if step is not None and not near:
-            is_emit = step[0].key == "emit"
-            words = "not given here" if is_emit else "it is here"
-            where = [related(step[0], words, on="key" if is_emit else "value")]
+            words = _WORDS.get(str(step[0].key), "it is here")
+            where = [related(step[0], words, on="value" if step[0].key == "id" else "key")]
             hint = step[1]
         self.findings.at(
             place, code, message, on=on, help=hint, severity=fault.severity, fix=fix, related=where
@@ -221,6 +226,8 @@ def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, s
     lacking = scene.lacking(name) if name and fault.code == "HK203" else None
     if lacking is not None:
         return lacking, fault.help
+    if name and scene.run_by is not None:
+        return scene.run_by, fault.help
     at = 1 if fault.code == "HK202" else 0  # which part of the path is marked
     for read in template.reads:
         if read.path[0] != "steps" or len(read.path) < 2 or read.part_offsets[at] != fault.offset:

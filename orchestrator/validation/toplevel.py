@@ -24,7 +24,7 @@ from orchestrator.errors import EnvironmentFailure
 from orchestrator.events import RUNNER_EVENTS, SESSION_EVENTS, Scope, near_miss
 from orchestrator.registry import Registry
 from orchestrator.validation.connections import read_connections
-from orchestrator.validation.findings import Findings
+from orchestrator.validation.findings import Findings, related
 from orchestrator.validation.hooks import read_hooks
 from orchestrator.validation.limits import read_limits
 from orchestrator.validation.plugins import Plugins, load_plugins
@@ -36,7 +36,7 @@ from orchestrator.validation.sections import (
     read_vars,
 )
 from orchestrator.validation.steps import StepReader
-from orchestrator.values import Value
+from orchestrator.values import Place, Value
 
 __all__ = ["TOP_KEYS", "ConfigReader", "read_one"]
 
@@ -74,6 +74,7 @@ class ConfigReader:
     plugins: Plugins = field(default_factory=Plugins)
     skipped: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
+    included: dict[str, Place] = field(default_factory=dict)
     is_whole: bool = True
     _counts: dict[tuple[Scope, str], int] = field(default_factory=dict)
 
@@ -188,8 +189,11 @@ class ConfigReader:
         path = Path(reader.document.file).parent / name
         fault = self._include_fault(path, name, trail)
         if fault:
-            reader.at(paths, index, "HK224", fault)
+            before = self.included.get(_real(path))
+            where = [related(before, "included here first", on="value")] if before else []
+            reader.at(paths, index, "HK224", fault, related=where)
             return
+        self.included[_real(path)] = reader.place(paths, index)
         try:
             document = read_one(path, self.texts)
         except EnvironmentFailure as error:

@@ -64,6 +64,7 @@ class HookWalk:
     can_stop: bool = False
     can_quit: bool = False
     trail: tuple[str, ...] = ()
+    run_by: Place | None = None
     budget: list[int] = field(default_factory=lambda: [_MAX_STEPS])
 
     def run(self) -> Known:
@@ -249,6 +250,7 @@ class HookWalk:
             return True
         inner = self._fork(known=self.known)
         inner.trail = (*self.trail, name)
+        inner.run_by = self.run_by or step.place
         reached = inner.block(chain.steps)
         self.known, self.can_stop = inner.known, inner.can_stop
         self.can_quit = inner.can_quit
