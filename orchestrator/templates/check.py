@@ -97,7 +97,7 @@ class Checker:
         match node:
             case ListOf(items=items):
                 shapes = [self.shape(item) for item in items]
-                return list_of(_all_of(shapes))
+                return replace(list_of(_all_of(shapes)), size=len(shapes))
             case RecordOf(pairs=pairs):
                 return record({str(key.value): self.shape(value) for key, value in pairs
                                if isinstance(key, Constant)})  # fmt: skip
@@ -201,8 +201,6 @@ class Checker:
             self._refuse_null(node.item, item, f"`{node.name}` takes no null")
         plain = replace(item, taint=join_taint(item))
         given = function.gives(plain)
-        if isinstance(node.item, ListOf) and node.item.items:
-            given = replace(given, is_optional=False)  # `[a, b] | min` always has one
         if given.kind == "text":
             return given.tainted(join_taint(item, *args))
         return given

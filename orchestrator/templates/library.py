@@ -137,12 +137,17 @@ def _item(item: Shape) -> Shape:
         return maybe(_text(item))
     inner = item.of if item.kind == "list" and item.of else ANY
     inner = replace(inner, taint=inner.taint or item.taint)
-    return maybe(inner) if inner.kind != "any" else inner  # who knows nothing of a list trusts it
+    is_sure = bool(item.size) or inner.kind == "any"  # who knows nothing of a list trusts it
+    return inner if is_sure else maybe(inner)
 
 
 def _items(item: Shape) -> Shape:
     inner = item.of if item.kind == "list" and item.of else ANY
-    return Shape("list", of=inner, taint=item.taint)
+    return Shape("list", of=inner, taint=item.taint, size=item.size)
+
+
+def _unique(item: Shape) -> Shape:
+    return replace(_items(item), size=None)
 
 
 def _number_like(item: Shape) -> Shape:
@@ -191,7 +196,7 @@ FILTERS: Mapping[str, Function] = {
         Param("end", _TEXT, "..."),
         Param("leeway", _NUMBER, 5),
     ),
-    "unique": Function(_MANY, _items),
+    "unique": Function(_MANY, _unique),
     "upper": _text_filter(),
     "urlencode": Function(("text", "number", "bool", "record"), _text),
     "words": Function(_SCALAR, _plain(INT)),

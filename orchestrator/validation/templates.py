@@ -27,8 +27,8 @@ class Scene:
     any step of the config saves; `is_first` means that nothing else can have been saved yet.
     `origins` has where values come from that are neither saved nor built in, and where the steps
     with an `id` are; `ids` those of this hook, and `outcomes` how they may end. `lacking` gives the
-    `emit` of the event that does not give a field of it. Within a chain, `run_by` is the step of the
-    hook that runs it.
+    `emit` of the event that does not give a field of it. Within a chain, `run_by` is the step of
+    the hook that runs it.
     """
 
     names: dict[str, Shape]

@@ -310,7 +310,7 @@ class HookWalk:
         saved = self.everywhere.saved
         return Scene(
             names, self.known, self.base, saved, self.proven, self.is_first, lost, origins,
-            self.ids, self.outcomes, partial(self.everywhere.lacking, self.hook.event),
+            self.ids, self.outcomes, partial(self.everywhere.lacking, self.hook.event), self.run_by,
         )  # fmt: skip
 
     def condition(self, condition: Condition) -> None:
