@@ -79,7 +79,7 @@ class Http(Action):
         known = [expect] if isinstance(expect, int) else expect
         if isinstance(known, str) or not all(isinstance(status, int) for status in known):
             return cls.output
-        status = replace(INT, low=min(known), high=max(known))
+        status = replace(INT, bounds=(min(known), max(known)))
         return record({"status": status, "body": ANY})
 
     async def run(self, ctx: ActionContext) -> dict[str, Any]:

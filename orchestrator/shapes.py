@@ -53,10 +53,11 @@ _WORDS: Mapping[Kind, str] = {
 class Shape:
     """The static type of a value.
 
-    `of` is the shape of a list's items, `size` how many there are where that is known; `fields` are
-    a record's known fields; an `is_open` record may have more; `is_optional` means that the value
-    may be null; `choices` limits a text, `low` and `high` a number. `taint` says where text came
-    from: `"caller"` (speech), `"remote"` (an outside answer), `"secret"` (a credential) or nothing.
+    `of` is the shape of a list's items; `fields` are a record's known fields; an `is_open` record
+    may have more; `is_optional` means that the value may be null; `choices` limits a text.
+    `taint` says where text came from: `"caller"` (speech), `"remote"` (an outside answer),
+    `"secret"` (a credential) or nothing. `bounds` are the least and the most of a number, or of
+    the items of a list, where they are known.
     """
 
     kind: Kind = "any"
@@ -66,9 +67,7 @@ class Shape:
     is_optional: bool = False
     choices: tuple[str, ...] = ()
     taint: str = ""
-    size: int | None = None
-    low: float | None = None
-    high: float | None = None
+    bounds: tuple[float, float] | None = None
 
     @property
     def is_number(self) -> bool:

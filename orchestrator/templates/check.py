@@ -97,7 +97,7 @@ class Checker:
         match node:
             case ListOf(items=items):
                 shapes = [self.shape(item) for item in items]
-                return replace(list_of(_all_of(shapes)), size=len(shapes))
+                return replace(list_of(_all_of(shapes)), bounds=(len(shapes), len(shapes)))
             case RecordOf(pairs=pairs):
                 return record({str(key.value): self.shape(value) for key, value in pairs
                                if isinstance(key, Constant)})  # fmt: skip

@@ -137,17 +137,20 @@ def _item(item: Shape) -> Shape:
         return maybe(_text(item))
     inner = item.of if item.kind == "list" and item.of else ANY
     inner = replace(inner, taint=inner.taint or item.taint)
-    is_sure = bool(item.size) or inner.kind == "any"  # who knows nothing of a list trusts it
+    is_sure = (
+        bool(item.bounds and item.bounds[0]) or inner.kind == "any"
+    )  # who knows nothing of a list trusts it
     return inner if is_sure else maybe(inner)
 
 
 def _items(item: Shape) -> Shape:
     inner = item.of if item.kind == "list" and item.of else ANY
-    return Shape("list", of=inner, taint=item.taint, size=item.size)
+    return Shape("list", of=inner, taint=item.taint, bounds=item.bounds)
 
 
 def _unique(item: Shape) -> Shape:
-    return replace(_items(item), size=None)
+    least = 1 if item.bounds and item.bounds[0] else 0
+    return replace(_items(item), bounds=(least, item.bounds[1]) if item.bounds else None)
 
 
 def _number_like(item: Shape) -> Shape:

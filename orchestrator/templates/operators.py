@@ -84,11 +84,12 @@ def _check_range(known: Shape, other: _Side) -> Fault | None:
     """A number that is compared with one that it never is."""
     node = other[0]
     value = node.value if isinstance(node, Constant) else None
-    if known.low is None or known.high is None or not isinstance(value, int | float):
+    if not known.is_number or known.bounds is None or not isinstance(value, int | float):
         return None
-    if known.low <= value <= known.high:
+    low, high = known.bounds
+    if low <= value <= high:
         return None
-    message = f"the value is never {value}: it is from {known.low:g} to {known.high:g}"
+    message = f"the value is never {value}: it is from {low:g} to {high:g}"
     advice = "mend the number, or what gives the value"
     return replace(fault_at(node, "HK325", message, advice), severity="warning")
 

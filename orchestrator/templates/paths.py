@@ -48,7 +48,8 @@ class PathChecker:
 
     def _finish(self, node: Path, shape: Shape) -> Shape:
         if node.offset in self.guarded:
-            return replace(shape, is_optional=shape.kind == "null")
+            is_null = shape.kind == "null"
+            return shape if shape.is_optional == is_null else replace(shape, is_optional=is_null)
         if node.root == "steps" and len(node.parts) == 1 and shape.is_optional:
             raise self._missing(node, 1)
         if node.root == "event" and shape.is_optional and isinstance(node.parts[-1], str):
@@ -121,9 +122,14 @@ class PathChecker:
         return self._constant_step(node, index, shape, part)
 
     def _constant_step(self, node: Path, index: int, shape: Shape, part: str | int) -> Shape:
-        if isinstance(part, int) and shape.size is not None and part >= shape.size:
+        if (
+            isinstance(part, int)
+            and shape.kind == "list"
+            and shape.bounds
+            and part >= shape.bounds[1]
+        ):
             where = self._spelled(node, index)
-            count = "1 item" if shape.size == 1 else f"{shape.size} items"
+            count = "1 item" if shape.bounds[1] == 1 else f"{shape.bounds[1]:g} items"
             message = f"`{where}` has {count}, the first is `[0]`"
             raise self._report(node, index + 1, "HK202", message, None)
         if isinstance(part, int) and shape.kind in ("list", "text"):

@@ -177,4 +177,4 @@ def list_shape(shapes: list[Shape]) -> Shape:
     inner = shapes[0] if shapes else ANY
     for shape in shapes[1:]:
         inner = either(inner, shape)
-    return replace(list_of(inner), size=len(shapes))
+    return replace(list_of(inner), bounds=(len(shapes), len(shapes)))

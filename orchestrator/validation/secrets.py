@@ -61,15 +61,17 @@ def _check_connection(connection: ConnectionConfig, findings: Findings) -> None:
 
 
 def _check_clear(name: str, value: Value, option: Option | None, findings: Findings) -> None:
+    has_variables = any(inner.parts for inner in value.walk()) if value.items else value.parts
+    if has_variables and not is_secret_name(name):
+        _check_defaults(name, value, findings, is_by_name=True)
     for key, text in _secret_values(name, value, option):
-        _check_defaults(key, text, findings)
+        if has_variables:
+            _check_defaults(key, text, findings)
         is_clear = isinstance(text.raw, (str, int)) and not isinstance(text.raw, bool)
         if is_clear and text.raw and not text.parts and not _is_harmless(key, text.raw):
             message = f"`{key}` is a credential, written in clear"
             findings.at(text.place, "HK502", message, severity="warning", help=_READ_IT)
     for inner in value.walk() if value.items else (value,):
-        if not is_secret_name(name):
-            _check_defaults(name, inner, findings, is_by_name=True)
         is_url = isinstance(inner.raw, str) and "://" in inner.raw
         match = _IN_URL.match(inner.raw) if is_url else None
         if match is not None and "${" not in match[1] and "{{" not in match[1]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
@@ -41,7 +40,7 @@ class Scene:
     origins: Mapping[tuple[str, str], Place] = field(default_factory=dict)
     ids: Mapping[str, Place] = field(default_factory=dict)
     outcomes: Outcomes = field(default_factory=dict)
-    lacking: Callable[[str], Place | None] = lambda name: None
+    lacking: Callable[[str], Place | None] | None = None
     run_by: Place | None = None
 
     def narrowed(self, template: Template) -> Template:
@@ -129,7 +128,8 @@ class TemplateChecker:
             for read in template.reads:
                 if self._check_read(read, place, offset, scene):
                     missing.add(read.offset)
-        for fault in map(partial(_of_emit, template, scene), (*template.faults, *faults)):
+        for fault in (*template.faults, *faults):
+            fault = _of_emit(template, scene, fault) if scene.lacking is not None else fault
             # what may not be there at all is not said to be null as well
             if fault.code != "HK203" or fault.offset not in missing:
                 at = scene.variable_place(fault.given_by) if fault.given_by else None
@@ -223,7 +223,8 @@ def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, s
     if fault.code not in ("HK202", "HK203"):
         return None
     name = _field_of_event(fault, template)
-    lacking = scene.lacking(name) if name and fault.code == "HK203" else None
+    find = scene.lacking if name and fault.code == "HK203" else None
+    lacking = find(name) if find is not None else None
     if lacking is not None:
         return lacking, fault.help
     if name and scene.run_by is not None:
@@ -258,7 +259,7 @@ def _field_of_event(fault: Fault, template: Template) -> str:
 def _of_emit(template: Template, scene: Scene, fault: Fault) -> Fault:
     """The fault of a field that an `emit` leaves out, in words about that."""
     name = _field_of_event(fault, template) if fault.code == "HK203" else ""
-    if not name or scene.lacking(name) is None:
+    if not name or scene.lacking is None or scene.lacking(name) is None:
         return fault
     message = f"`event.{name}` may be missing: not every `emit` of this event gives it"
     return replace(fault, message=message)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
+from orchestrator.events import is_custom
 from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, either, maybe, record
 from orchestrator.templates import Outcomes, Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
@@ -65,6 +66,7 @@ class HookWalk:
     can_quit: bool = False
     trail: tuple[str, ...] = ()
     run_by: Place | None = None
+    lacking: Callable[[str], Place | None] | None = None
     budget: list[int] = field(default_factory=lambda: [_MAX_STEPS])
 
     def run(self) -> Known:
@@ -73,6 +75,8 @@ class HookWalk:
         every = list(expanded(self.config, hook.walk()))
         self.ids = {step.id: step.settings["id"] for step in every if step.id is not None}
         self.outcomes = outcomes_of(every) if self.ids else {}
+        if is_custom(hook.event):
+            self.lacking = partial(self.everywhere.lacking, hook.event)
         if hook.when is not None:
             self.condition(hook.when)
             self.proven = self._learned(hook.when.template, truth=True)
@@ -310,7 +314,7 @@ class HookWalk:
         saved = self.everywhere.saved
         return Scene(
             names, self.known, self.base, saved, self.proven, self.is_first, lost, origins,
-            self.ids, self.outcomes, partial(self.everywhere.lacking, self.hook.event), self.run_by,
+            self.ids, self.outcomes, self.lacking, self.run_by,
         )  # fmt: skip
 
     def condition(self, condition: Condition) -> None:
