@@ -21,11 +21,13 @@ from orchestrator.shapes import (
     one_of,
     record,
 )
+from orchestrator.templates import CALL_FIELDS
 from orchestrator.templates.proofs import FILLED, THERE, Outcome, Outcomes, Proven
 from orchestrator.values import Place, Value
 
 __all__ = [
     "BROUGHT",
+    "CALL_AT_END",
     "ERROR",
     "Known",
     "Saved",
@@ -46,6 +48,16 @@ BROUGHT = ANY.tainted("remote")
 #: What `error` is in `on_error` steps.
 ERROR = record({"message": TEXT, "step": TEXT})
 _STATUS = one_of("ok", "failed", "skipped", "timed_out", "cancelled", "not_sent")
+
+
+#: What `call` is where the call has ended: the fields that are null only before.
+CALL_AT_END: Mapping[tuple[str, str], Shape] = {
+    pair: record({**CALL_FIELDS, name: replace(CALL_FIELDS[name], is_optional=False)})
+    for pair, name in {
+        ("session", "call_end"): "end_reason",
+        ("runner", "call_end"): "outcome",
+    }.items()
+}
 
 
 @frozen

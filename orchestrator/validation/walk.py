@@ -18,6 +18,7 @@ from orchestrator.templates import Outcomes, Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
 from orchestrator.validation.everywhere import Everywhere, expanded
 from orchestrator.validation.known import (
+    CALL_AT_END,
     ERROR,
     Known,
     Saved,
@@ -306,6 +307,9 @@ class HookWalk:
     def scene(self) -> Scene:
         """What is known at this place."""
         names = {"event": self.event, **self.everywhere.names}
+        pair = (self.hook.scope, self.hook.event)
+        if pair in CALL_AT_END:
+            names["call"] = CALL_AT_END[pair]
         lost, origins = self.everywhere.lost, self.everywhere.origins
         ids = {**dict.fromkeys(lost, ANY), **self.steps} if lost else self.steps
         names["steps"] = record(ids) if ids else NO_RECORD
