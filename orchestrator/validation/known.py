@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from orchestrator.config import StepConfig
+from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.frozen import frozen
 from orchestrator.shapes import (
     ANY,
@@ -32,6 +32,7 @@ __all__ = [
     "Known",
     "Saved",
     "constant_shape",
+    "goes_on",
     "joined",
     "list_shape",
     "merge",
@@ -166,6 +167,12 @@ def outcomes_of(steps: list[StepConfig]) -> Outcomes:
             is_nullable = output_of(step).is_optional
             outcomes[step.id] = Outcome(frozenset(failures), step.save or "", is_nullable)
     return outcomes
+
+
+def goes_on(config: Config, hook: HookConfig, step: StepConfig) -> bool:
+    """Whether the steps after this one run even if it fails or is late."""
+    policy = step.on_error or hook.on_error or config.defaults.on_error
+    return policy == "continue" or step.runs_in_background
 
 
 def constant_shape(value: Value) -> Shape:

@@ -12,7 +12,7 @@ from orchestrator.durations import format_duration, parse_duration
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
 from orchestrator.validation.findings import Findings, word_fix
-from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of, listed
+from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of, listed, with_one_more
 from orchestrator.values import Place
 
 __all__ = ["DAY", "MISSING", "Reader"]
@@ -149,7 +149,7 @@ class Reader:
         if self.has_invisible(node, key):
             return
         free = [name for name in names if name not in node]
-        near = near_miss(key, free) or _with_one_more(key, free) or meant
+        near = near_miss(key, free) or with_one_more(key, free) or meant
         position = self.document.key_position(node, key)
         fix = word_fix(self.document, position, key, near) if near else None
         hint = f"did you mean `{near}`?" if near else help or f"allowed: {', '.join(names)}"
@@ -344,11 +344,3 @@ class Reader:
     def inside(self, node: Any, key: Any, offset: int, length: int = 1) -> Position:
         """The position of a part of a text value."""
         return self.place(node, key).inside(node[key], offset, length)
-
-
-def _with_one_more(key: str, names: list[str]) -> str | None:
-    """The name of three letters of which a key of two leaves one out."""
-    if len(key) != 2:
-        return None
-    short = [n for n in names if len(n) == 3 and key in (n[1:], n[0] + n[2], n[:2])]
-    return short[0] if len(short) == 1 else None

@@ -14,7 +14,7 @@ from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.errors import Related
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
-from orchestrator.validation.walk import goes_on
+from orchestrator.validation.known import goes_on
 
 __all__ = ["check_recording"]
 

@@ -22,6 +22,7 @@ from orchestrator.validation.known import (
     ERROR,
     Known,
     Saved,
+    goes_on,
     merge,
     narrowed,
     outcomes_of,
@@ -34,7 +35,7 @@ from orchestrator.validation.templates import Scene
 from orchestrator.validation.visits import ValueChecker
 from orchestrator.values import Place, Value
 
-__all__ = ["HookWalk", "goes_on"]
+__all__ = ["HookWalk"]
 
 #: Steps that one hook may have when its chains are followed; more are refused elsewhere.
 _MAX_STEPS = 10_000
@@ -333,12 +334,6 @@ def condition_of(value: Value) -> Template:
     """The condition of an `if` step."""
     raw = value.raw
     return parse_condition(str(raw).lower() if isinstance(raw, bool) else str(raw))
-
-
-def goes_on(config: Config, hook: HookConfig, step: StepConfig) -> bool:
-    """Whether the steps after this one run even if it fails or is late."""
-    policy = step.on_error or hook.on_error or config.defaults.on_error
-    return policy == "continue" or step.runs_in_background
 
 
 _WALKS: Mapping[str, Callable[[HookWalk, StepConfig], bool]] = {
