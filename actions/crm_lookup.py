@@ -109,7 +109,8 @@ class CrmLookup(Action):
         if isinstance(fields, (list, Mapping)):
             # A field of a record that was found is trusted; one that a miss leaves out is null.
             missed = {**sure, **_shapes(default)}
-            is_missed = isinstance(default, Mapping) and set(default) <= set(fields)
+            known = set(map(str, fields))
+            is_missed = isinstance(default, Mapping) and known.issuperset(map(str, default))
             is_left_out = maybe(ANY) if is_missed else ANY
             given = {str(name): missed.get(str(name), is_left_out) for name in fields}
             shape = record({**dict.fromkeys(missed, ANY), **given})
