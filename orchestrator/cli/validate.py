@@ -117,12 +117,12 @@ def _whole(checked: Sequence[Checked], settings: Settings) -> tuple[list[Checked
     found: list[Checked] = []
     notes: list[str] = []
     for one in checked:
-        missing = missing_names(one)
+        missing = missing_names(one) if one.file != "<stdin>" else 0
         includers = find_includers(one.file) if missing else []
         found += [check_file(file, settings) for file in includers] or [one]
         if includers:
             notes.append(f"{one.file}: checked as part of {', '.join(includers)}")
-        elif missing >= _MANY and one.file != "<stdin>":
+        elif missing >= _MANY:
             notes.append(f"{one.file}: if another file includes it, check that one")
     return found, notes
 

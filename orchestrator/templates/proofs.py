@@ -57,6 +57,7 @@ class Fact(NamedTuple):
 
 Proven = frozenset[Fact]
 _NOTHING: Proven = frozenset()
+_Cache = dict[tuple[int, bool], Proven]
 
 
 @frozen
@@ -77,7 +78,7 @@ Outcomes = Mapping[str, Outcome]
 
 def learn(proven: Proven, node: Node, truth: bool, outcomes: Outcomes) -> Proven:
     """What is proved where `node` has turned out true (or false)."""
-    found = _proves(node, truth)
+    found = _proves(node, truth, {})
     if not found:
         return proven
     proven |= found
@@ -111,16 +112,11 @@ def subject(node: Node) -> _Parts:
     return ()
 
 
-def holds(proven: Proven, path: _Parts, *words: str) -> bool:
-    """Whether one of these words is proved of a path, or of one that shares its beginning.
-
-    What is proved of `data.r` covers `data.r.name`, and the other way round.
-    """
-    return any(
-        fact.word in words and (shared := min(len(path), len(fact.path))) > 1
-        and path[:shared] == fact.path[:shared]
-        for fact in proven
-    )  # fmt: skip
+def holds(proven: Proven, path: _Parts, word: str) -> bool:
+    """Whether a word is proved of a path, or of one that it begins with."""
+    return bool(proven) and any(
+        Fact(path[:length], word) in proven for length in range(2, len(path) + 1)
+    )
 
 
 # --- steps
@@ -152,16 +148,24 @@ def _went_well(name: str, proven: Proven, outcome: Outcome) -> bool:
 # --- conditions
 
 
-def _proves(node: Node, truth: bool) -> Proven:
+def _proves(node: Node, truth: bool, known: _Cache) -> Proven:
+    """What a node proves; each is looked at once, however its parts stand inside one another."""
+    key = (id(node), truth)
+    if key not in known:
+        known[key] = _proved(node, truth, known)
+    return known[key]
+
+
+def _proved(node: Node, truth: bool, known: _Cache) -> Proven:
     match node:
         case Path() | Called():
             return _about(subject(node), FILLED if truth else NULL)
         case Negation(item=item):
-            return _proves(item, not truth)
+            return _proves(item, not truth, known)
         case Logic(word=word, items=items):
-            return _of_logic(items, word, truth)
+            return _of_logic(items, word, truth, known)
         case Tested(name=name, args=args) if name in TEST_SIGNS:
-            return _proves(_compared(node, TEST_SIGNS[name], args[0]), truth)
+            return _proves(_compared(node, TEST_SIGNS[name], args[0]), truth, {})
         case Tested(name=name, item=Path() | Called() as item):
             return _of_test(name, subject(item), truth)
         case Comparison(first=first, rest=((sign, right),)):
@@ -183,18 +187,18 @@ def _about(path: _Parts, *words: str) -> Proven:
                       *(Fact(path[:length], FILLED) for length in way)))  # fmt: skip
 
 
-def _of_logic(items: tuple[Node, ...], word: str, truth: bool) -> Proven:
+def _of_logic(items: tuple[Node, ...], word: str, truth: bool, known: _Cache) -> Proven:
     """All of its parts, where each has to be so; else what each way to this outcome has in common.
 
     The second part of an `or` is only asked when the first was false.
     """
     if truth == (word == "and"):
-        return _NOTHING.union(*(_proves(item, truth) for item in items))
+        return _NOTHING.union(*(_proves(item, truth, known) for item in items))
     before, common = _NOTHING, None
     for item in items:
-        way = before | _proves(item, truth)
+        way = before | _proves(item, truth, known)
         common = way if common is None else common & way
-        before |= _proves(item, not truth)
+        before |= _proves(item, not truth, known)
     return common or _NOTHING
 
 

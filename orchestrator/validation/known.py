@@ -22,7 +22,7 @@ from orchestrator.shapes import (
     record,
 )
 from orchestrator.templates import CALL_FIELDS
-from orchestrator.templates.proofs import FILLED, THERE, Outcome, Outcomes, Proven
+from orchestrator.templates.proofs import FILLED, THERE, Fact, Outcome, Outcomes, Proven
 from orchestrator.values import Place, Value
 
 __all__ = [
@@ -114,13 +114,11 @@ def narrowed(known: Known, proven: Proven, other: Known, base: Known) -> None:
     """
     for key, there in other.items():
         here = known.get(key) or base.get(key)
-        if here is there or not any(fact.path == ("data", key) for fact in proven):
-            continue
-        words = {fact.word for fact in proven if fact.path == ("data", key)}
-        if not words & {THERE, FILLED}:
+        is_filled = Fact(("data", key), FILLED) in proven
+        if here is there or not (is_filled or Fact(("data", key), THERE) in proven):
             continue
         shape = here.shape if here is not None else BROUGHT
-        shape = replace(shape, is_optional=False) if FILLED in words else shape
+        shape = replace(shape, is_optional=False) if is_filled else shape
         known[key] = Saved(shape, True, here.place if here is not None else there.place, shape)
 
 

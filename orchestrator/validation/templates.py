@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import Position
@@ -99,11 +99,16 @@ class Scene:
 _WORDS = {"emit": "not given here", "run": "run from here, by an event without it"}
 
 
+#: Names that keys are compared with in all; a comparison takes some microseconds.
+_MAX_TRIES = 100_000
+
+
 class TemplateChecker:
     """Checks templates and reports what is wrong in place."""
 
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
+        self.tries = _MAX_TRIES
 
     def check(
         self,
@@ -197,7 +202,7 @@ class TemplateChecker:
     def _check_guarded(self, read: Read, place: Place, offset: int, scene: Scene) -> None:
         """A call may arrive with this key; but a near miss of a saved one is most likely a typo."""
         key, saved = str(read.path[1]), scene.elsewhere
-        near = near_miss(key, saved) if key not in saved else None
+        near = self._near(key, saved) if key not in saved else None
         if near is None:
             return
         on = place.inside(_text(place), offset + read.part_offsets[1], len(key))
@@ -208,8 +213,13 @@ class TemplateChecker:
             place, "HK241", message, on=on, severity="warning", help=hint, related=where, fix=fix
         )
 
+    def _near(self, key: str, names: Collection[str]) -> str | None:
+        """The near miss of a key; none once a file has asked for more than people write."""
+        self.tries -= len(names)
+        return near_miss(key, names) if self.tries > 0 else None
+
     def _report_unsaved(self, key: str, place: Place, on: Position, scene: Scene) -> None:
-        near = near_miss(key, scene.elsewhere)
+        near = self._near(key, scene.elsewhere)
         hint = (
             f"did you mean `data.{near}`?" if near else "save it, or guard it with `| default(...)`"
         )

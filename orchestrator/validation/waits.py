@@ -15,7 +15,7 @@ from orchestrator.durations import format_duration, parse_duration
 from orchestrator.events import Scope
 from orchestrator.validation.findings import Findings, related
 from orchestrator.validation.sure import SureWaits
-from orchestrator.validation.worst import Piece, claims_on, worst_of
+from orchestrator.validation.worst import Piece, beside, claims_on, worst_of
 from orchestrator.values import Place
 
 __all__ = ["BEARABLE", "Waits", "check_waits", "worst_case"]
@@ -67,9 +67,9 @@ class Waits:
             for step in steps:
                 piece = self._piece(hook, step)
                 if limit is not None:
-                    left = limit - sum(p.cost for p in before if not p.excludes(piece))
+                    left = limit - sum(p.cost for p in beside(piece, before))
                     piece = replace(piece, cost=max(0.0, min(piece.cost, left)))
-                before.append(piece)
+                before += [piece] if piece.cost else []
                 yield piece
 
     def _piece(self, hook: HookConfig, step: StepConfig) -> Piece:

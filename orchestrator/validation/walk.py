@@ -16,6 +16,7 @@ from orchestrator.events import is_custom
 from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, either, maybe, record
 from orchestrator.templates import Outcomes, Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
+from orchestrator.templates.proofs import FILLED, THERE, Fact
 from orchestrator.validation.everywhere import Everywhere, expanded
 from orchestrator.validation.known import (
     CALL_AT_END,
@@ -164,7 +165,7 @@ class HookWalk:
 
     def _forget(self, key: str) -> None:
         """What was proved of a value that is replaced."""
-        if any(fact.path[:2] == ("data", key) for fact in self.proven):
+        if any(Fact(("data", key), word) in self.proven for word in (FILLED, THERE)):
             self.proven = frozenset(f for f in self.proven if f.path[:2] != ("data", key))
 
     def _plain(self, step: StepConfig) -> bool:

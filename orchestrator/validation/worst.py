@@ -13,10 +13,11 @@ from orchestrator.frozen import frozen
 from orchestrator.templates import Template, parse_condition
 from orchestrator.templates.logic import Claims, claims_of, exclude
 
-__all__ = ["Piece", "claims_on", "worst_of"]
+__all__ = ["Piece", "beside", "claims_on", "worst_of"]
 
-#: Ways that are tried; beyond them all waits are added, which is never too little.
-_MAX_TRIES = 2_000
+#: Waits that are looked at, and ways that are tried; beyond them all are added, which is never
+#: too little.
+_MAX_PIECES, _MAX_TRIES = 100, 2_000
 #: Names whose values stay as they are while the hooks of an event run.
 _STEADY = ("event.", "vars.", "now.", "call.direction", "call.turns", "call.user_number")
 
@@ -53,8 +54,17 @@ def claims_on(hook: HookConfig, step: StepConfig, branch: bool | None) -> Claims
     )
 
 
+def beside(piece: Piece, others: Sequence[Piece]) -> Sequence[Piece]:
+    """The other pieces that may come together with one."""
+    if len(others) > _MAX_PIECES:
+        return others
+    return [other for other in others if not other.excludes(piece)]
+
+
 def worst_of(pieces: Sequence[Piece]) -> list[Piece]:
     """The pieces that can come together and cost most, in their order."""
+    if len(pieces) > _MAX_PIECES:
+        return list(pieces)
     tries = [_MAX_TRIES]
     chosen = _best(tuple(sorted(pieces, key=lambda piece: -piece.cost)), tries)
     kept = {id(piece) for piece in (pieces if tries[0] < 0 else chosen)}
@@ -66,14 +76,14 @@ def _best(pieces: tuple[Piece, ...], tries: list[int]) -> tuple[Piece, ...]:
     chosen: tuple[Piece, ...] = ()
     while pieces:
         first, rest = pieces[0], pieces[1:]
-        beside = tuple(piece for piece in rest if not first.excludes(piece))
-        if len(beside) == len(rest):  # it can come with all of them
+        others = tuple(beside(first, rest))
+        if len(others) == len(rest):  # it can come with all of them
             chosen, pieces = (*chosen, first), rest
             continue
         tries[0] -= 1
         if tries[0] < 0:
             return (*chosen, *pieces)
-        ways = ((first, *_best(beside, tries)), _best(rest, tries))
+        ways = ((first, *_best(others, tries)), _best(rest, tries))
         return (*chosen, *max(ways, key=_total))
     return chosen
 
