@@ -26,6 +26,7 @@ from orchestrator.action import (
 __all__ = ["CrmLookup"]
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$ -]{0,62}(\.[A-Za-z_][A-Za-z0-9_$ -]{0,62})?")
 _PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[\d+\])*|(\[\d+\])(\.[^.\[\]]+|\[\d+\])*")
 
 
@@ -88,7 +89,13 @@ class CrmLookup(Action):
                 return [Fault(f"`{name}` does not go with `{kind}`", name)]
         if "table" in options and not options.get("match"):
             return [Fault("`table` needs `match`", "table", "say which record", code="HK104")]
+        table = options.get("table")
+        if isinstance(table, str) and "${" not in table and not _TABLE.fullmatch(table):
+            return [Fault(f"{table!r} is no name of a table", "table")]
         where = options.get("record")
+        if isinstance(where, str) and where.startswith("$"):
+            advice = f"write it without `$`: {where.removeprefix('$').removeprefix('.')}"
+            return [Fault(f"{where!r} is a JSONPath", "record", advice)]
         if isinstance(where, str) and where and not _PATH.fullmatch(where):
             return [Fault(f"{where!r} is no path", "record", "write it as data.items[0]")]
         return _check_defaults(options)
@@ -100,10 +107,13 @@ class CrmLookup(Action):
         default = options.get("default")
         sure = _shapes(defaults)
         if isinstance(fields, (list, Mapping)):
-            shapes = {str(name): sure.get(str(name), maybe(ANY)) for name in fields}
-            shape = record(
-                {**shapes, **{n: maybe(ANY) for n in _shapes(default) if n not in shapes}}
-            )
+            # A field of a record that was found is trusted; one that a miss leaves out is null.
+            missed = {**sure, **_shapes(default)}
+            known = set(map(str, fields))
+            is_missed = isinstance(default, Mapping) and known.issuperset(map(str, default))
+            is_left_out = maybe(ANY) if is_missed else ANY
+            given = {str(name): missed.get(str(name), is_left_out) for name in fields}
+            shape = record({**dict.fromkeys(missed, ANY), **given})
         else:
             shape = record(sure, is_open=True)
         return shape if default is not None else maybe(shape)
@@ -172,13 +182,17 @@ class CrmLookup(Action):
 
 
 def _check_defaults(options: Mapping[str, Any]) -> Sequence[Fault]:
-    fields, defaults = options.get("fields"), options.get("defaults")
-    if not isinstance(fields, (list, Mapping)) or not isinstance(defaults, Mapping):
-        return ()
-    for name in defaults:
-        if name not in fields:
-            return [Fault(f"`defaults` names {name!r}, which is not in `fields`", "defaults")]
-    return ()
+    """Faults of names that `fields` does not have."""
+    fields = options.get("fields")
+    known = tuple(map(str, fields)) if isinstance(fields, (list, Mapping)) else ()
+    given = [(option, options.get(option)) for option in ("defaults", "default")]
+    return tuple(
+        Fault(f"`{option}` names {name!r}, which is not in `fields`", option, key=name, names=known)
+        for option, values in given
+        if isinstance(values, Mapping) and known
+        for name in map(str, values)
+        if name not in known
+    )
 
 
 def _shapes(values: Any) -> dict[str, Shape]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from orchestrator.action import (
@@ -27,7 +28,8 @@ class Http(Action):
     """Send an HTTP request and wait for the answer, which is `{status, body}`.
 
     The body is read as JSON where the answer says that it is JSON. A status other than 2xx fails
-    the step, unless `expect` lists it; then only what is listed is right. All but GET and HEAD
+    the step, unless `expect` lists it; then only what is listed is right, and `status` is one of
+    these. All but GET and HEAD
     carry an `Idempotency-Key` that stays the same when the step is tried again.
 
     ```yaml
@@ -64,7 +66,21 @@ class Http(Action):
         given = next((name for name in ("json", "body") if name in options), None)
         if given and options.get("method", "GET") in ("GET", "HEAD"):
             return [Fault("a GET has no body", given, "add `method: POST`, or use `query`")]
+        expect = options.get("expect", [])
+        for status in expect if isinstance(expect, list) else [expect]:
+            if isinstance(status, int) and not 100 <= status <= 599:
+                return [Fault(f"{status} is no HTTP status", "expect", "such as [200, 404]")]
         return check_target(options)
+
+    @classmethod
+    def output_for(cls, options: Mapping[str, Any]) -> Shape:
+        """Of the statuses only those come that do not fail the step."""
+        expect = options.get("expect") or range(200, 300)
+        known = [expect] if isinstance(expect, int) else expect
+        if isinstance(known, str) or not all(isinstance(status, int) for status in known):
+            return cls.output
+        status = replace(INT, bounds=(min(known), max(known)))
+        return record({"status": status, "body": ANY})
 
     async def run(self, ctx: ActionContext) -> dict[str, Any]:
         """Send the request and read the answer."""

@@ -82,7 +82,7 @@ STRUCTURE_CODES: Mapping[str, Code] = {
     "HK121": Code("A comment that ignores nothing", "The finding is gone, and the comment would hide the next one of its kind.", "Remove the code from the comment."),
     "HK122": Code("A template of the wrong type", "What the template gives cannot be converted to what the option takes, so the step would fail on every call.", "Read another value, or convert it, such as with `| int` or `| tojson`."),
     "HK123": Code("Not a URL or path", "Requests go to `https://host/path`; an option named `path` takes the part behind the host.", "Write it in that form."),
-    "HK124": Code("A setting without effect", "This kind of step has nothing to save, or nothing to try again.", "Remove the setting."),
+    "HK124": Code("A setting without effect", "This kind of step has nothing to save, to try again, to wait for or to cancel.", "Remove the setting."),
     "HK125": Code("A text of another form", "The option takes text of one form, such as `09:00-18:00`; what has another form fails on every call.", "Write it as the finding says."),
     "HK126": Code("A comment that looks like text", "` #` begins a comment where text has no quotes: `say: Your order #42` says \"Your order\" and no more.", "Put the whole text in quotes; of a comment, put a space behind the `#`."),
 }  # fmt: skip
@@ -210,6 +210,11 @@ NAME_CODES: Mapping[str, Code] = {
         "The config remembers a key of nearly the same name, so what is asked for is never there.",
         "Use one name in both places.",
     ),
+    "HK244": Code(
+        "A count over a longer time than is remembered",
+        "What is forgotten after a while cannot be counted beyond that.",
+        "Keep it longer with `for`, or count over a shorter time.",
+    ),
     "HK242": Code(
         "Too many steps",
         "Chains that run chains multiply; a hook has at most 10,000 steps in all, 64 levels deep.",
@@ -336,6 +341,7 @@ CALL_CODES: Mapping[str, Code] = {
     "HK413": Code("An event that causes itself", "The hook emits its own event, without end.", "Add `when` or `max_count`."),
     "HK414": Code("A timer that replaces another", "Arming a name again restarts it: the first timer never fires.", "Give each timer its own `name`."),
     "HK415": Code("A repeated command", "A command that is tried again is heard or done twice.", "Remove `retry`."),
+    "HK417": Code("Grace that is no grace", "`grace.for` takes the place of `after` for whoever asks for time.", "Make it longer than `after`."),
     "HK416": Code("`parallel` with one step", "Nothing runs beside it.", "Write the step itself."),
     "HK420": Code("A malformed destination", "What cannot be dialled or reached fails when a caller needs it.", "Write numbers in E.164 form, such as '+15550100'."),
     "HK430": Code("Something that the target cannot do", "The runtime refuses the command or never reports the event, so the config would be refused when it is attached.", "Do it another way, or use another runtime."),

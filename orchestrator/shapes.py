@@ -56,7 +56,8 @@ class Shape:
     `of` is the shape of a list's items; `fields` are a record's known fields; an `is_open` record
     may have more; `is_optional` means that the value may be null; `choices` limits a text.
     `taint` says where text came from: `"caller"` (speech), `"remote"` (an outside answer),
-    `"secret"` (a credential) or nothing.
+    `"secret"` (a credential) or nothing. `bounds` are the least and the most of a number, or of
+    the items of a list, where they are known.
     """
 
     kind: Kind = "any"
@@ -66,6 +67,7 @@ class Shape:
     is_optional: bool = False
     choices: tuple[str, ...] = ()
     taint: str = ""
+    bounds: tuple[float, float] | None = None
 
     @property
     def is_number(self) -> bool:

@@ -9,10 +9,20 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from orchestrator.capabilities import ALL_CAPABILITIES, CAPABILITIES
-from orchestrator.config import Config, HookConfig, StepConfig
+from orchestrator.config import Config, ConnectionConfig, HookConfig, StepConfig
 from orchestrator.values import Place
 
-__all__ = ["EVENT_NEEDS", "TARGETS", "Need", "describe", "lent_by_kind", "lent_to", "needs_of"]
+__all__ = [
+    "EVENT_NEEDS",
+    "TARGETS",
+    "Need",
+    "describe",
+    "lent_by_kind",
+    "lenders_of",
+    "lends_what_is_needed",
+    "lent_to",
+    "needs_of",
+]
 
 #: Events that only runtimes with a capability report.
 EVENT_NEEDS: Mapping[str, str] = MappingProxyType(
@@ -106,6 +116,19 @@ def lent_by_kind(target: str, config: Config) -> Mapping[str, frozenset[str]]:
     """The same, by the kind of connection that adds it."""
     types = (connection.type for connection in config.connections.values())
     return {found.name: lent for found in types if (lent := found.cls.lends.get(target))}
+
+
+def lenders_of(target: str, need: str, config: Config) -> list[str]:
+    """The kinds of connections with which a runtime can do what it cannot by itself."""
+    kinds = config.registry.connection_kinds()
+    found = [(kind, config.registry.connection(kind)) for kind in kinds]
+    return [k for k, c in found if c is not None and need in c.cls.lends.get(target, ())]
+
+
+def lends_what_is_needed(connection: ConnectionConfig, config: Config) -> bool:
+    """Whether some runtime does with a connection what the config needs of it."""
+    lent = frozenset[str]().union(*connection.type.cls.lends.values())
+    return bool(lent) and any(need in lent for need, _ in needs_of(config))
 
 
 def describe(need: str) -> str:

@@ -185,3 +185,71 @@ def test_an_empty_device_is_an_empty_file(folder: Path) -> None:
     result = validate(os.devnull)
     assert code_of(result) == 1
     assert "the file is empty" in result.output
+
+
+MAIN = """version: 1
+include: [parts/greet.yaml]
+vars: {queue: tier-2}
+chains: {bye: [{end_call: done}]}
+session:
+  call_start:
+    - set: {name: Ada}
+"""
+PART = """version: 1
+session:
+  dtmf:
+    - log: "{{ vars.queue }} {{ data.name }}"
+    - run: bye
+"""
+
+
+@pytest.fixture
+def config_of_two(folder: Path) -> Path:
+    (folder / "parts").mkdir()
+    (folder / "main.yaml").write_text(MAIN)
+    (folder / "parts" / "greet.yaml").write_text(PART)
+    return folder
+
+
+@pytest.mark.parametrize("paths", [["."], ["main.yaml"], ["parts/greet.yaml"], ["parts"]])
+def test_an_included_file_need_not_stand_alone(config_of_two: Path, paths: list[str]) -> None:
+    """It is checked as part of the file that includes it, in the run or near it."""
+    result = validate(*paths)
+    assert code_of(result) == 0, result.output
+    assert ("checked as part of main.yaml" in result.output) == ("parts" in paths[0])
+
+
+def test_a_mistake_in_an_included_file_is_found_once(config_of_two: Path) -> None:
+    """Whichever way the file is named, its own mistakes are told, with their place in it."""
+    part = config_of_two / "parts" / "greet.yaml"
+    part.write_text(PART.replace("vars.queue", "vars.qeue"))
+    for path in (".", "main.yaml", "parts/greet.yaml"):
+        result = validate(path)
+        assert code_of(result) == 1
+        assert result.output.count("error[") == 1
+        assert "parts/greet.yaml:4:" in result.output
+
+
+def test_files_that_include_one_another_are_checked(folder: Path) -> None:
+    """None of a circle is passed over as a part of the other."""
+    (folder / "a.yaml").write_text("version: 1\ninclude: [b.yaml]\n")
+    (folder / "b.yaml").write_text("version: 1\ninclude: [a.yaml]\n")
+    assert code_of(validate(".")) == 1
+
+
+def test_a_part_whose_whole_is_not_near_says_what_to_do(folder: Path) -> None:
+    """One line, after the findings."""
+    (folder / "greet.yaml").write_text(PART)
+    result = validate("greet.yaml")
+    assert code_of(result) == 1
+    assert result.output.endswith("greet.yaml: if another file includes it, check that one\n")
+
+
+def test_fix_mends_included_files_as_parts_of_the_whole(config_of_two: Path) -> None:
+    """The names that the whole defines are known when its part is mended."""
+    part = config_of_two / "parts" / "greet.yaml"
+    part.write_text(PART.replace("- run: bye", "- run: byee"))
+    result = validate("--fix", "main.yaml")
+    assert code_of(result) == 0, result.output
+    assert part.read_text() == PART
+    assert "parts/greet.yaml: mended 1 place" in result.output

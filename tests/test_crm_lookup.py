@@ -285,11 +285,13 @@ def shape(**options: Any) -> Shape:
 
 
 def test_the_shape_says_what_may_be_null() -> None:
-    """Without `default` the record may be null; fields without their own default may be too."""
+    """Without `default` the record may be null; with it, what it leaves out is on a miss."""
     assert shape().is_optional
     assert not shape(default={}).is_optional
     fields = shape(fields=["a", "b"], defaults={"a": 1}).fields
-    assert (fields["a"].is_optional, fields["b"].is_optional) == (False, True)
+    assert (fields["a"].is_optional, fields["b"].is_optional) == (False, False)
+    fields = shape(fields=["a", "b", "c"], defaults={"a": 1}, default={"b": 1}).fields
+    assert [fields[name].is_optional for name in "abc"] == [False, False, True]
 
 
 def test_the_shape_has_the_declared_fields_only() -> None:

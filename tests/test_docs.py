@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from orchestrator.cli import COMMANDS
+from orchestrator.templates import parse_template
+from orchestrator.templates.library import CALLS, FILTERS, TESTS, Function
 from orchestrator.validation import check_text
+from tests.templates_scope import FakeScope
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
@@ -86,3 +91,37 @@ def test_the_action_of_the_manual_works(tmp_path: Path, monkeypatch: pytest.Monk
         (8, "`open_ticket`: an urgent ticket needs a `team`"),
         (10, "there is no `nubmer` in `data.t`"),
     ]
+
+
+def rows(head: str) -> dict[str, list[str]]:
+    """The rows of a table of language.md by the name in their first column."""
+    text = (ROOT / "docs" / "language.md").read_text()
+    table = text.split(f"| {head} |", 1)[1].split("\n\n", 1)[0]
+    cells = [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in table.splitlines()[2:]]
+    return {row[0].strip("`"): row[1:] for row in cells}
+
+
+@pytest.mark.parametrize(("head", "table"), [("filter", FILTERS), ("test", TESTS)])
+def test_the_language_page_has_every_filter_and_test(
+    head: str, table: Mapping[str, Function]
+) -> None:
+    """With what it takes, and an example that gives what is written there."""
+    words = {"bool": "true or false", "record": "mapping"}
+    found = rows(head)
+    assert list(found) == list(table)
+    for name, (takes, _, example) in found.items():
+        kinds = [words.get(kind, kind) for kind in table[name].takes]
+        assert takes == (", ".join(kinds) or "anything"), name
+        expression, result = example.replace("\\|", "|").strip("`").split("` is `")
+        template = parse_template("{{ " + expression + " }}")
+        assert template.faults == (), name
+        assert template.compile()(FakeScope(data={})) == json.loads(result), name
+
+
+def test_the_language_page_has_every_call() -> None:
+    """And each example is one that can be written."""
+    found = rows("call")
+    assert list(found) == list(CALLS)
+    for name, (_, example) in found.items():
+        template = parse_template("{{ " + example.strip("`") + " }}")
+        assert (template.faults, template.calls[0][0]) == ((), name)

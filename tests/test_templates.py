@@ -224,7 +224,8 @@ def test_reads_are_exact():
 )
 def test_guards(condition, guarded):
     """`default`, `is defined`, and what `and`, `or` and `if` prove, guard a read."""
-    assert [read.is_guarded for read in parse_condition(condition).reads] == guarded
+    reads = parse_condition(condition).reads
+    assert [read.is_guarded or read.is_there for read in reads] == guarded
 
 
 def test_calls_and_constancy_are_known():

@@ -43,7 +43,7 @@ TEXTS = [
     ("{{ event.text.x }}", "HK202", "x", None),
     ("{{ data.items.first }}", "HK202", "first", "[0]"),
     ("{{ data.customer.tier }}", "HK203", "data.customer", "default"),
-    ("{{ event.language }}", "HK203", "event.language", "default"),
+    ("{{ event.language }}", "HK203", "language", "default"),
     ("hi {{ call.language }}", "HK203", "call.language", "default"),
     ("{{ error.message }}", "HK204", "error", "on_error"),
     ("{{ data.count + event.text }}", "HK321", "data.count + event.text", "`~`"),

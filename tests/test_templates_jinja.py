@@ -48,9 +48,14 @@ def join_with_our_text(value, separator):
     return separator.join(map(text, value))
 
 
+def urlencode_with_our_text(value):
+    pairs = {key: text(item) for key, item in value.items()} if isinstance(value, dict) else None
+    return filters.do_urlencode(text(value) if pairs is None else pairs)
+
+
 for name in ("lower", "replace", "string", "title", "trim", "upper", "capitalize"):
     ENV.filters[name] = with_our_text(ENV.filters[name])
-ENV.filters["urlencode"] = with_our_text(filters.do_urlencode, kept=dict)
+ENV.filters["urlencode"] = urlencode_with_our_text
 ENV.filters["truncate"] = with_our_text(
     lambda value, *args, **kwargs: filters.do_truncate(ENV, value, *args, **kwargs)
 )

@@ -126,3 +126,50 @@ def test_load_config_carries_every_problem(tmp_path: pytest.TempPathFactory) -> 
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert [problem.code for problem in caught.value.problems] == ["HK102", "HK221"]
+
+
+MENU = """
+session:
+  dtmf:
+    - name: one
+      when: event.digit == '1'
+      do: [{python: 'a:b'}]
+    - name: two
+      when: event.digit in ['2', '3']
+      do: [{python: 'a:b', timeout: 1s}, {python: 'a:c', timeout: 1500ms}]
+    - if: event.digit == '4' or event.digit == '5'
+      then: [{python: 'a:b'}]
+    - name: other
+      when: OTHER
+      do: [{python: 'a:b', timeout: 500ms}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "seconds"),
+    [
+        ("event.digit == '9'", 2.5),
+        ("event.digit == '3'", 3.0),
+        ("event.digit != '1'", 3.0),
+        ("not event.digit in ['1', '2']", 3.0),
+        ("call.turns > 3", 3.0),
+    ],
+)
+def test_waits_that_exclude_each_other_are_not_added(other: str, seconds: float) -> None:
+    """The caller pressed one key."""
+    assert wait_of(MENU.replace("OTHER", other)) == seconds
+
+
+def test_what_a_hook_may_change_excludes_nothing() -> None:
+    """Between two hooks a value of `data` may have become another."""
+    text = MENU.replace("event.digit", "data.tier").replace("OTHER", "call.turns > 3")
+    assert wait_of(text) == 7.0
+
+
+def test_very_many_hooks_are_added() -> None:
+    """Beyond what people write, more is said rather than less, and quickly."""
+    hooks = "".join(
+        f"    - {{name: h{n}, when: event.digit == '{n % 10}', do: [{{python: 'a:b'}}]}}\n"
+        for n in range(1500)
+    )
+    assert wait_of(f"session:\n  dtmf:\n{hooks}") == 3000.0

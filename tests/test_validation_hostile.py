@@ -40,7 +40,15 @@ def _long_chain(levels: int, first: str = "{log: hi}") -> str:
     return "\n".join([*lines, f"session: {{user_turn: [{{run: c{levels - 1}}}]}}", ""])
 
 
+def _nested(levels: int) -> str:
+    condition = "data.x0"
+    for level in range(1, levels):
+        condition = f"(data.x{level} {'and' if level % 2 else 'or'} {condition})"
+    return HEAD + f"    - log: hi\n      when: {condition}\n"
+
+
 HOSTILE = {
+    "`and` in `or` in `and`": _nested(22),
     "alias bomb": _bomb(),
     "50,000 brackets": "version: 1\nx: " + "[" * 50_000 + "\n",
     "50,000 closed brackets": "version: 1\nx: " + "[" * 50_000 + "]" * 50_000 + "\n",

@@ -19,12 +19,18 @@ __all__ = ["Action", "Fault", "check_target", "snake_case"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with a combination of options, found when a config is checked."""
+    """Something wrong with a combination of options, found when a config is checked.
+
+    `key` is the entry of the option's mapping that it is about, `names` what it may be a near miss
+    of.
+    """
 
     message: str
     option: str = ""
     help: str | None = None
     code: str = "HK109"
+    key: str = ""
+    names: Sequence[str] = ()
 
 
 class Action:
@@ -112,6 +118,8 @@ def check_target(options: Mapping[str, Any]) -> Sequence[Fault]:
     if "connection" not in options:
         return [Fault("has no target", help="name a `connection`, or a `url`", code="HK104")]
     path = options.get("path")
-    if isinstance(path, str) and "{{" not in path and ("?" in path or "#" in path):
+    if isinstance(path, str) and "{{" not in path and "?" in path:
         return [Fault("a path has no query", "path", "put it under `query`")]
+    if isinstance(path, str) and "{{" not in path and "#" in path:
+        return [Fault("a path has no `#`: what follows is never sent", "path", "write it as %23")]
     return ()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.events import near_miss
 
-__all__ = ["Found", "find_configs"]
+__all__ = ["Found", "find_configs", "is_searched", "is_yaml"]
 
 _WORDS = ("version", "runner", "session", "chains", "connections")
 _ENDINGS = (".yaml", ".yml")
@@ -52,11 +52,22 @@ def find_configs(paths: Iterable[str]) -> Found:
 
 def _yaml_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        is_hidden = path.name.startswith(".") or path.name in _SKIPPED_FOLDERS
-        if path.is_dir() and not is_hidden and not path.is_symlink():
+        if is_searched(path):
             yield from _yaml_files(path)
-        elif path.is_file() and path.name.endswith(_ENDINGS) and not is_hidden:
+        elif is_yaml(path):
             yield path
+
+
+def is_searched(path: Path) -> bool:
+    """Whether it is a folder to look into: not hidden, no link, nobody else's packages."""
+    is_hidden = path.name.startswith(".") or path.name in _SKIPPED_FOLDERS
+    return not is_hidden and path.is_dir() and not path.is_symlink()
+
+
+def is_yaml(path: Path) -> bool:
+    """Whether it is a YAML file that is not hidden."""
+    is_named = path.name.endswith(_ENDINGS) and not path.name.startswith(".")
+    return is_named and path.is_file()
 
 
 def _is_config(path: Path) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from orchestrator.cli.find_configs import find_configs
+from orchestrator.cli.parts import find_includers, missing_names, without_parts
 from orchestrator.cli.reporter import Painter, frame, plural, summary, wants_color
 from orchestrator.errors import ConfigError, EnvironmentFailure, Problem
 from orchestrator.targets import TARGETS
@@ -18,6 +20,8 @@ from orchestrator.validation.fixes import mend
 
 __all__ = ["command"]
 
+#: So many missing names, and a file is perhaps a part of another one.
+_MANY = 2
 _FORMATS = ("text", "json", "github", "sarif", "junit")
 
 
@@ -85,10 +89,13 @@ def command(
     if is_fixing:
         _fix_files(found.configs, settings)
     checked = [one for file in found.configs if (one := _check(file, settings, lost)) is not None]
-    problems = _problems(checked)
+    roots, notes = _whole(without_parts(checked), settings)
+    problems = _problems(roots)
     if found.configs or form != "text":
         names = [_STDIN if file == "-" else file for file in found.configs]
         _report(form, problems, names, found.skipped)
+    for note in notes if form == "text" else ():
+        click.echo(note, err=True)
     if lost:  # what could be checked was reported before
         raise EnvironmentFailure("\nerror: ".join(lost))
     is_bad = any(problem.is_error for problem in problems) or (deny_warnings and bool(problems))
@@ -110,6 +117,21 @@ def _check(file: str, settings: Settings, lost: list[str]) -> Checked | None:
         return None
 
 
+def _whole(checked: Sequence[Checked], settings: Settings) -> tuple[list[Checked], list[str]]:
+    """Parts as parts of the configs near them that include them; and what to say of each."""
+    found: list[Checked] = []
+    notes: list[str] = []
+    for one in checked:
+        missing = missing_names(one) if one.file != _STDIN else 0
+        includers = find_includers(one.file) if missing else []
+        found += [check_file(file, settings) for file in includers] or [one]
+        if includers:
+            notes.append(f"{one.file}: checked as part of {', '.join(includers)}")
+        elif missing >= _MANY:
+            notes.append(f"{one.file}: if another file includes it, check that one")
+    return found, notes
+
+
 def _problems(checked: Sequence[Checked]) -> list[Problem]:
     """All findings in order; a file that several configs include is reported once."""
     found: dict[tuple[object, str], Problem] = {}
@@ -121,7 +143,8 @@ def _problems(checked: Sequence[Checked]) -> list[Problem]:
 
 def _environment_problems(checked: Checked) -> Sequence[Problem]:
     """Values of the environment that do not fit where they are used."""
-    if not checked.reads_environment or checked.config is None or not checked.is_good:
+    is_whole = checked.is_good and not checked.skipped  # nothing can be made of unknown actions
+    if not checked.reads_environment or checked.config is None or not is_whole:
         return ()
     from orchestrator.compiler import compile_config
 
@@ -139,13 +162,20 @@ def _fix_files(files: Sequence[str], settings: Settings) -> None:
 
 
 def _fix_file(file: str, settings: Settings) -> None:
-    text = check_file(file, settings).documents[0].text
-    mended, count = mend(text, file, lambda t: check_text(t, file, settings).problems)
-    if not count:
-        return
-    mark = b"\xef\xbb\xbf" if Path(file).read_bytes().startswith(b"\xef\xbb\xbf") else b""
-    Path(file).write_bytes(mark + mended.encode("utf-8"))
-    click.echo(f"{file}: mended {plural(count, 'place')}", err=True)
+    """Mend a config and the files that it includes, each as part of the whole."""
+    texts: dict[str, str] = {}
+    for document in check_file(file, settings).documents:
+        part = document.file
+
+        def problems(text: str, part: str = part) -> Sequence[Problem]:
+            return check_file(file, replace(settings, texts={**texts, part: text})).problems
+
+        mended, count = mend(document.text, part, problems)
+        texts[part] = mended
+        if count:
+            mark = b"\xef\xbb\xbf" if Path(part).read_bytes().startswith(b"\xef\xbb\xbf") else b""
+            Path(part).write_bytes(mark + mended.encode("utf-8"))
+            click.echo(f"{part}: mended {plural(count, 'place')}", err=True)
 
 
 def _report(

@@ -14,13 +14,15 @@ stays; `\\d`, `\\b` and other unknown escapes keep their backslash.
 
 from orchestrator.templates.library import CALL_FIELDS, NOW_FIELDS
 from orchestrator.templates.model import Fault, Read, Scope
-from orchestrator.templates.reads import Proven
+from orchestrator.templates.proofs import Outcome, Outcomes, Proven
 from orchestrator.templates.template import Template, parse_condition, parse_template
 
 __all__ = [
     "CALL_FIELDS",
     "NOW_FIELDS",
     "Fault",
+    "Outcome",
+    "Outcomes",
     "Proven",
     "Read",
     "Scope",

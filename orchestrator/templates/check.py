@@ -19,15 +19,18 @@ from orchestrator.shapes import (
     record,
 )
 from orchestrator.templates.arguments import check_role
-from orchestrator.templates.library import CALLS, FILTERS, TESTS, Function, fits
+from orchestrator.templates.conditions import check_operands
+from orchestrator.templates.library import CALLS, FILTERS, TEST_SIGNS, TESTS, Function, fits
 from orchestrator.templates.model import Fault
 from orchestrator.templates.operators import (
     check_comparison,
     fault_at,
     kind_words,
+    letters_fault,
     sum_shape,
 )
 from orchestrator.templates.paths import PathChecker
+from orchestrator.templates.proofs import prefix
 from orchestrator.templates.tree import (
     Arithmetic,
     Called,
@@ -55,7 +58,9 @@ class Checker:
     def __init__(self, source: str, names: Mapping[str, Shape], guarded: set[int]) -> None:
         self.source = source
         self.faults: list[Fault] = []
+        self.guarded = guarded
         self.remembered = names.get("memory.get")
+        self.asked: set[int] = set()  # conditions, by their identity
         self.paths = PathChecker(source, names, guarded, self.faults)
 
     def shape(self, node: Node) -> Shape:
@@ -66,12 +71,12 @@ class Checker:
             case Path():
                 return self.paths.shape(node, self.shape)
             case Choice():
-                self.shape(node.test)
+                self.condition(node.test)
                 return _joined(self.shape(node.then), self.shape(node.otherwise))
             case Logic():
                 return self._logic(node)
             case Negation():
-                self.shape(node.item)
+                self.condition(node.item)
                 return BOOL
             case Comparison():
                 return self._comparison(node)
@@ -83,11 +88,16 @@ class Checker:
                 return self._call(node)
         return self._composed(node)
 
+    def condition(self, node: Node) -> Shape:
+        """The shape of an expression that is asked whether it is true."""
+        self.asked.add(id(node))
+        return self.shape(node)
+
     def _composed(self, node: Node) -> Shape:
         match node:
             case ListOf(items=items):
                 shapes = [self.shape(item) for item in items]
-                return list_of(_all_of(shapes))
+                return replace(list_of(_all_of(shapes)), bounds=(len(shapes), len(shapes)))
             case RecordOf(pairs=pairs):
                 return record({str(key.value): self.shape(value) for key, value in pairs
                                if isinstance(key, Constant)})  # fmt: skip
@@ -103,13 +113,20 @@ class Checker:
     def text_part(self, node: Node) -> Shape:
         """The shape of a value that becomes part of a text; null has no text."""
         shape = self.shape(node)
-        if shape.kind == "null" or (shape.is_optional and shape.kind != "any"):
-            self.faults.append(replace(fault_at(node, "HK203", "this may be null, and null has no "
-                               "text", "add `| default('...')`"), severity="warning"))  # fmt: skip
+        self._refuse_null(node, shape, "null has no text")
         return shape
 
+    def _refuse_null(self, node: Node, shape: Shape, why: str) -> None:
+        """Warn of a value that may be null where null fails."""
+        if shape.is_optional:
+            advice = "add `| default('...')`, or ask first `... is not none`"
+            fault = fault_at(node, "HK203", f"this may be null, and {why}", advice)
+            self.faults.append(replace(fault, severity="warning"))
+
     def _logic(self, node: Logic) -> Shape:
-        shapes = [self.shape(item) for item in node.items]
+        is_asked = id(node) in self.asked
+        shapes = [self.condition(i) if is_asked else self.shape(i) for i in node.items]
+        self.faults += check_operands(self.source, node, shapes, is_asked=is_asked)
         result = shapes[0]
         for shape in shapes[1:]:
             left = replace(result, is_optional=False) if node.word == "or" else result
@@ -120,21 +137,49 @@ class Checker:
         left, left_shape = node.first, self.shape(node.first)
         for sign, right in node.rest:
             right_shape = self.shape(right)
-            fault = check_comparison(sign, (left, left_shape), (right, right_shape))
-            if fault:
-                self.faults.append(fault)
+            for one, other in ((left, (right, right_shape)), (right, (left, left_shape))):
+                self._check_default(sign, one, other)
+            self._compare(sign, (left, left_shape), (right, right_shape))
             left, left_shape = right, right_shape
         return BOOL
+
+    def _check_default(self, sign: str, item: Node, other: tuple[Node, Shape]) -> None:
+        """What `default` gives is compared too: `(data.tries | default('0')) > 3`."""
+        match item:
+            case Filtered(name="default", args=(Constant(value=value) as given, *_)):
+                shape = _constant_shape(value)
+                fault = check_comparison(sign, (given, shape), other) if value is not None else None
+                if fault is not None and fault.code == "HK320":
+                    node = given if given.offset < given.end else item
+                    length = max(1, node.end - node.offset)
+                    self.faults.append(replace(fault, offset=node.offset, length=length))
+
+    def _compare(self, sign: str, left: tuple[Node, Shape], right: tuple[Node, Shape]) -> None:
+        fault = check_comparison(sign, left, right)
+        if fault is not None or (
+            sign in ("==", "!=", "in", "not in")
+            and (fault := letters_fault(left, right) or letters_fault(right, left))
+        ):
+            self.faults.append(fault)
+        elif sign in ("<", "<=", ">", ">="):
+            for node, shape in (left, right):
+                self._refuse_null(node, shape, f"`{sign}` compares no null")
+        elif sign in ("in", "not in"):
+            self._refuse_null(*right, "nothing is in null")
 
     def _number(self, node: Node) -> Shape:
         shape = self.shape(node)
         if not fits(shape, ("number",)):
             self.faults.append(fault_at(node, "HK321", f"needs a number, not {kind_words(shape)}"))
+        else:
+            self._refuse_null(node, shape, "null is no number")
         return Shape("int" if shape.kind == "int" else "number", taint=shape.taint)
 
     def _arithmetic(self, node: Arithmetic) -> Shape:
         if node.sign == "+":
             left, right = self.shape(node.left), self.shape(node.right)
+            for item, shape in ((node.left, left), (node.right, right)):
+                self._refuse_null(item, shape, "nothing can be added to null")
             result = sum_shape(left, right)
             if result is None:
                 kinds = f"{kind_words(left)} and {kind_words(right)}"
@@ -152,6 +197,8 @@ class Checker:
             return self._default(item, args[0])
         function = FILTERS[node.name]
         self._check_taken(node.item, item, function, f"`{node.name}`")
+        if not _takes_null(node):
+            self._refuse_null(node.item, item, f"`{node.name}` takes no null")
         plain = replace(item, taint=join_taint(item))
         given = function.gives(plain)
         if given.kind == "text":
@@ -173,12 +220,15 @@ class Checker:
     def _tested(self, node: Tested) -> Shape:
         item = self.shape(node.item)
         args = self._arguments(TESTS[node.name], node.args)
-        sign = _TEST_SIGNS.get(node.name)
+        sign = TEST_SIGNS.get(node.name)
         if sign:
-            fault = check_comparison(sign, (node.item, item), (node.args[0], args[0]))
-            self.faults.extend([fault] if fault else [])
+            self._compare(sign, (node.item, item), (node.args[0], args[0]))
         else:
             self._check_taken(node.item, item, TESTS[node.name], f"`{node.name}`")
+            if TESTS[node.name].takes:
+                self._refuse_null(node.item, item, f"`{node.name}` takes no null")
+        if node.name in ("defined", "undefined") and isinstance(node.item, Path):
+            self._check_asked_for(node, node.item)
         if node.search is not None and len(item.choices) > 1 and not any(
             map(node.search, item.choices)
         ):  # fmt: skip
@@ -188,6 +238,14 @@ class Checker:
         if node.name == "containing_any" and isinstance(node.args[0], Path):
             self._check_phrases(node.args[0], args[0])
         return BOOL
+
+    def _check_asked_for(self, node: Tested, path: Path) -> None:
+        """Warn where it is asked whether something is there that always is."""
+        if self.paths.is_always_there(path):
+            words = "always" if node.name == "defined" else "never"
+            advice = "ask what it is, such as `... == 'yes'`"
+            fault = fault_at(node, "HK325", f"this is {words} true: it is always there", advice)
+            self.faults.append(replace(fault, severity="warning"))
 
     def _check_phrases(self, node: Path, shape: Shape) -> None:
         if shape.of is not None and not fits(shape.of, ("text",)):
@@ -203,8 +261,10 @@ class Checker:
         for param, arg, shape in zip(function.params, node.args, shapes, strict=False):
             if param.role and len(shape.choices) == 1 and not isinstance(arg, Constant):
                 fault = check_role(param.role, arg, shape.choices[0])
-                self.faults.extend([fault] if fault else [])
+                given_by = prefix(arg) if isinstance(arg, Path) and arg.root == "vars" else ()
+                self.faults.extend([replace(fault, given_by=given_by)] if fault else [])
         given = function.gives(ANY)
+        given = replace(given, is_optional=False) if node.offset in self.guarded else given
         if node.name == "memory.get" and shapes:
             return given.tainted(remembered_taint(self.remembered, shapes[0]))
         return given
@@ -222,7 +282,10 @@ class Checker:
         return shapes
 
 
-_TEST_SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "in": "in"}
+def _takes_null(node: Filtered) -> bool:
+    """Whether a filter takes null; those that convert do where they are given a default."""
+    given = node.args and node.args[0].offset < node.args[0].end
+    return node.name in ("bool", "tojson") or (node.name in ("int", "float") and bool(given))
 
 
 def _constant_shape(value: object) -> Shape:

@@ -19,7 +19,7 @@ from orchestrator.errors import TemplateFailed
 from orchestrator.templates.arguments import seconds
 from orchestrator.templates.careful import FAILURES, Careful
 from orchestrator.templates.filters import RUN_FILTERS
-from orchestrator.templates.library import CALL_FIELDS, CALLS, NOW_FIELDS
+from orchestrator.templates.library import CALL_FIELDS, CALLS, NOW_FIELDS, TEST_SIGNS
 from orchestrator.templates.model import MAX_TEXT, Scope
 from orchestrator.templates.tests import RUN_TESTS
 from orchestrator.templates.tree import (
@@ -56,7 +56,6 @@ __all__ = ["generate", "generate_explain"]
 
 _RECORDS = ("event", "data", "vars", "steps", "error")
 _INLINE = {"upper": "upper", "lower": "lower", "trim": "strip"}
-_TEST_SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "in": "in"}
 _IS = {"none": "is None", "true": "is True", "false": "is False"}
 _NOW = {
     "year": "s.now.year", "month": "s.now.month", "day": "s.now.day", "hour": "s.now.hour",
@@ -308,7 +307,7 @@ class _Generator:
     def _tested(self, node: Tested) -> str:
         if node.name in ("defined", "undefined"):
             return self._defined(node)
-        sign = _TEST_SIGNS.get(node.name)
+        sign = TEST_SIGNS.get(node.name)
         if sign:
             rest = ((sign, node.args[0]),)
             return self._comparison(Comparison(node.offset, node.end, node.item, rest))

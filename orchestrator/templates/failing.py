@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from orchestrator.shapes import ANY, Shape
 from orchestrator.templates.model import Read
-from orchestrator.templates.reads import Proven
 from orchestrator.templates.template import Template
 from orchestrator.templates.tree import Arithmetic, Constant, Filtered, Node, Sign, children
 
@@ -17,12 +16,12 @@ _NUMBERS = frozenset({"int", "float"})
 _DIVISIONS = frozenset({"/", "//", "%"})
 
 
-def can_fail(template: Template, names: Mapping[str, Shape], proven: Proven) -> bool:
+def can_fail(template: Template, names: Mapping[str, Shape]) -> bool:
     """Whether it converts what may be no number, divides by what may be 0, or reads on and on."""
     trees = [piece for piece in template.pieces if isinstance(piece, Node)]
     if any(map(_fails, trees)):
         return True
-    return any(_leads_on(read, names) for read in template.under(proven).reads)
+    return any(_leads_on(read, names) for read in template.reads)
 
 
 def _fails(node: Node) -> bool:

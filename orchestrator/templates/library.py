@@ -28,6 +28,7 @@ __all__ = [
     "OMITTED",
     "ROOTS",
     "TESTS",
+    "TEST_SIGNS",
     "Function",
     "Param",
     "fits",
@@ -52,7 +53,7 @@ CALL_FIELDS: Mapping[str, Shape] = {
     "interruptions": INT,
     "instructions": TEXT,
     "language": maybe(TEXT),
-    "state": TEXT,
+    "state": one_of("starting", "live", "hangup", "ended", "transferred", "error", "shutdown"),
     "end_reason": maybe(TEXT),
     "outcome": maybe(TEXT),
     "runtime": TEXT,
@@ -136,12 +137,21 @@ def _item(item: Shape) -> Shape:
     if item.kind == "text":
         return maybe(_text(item))
     inner = item.of if item.kind == "list" and item.of else ANY
-    return maybe(replace(inner, taint=inner.taint or item.taint))
+    inner = replace(inner, taint=inner.taint or item.taint)
+    is_sure = (
+        bool(item.bounds and item.bounds[0]) or inner.kind == "any"
+    )  # who knows nothing of a list trusts it
+    return inner if is_sure else maybe(inner)
 
 
 def _items(item: Shape) -> Shape:
     inner = item.of if item.kind == "list" and item.of else ANY
-    return Shape("list", of=inner, taint=item.taint)
+    return Shape("list", of=inner, taint=item.taint, bounds=item.bounds)
+
+
+def _unique(item: Shape) -> Shape:
+    least = 1 if item.bounds and item.bounds[0] else 0
+    return replace(_items(item), bounds=(least, item.bounds[1]) if item.bounds else None)
 
 
 def _number_like(item: Shape) -> Shape:
@@ -165,7 +175,7 @@ FILTERS: Mapping[str, Function] = {
     "first": Function(_MANY, _item),
     "float": Function(_SCALAR, _tainted(NUMBER), (Param("default", default=OMITTED),)),
     "int": Function(_SCALAR, _tainted(INT), (Param("default", default=OMITTED),)),
-    "join": Function(_MANY, _text, (Param("d", _SCALAR, ""),)),
+    "join": Function(("list", "record"), _text, (Param("d", _SCALAR, ""),)),
     "last": Function(_MANY, _item),
     "length": Function(_MANY, _plain(INT)),
     "list": Function(_MANY, _items),
@@ -190,7 +200,7 @@ FILTERS: Mapping[str, Function] = {
         Param("end", _TEXT, "..."),
         Param("leeway", _NUMBER, 5),
     ),
-    "unique": Function(_MANY, _items),
+    "unique": Function(_MANY, _unique),
     "upper": _text_filter(),
     "urlencode": Function(("text", "number", "bool", "record"), _text),
     "words": Function(_SCALAR, _plain(INT)),
@@ -229,6 +239,11 @@ TESTS: Mapping[str, Function] = {
     "true": _test(_ALL),
     "undefined": _test(_ALL),
 }
+
+#: Tests that are written as operators too.
+TEST_SIGNS: Mapping[str, str] = {
+    "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "in": "in",
+}  # fmt: skip
 
 #: Jinja's other names for the same filters and tests.
 ALIASES: Mapping[str, str] = {

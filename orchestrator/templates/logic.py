@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from orchestrator.templates.model import Fault
+from orchestrator.templates.template import Template
 from orchestrator.templates.tree import (
+    Arithmetic,
     Called,
     Comparison,
     Constant,
@@ -21,12 +24,16 @@ from orchestrator.templates.tree import (
     children,
 )
 
-__all__ = ["find_logic"]
+__all__ = ["Claims", "claims_of", "exclude", "find_logic"]
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _COUNTS = frozenset({"call.count", "memory.count"})
 _LENGTHS = frozenset({"length", "words"})
 _NEVER_NEGATIVE = frozenset({"turns", "interruptions", "duration", "attempt"})
+#: Texts of which only a pattern that fits everything is in both.
+_ANY_TEXTS = ("", "\u2603 qzx")
+#: What stands in patterns, and in no phrase that anybody says.
+_PATTERN = re.compile(r"[|\\\[\]^]|\.[*+]|\(\?")
 _ALWAYS, _NEVER = "this is always true", "this is never true"
 
 
@@ -37,14 +44,27 @@ def find_logic(source: str, node: Node) -> Iterator[Fault]:
             yield from _in_logic(source, node)
         case Comparison():
             yield from _in_comparison(source, node)
-        case Tested(name="matching", args=(Constant(value=str(pattern)), *_)) if not pattern:
-            yield _fault(node.args[0], _ALWAYS, "every text has nothing in it; write a pattern")
+        case Tested(name="matching", search=search) if search and all(map(search, _ANY_TEXTS)):
+            advice = "every text has nothing in it; write a pattern, with something between `|`"
+            yield _fault(node.args[0], _ALWAYS, advice)
+        case Tested(name="containing_any", args=(ListOf(items=items), *_)):
+            yield from _patterns(items)
+        case Arithmetic(sign="/" | "//" | "%", right=Constant(value=0)):
+            yield _fault(node.right, "nothing can be divided by 0")
         case Called(name="call.hour_in", args=(Constant(value=str(span)), *_)):
             start, _, end = span.partition("-")
             if start == end:
                 yield _fault(node.args[0], _NEVER, "the span ends when it begins: '00:00-24:00'")
     for inner in children(node):
         yield from find_logic(source, inner)
+
+
+def _patterns(items: tuple[Node, ...]) -> Iterator[Fault]:
+    """Phrases that are written as a pattern, and found only where its signs are spoken."""
+    for item in items:
+        if isinstance(item, Constant) and _PATTERN.search(str(item.value)):
+            advice = "a phrase is text; write two phrases, or ask `matching('...')`"
+            yield _fault(item, _NEVER, advice)
 
 
 def _fault(node: Node, message: str, help: str | None = None) -> Fault:
@@ -63,21 +83,26 @@ def _in_logic(source: str, node: Logic) -> Iterator[Fault]:
             yield _fault(item, f"with `{node.word} {str(item.value).lower()}` {words}"
                          if is_deciding else "this changes nothing", "remove it")  # fmt: skip
             return
-    if node.word == "and":
-        yield from _contradictions(source, node)
+    yield from _contradictions(source, node)
 
 
 def _contradictions(source: str, node: Logic) -> Iterator[Fault]:
-    """Two parts of an `and` that cannot both hold, for one path."""
+    """Two parts that cannot both hold, for one path; of an `or`, that cannot both fail."""
+    is_all = node.word == "and"
+    words = "this cannot hold together with what stands before it"
+    advice = "write `or`, or mend one of the two"
+    if not is_all:
+        words = f"one of this and what stands before it always holds, so {_ALWAYS}"
+        advice = "write `and`, or mend one of the two"
     known: dict[str, list[tuple[_Claim, Node]]] = {}
     for item in node.items:
         claim = _claim(source, item)
         if claim is None:
             continue
+        claim = claim if is_all else replace(claim, sign=_NEGATED[claim.sign])
         for other, _ in known.get(claim.subject, ()):
             if not claim.fits(other):
-                yield _fault(item, "this cannot hold together with what stands before it",
-                             "write `or`, or mend one of the two")  # fmt: skip
+                yield _fault(item, words, advice)
                 return
         known.setdefault(claim.subject, []).append((claim, item))
 
@@ -177,8 +202,6 @@ def _in_comparison(source: str, node: Comparison) -> Iterator[Fault]:
         outcome = _count_words(found[1], found[2])
         if outcome:
             yield _fault(node, f"{outcome}: it is never less than 0", "ask `... > 0`")
-    yield from _letters(node.first, right)
-    yield from _letters(right, node.first)
 
 
 def _is_count(node: Node) -> bool:
@@ -200,13 +223,44 @@ def _count_words(sign: str, value: float) -> str | None:
     return None
 
 
-def _letters(side: Node, other: Node) -> Iterator[Fault]:
-    """A text in capitals that is compared with what `lower` gives, or the other way round."""
-    if not isinstance(side, Filtered) or side.name not in ("lower", "upper"):
-        return
-    items = other.items if isinstance(other, ListOf) else (other,)
-    for item in items:
-        if isinstance(item, Constant) and isinstance(item.value, str):
-            right = item.value.lower() if side.name == "lower" else item.value.upper()
-            if right != item.value:
-                yield _fault(item, f"`{side.name}` never gives {item.value!r}", f"write {right!r}")
+# --- two conditions
+
+#: What a condition says of its paths: of each group one claim holds.
+Claims = tuple[tuple[_Claim, ...], ...]
+
+
+def claims_of(template: Template, truth: bool) -> Claims:
+    """What a condition says where it has turned out true (or false)."""
+    nodes = [piece for piece in template.pieces if isinstance(piece, Node)]
+    if len(nodes) != 1:
+        return ()
+    node = nodes[0] if truth else Negation(nodes[0].offset, nodes[0].end, nodes[0])
+    return tuple(_groups(template.source, node))
+
+
+def exclude(first: Claims, second: Claims) -> bool:
+    """Whether two conditions can never hold together."""
+    return any(
+        one[0].subject == other[0].subject and not any(a.fits(b) for a in one for b in other)
+        for one in first
+        for other in second
+    )
+
+
+def _groups(source: str, node: Node) -> Iterator[tuple[_Claim, ...]]:
+    match node:
+        case Logic(word="and", items=items):
+            for item in items:
+                yield from _groups(source, item)
+            return
+        case Logic(word="or", items=items):
+            found = [_claim(source, item) for item in items]
+        case Comparison(first=Path() as path, rest=(("in", ListOf(items=items)),)):
+            words = source[path.offset : path.end]
+            values = [_constant(item) for item in items]
+            found = [_Claim(words, "==", v) if v is not None else None for v in values]
+        case _:
+            found = [_claim(source, node)]
+    claims = tuple(claim for claim in found if claim is not None)
+    if len(claims) == len(found) > 0 and len({claim.subject for claim in claims}) == 1:
+        yield claims

@@ -34,7 +34,10 @@ MAX_TEXT = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A mistake in a template; `offset` and `length` are characters of its source."""
+    """A mistake in a template; `offset` and `length` are characters of its source.
+
+    `given_by` is the path in `vars` of the constant that is wrong, where it stands there.
+    """
 
     code: str
     message: str
@@ -42,15 +45,16 @@ class Fault:
     length: int
     help: str | None = None
     severity: Literal["error", "warning"] = "error"
+    given_by: tuple[str | int, ...] = ()
 
 
 @frozen
 class Read:
     """A path that a template reads, up to its first computed part.
 
-    `part_offsets` has one offset for each part. `is_guarded` means that a missing value is
-    provided for: by `default`, by `is defined`, or by what stands before it in an `and`, `or` or
-    inline `if` about this path or one that it starts with.
+    `part_offsets` has one offset for each part. `is_guarded` means that a missing value and null
+    are provided for: by `default`, or by what a condition about this path, or one that it starts
+    with, has proved. `is_there` means that the value is there, but may be null.
     """
 
     path: tuple[str | int, ...]
@@ -58,6 +62,7 @@ class Read:
     length: int
     is_guarded: bool
     part_offsets: tuple[int, ...]
+    is_there: bool = False
 
 
 class Scope(Protocol):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.events import near_miss
 from orchestrator.shapes import ANY, INT, NUMBER, TEXT, Shape, either, list_of
 from orchestrator.templates.library import fits
 from orchestrator.templates.model import Fault
-from orchestrator.templates.tree import Constant, ListOf, Node
+from orchestrator.templates.tree import Constant, Filtered, ListOf, Node
 
-__all__ = ["check_comparison", "fault_at", "kind_words", "sum_shape"]
+__all__ = ["check_comparison", "fault_at", "kind_words", "letters_fault", "sum_shape"]
 
 _Side = tuple[Node, Shape]
 
@@ -30,7 +32,12 @@ def check_comparison(sign: str, left: _Side, right: _Side) -> Fault | None:
 def _check_equality(left: _Side, right: _Side) -> Fault | None:
     if _is_disjoint(left[1], right[1]):
         return _never_equal(left, right)
-    return _check_choice(left[1], right) or _check_choice(right[1], left)
+    return (
+        _check_choice(left[1], right)
+        or _check_choice(right[1], left)
+        or _check_range(left[1], right)
+        or _check_range(right[1], left)
+    )
 
 
 def _never_equal(left: _Side, right: _Side) -> Fault:
@@ -73,6 +80,20 @@ def _check_choice(known: Shape, other: _Side) -> Fault | None:
     return fault_at(node, "HK322", f"the value is never {node.value!r}", advice)
 
 
+def _check_range(known: Shape, other: _Side) -> Fault | None:
+    """A number that is compared with one that it never is."""
+    node = other[0]
+    value = node.value if isinstance(node, Constant) else None
+    if not known.is_number or known.bounds is None or not isinstance(value, int | float):
+        return None
+    low, high = known.bounds
+    if low <= value <= high:
+        return None
+    message = f"the value is never {value}: it is from {low:g} to {high:g}"
+    advice = "mend the number, or what gives the value"
+    return replace(fault_at(node, "HK325", message, advice), severity="warning")
+
+
 def _check_order(sign: str, left: _Side, right: _Side) -> Fault | None:
     for node, shape in (left, right):
         if not fits(shape, ("text", "number")):
@@ -98,6 +119,23 @@ def _check_membership(left: _Side, right: _Side) -> Fault | None:
         return fault_at(inside, "HK320", f"{kind_words(left[1])} is never in this list")
     faults = (_check_choice(left[1], (i, ANY)) for i in inside.items)
     return next((fault for fault in faults if fault), None)
+
+
+def letters_fault(side: _Side, other: _Side) -> Fault | None:
+    """A text in capitals that is compared with what `lower` gives, or the other way round."""
+    filtered, (node, shape) = side[0], other
+    if not isinstance(filtered, Filtered) or filtered.name not in ("lower", "upper"):
+        return None
+    for item in node.items if isinstance(node, ListOf) else (node,):
+        is_text = isinstance(item, Constant) and isinstance(item.value, str)
+        texts = (str(item.value),) if is_text and isinstance(item, Constant) else shape.choices
+        for text in texts if len(texts) == 1 else ():
+            right = text.lower() if filtered.name == "lower" else text.upper()
+            if right != text:
+                message = f"`{filtered.name}` never gives {text!r}"
+                fault = fault_at(item, "HK325", message, f"write {right!r}")
+                return replace(fault, severity="warning")
+    return None
 
 
 def sum_shape(left: Shape, right: Shape) -> Shape | None:

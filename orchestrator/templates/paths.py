@@ -48,12 +48,37 @@ class PathChecker:
 
     def _finish(self, node: Path, shape: Shape) -> Shape:
         if node.offset in self.guarded:
-            return replace(shape, is_optional=shape.kind == "null")
-        if node.root == "event" and shape.is_optional and shape.kind != "any":
-            raise self._report(node, len(node.parts), "HK203",
-                         f"`{self._spelled(node, len(node.parts))}` may be missing: not every "
-                         "runtime has it", "add `| default('...')`")  # fmt: skip
+            is_null = shape.kind == "null"
+            return shape if shape.is_optional == is_null else replace(shape, is_optional=is_null)
+        if node.root == "steps" and len(node.parts) == 1 and shape.is_optional:
+            raise self._missing(node, 1)
+        if node.root == "event" and shape.is_optional and isinstance(node.parts[-1], str):
+            name = self._spelled(node, len(node.parts))
+            message = f"`{name}` may be missing: not every runtime has it"
+            fault = Fault("HK203", message, node.offsets[-1], len(node.parts[-1]),
+                          "add `| default('...')`")  # fmt: skip
+            raise self._add(fault)
         return shape
+
+    def is_always_there(self, node: Path) -> bool:
+        """Whether a path leads to what every event of this kind, or every call, has."""
+        if node.root not in ("event", "call", "now"):
+            return False
+        shape = self.names.get(str(node.root), ANY)
+        for part in node.parts:
+            if not isinstance(part, str) or part not in shape.fields:
+                return False
+            shape = shape.fields[part]
+        return not shape.is_optional
+
+    def _missing(self, node: Path, index: int) -> _Stop:
+        where = self._spelled(node, index)
+        if node.root == "steps" and index == 1:
+            message = f"`{where}` is there only when its step has run"
+            advice = f"add `| default('...')`, or ask `{where} is defined and ...`"
+            return self._report(node, index, "HK203", message, advice)
+        advice = f"add `| default('...')`, or ask `{where} and ...`"
+        return self._report(node, index, "HK203", f"`{where}` may be null", advice)
 
     def _root(self, node: Path, shape_of: Callable[[Node], Shape]) -> Shape:
         if isinstance(node.root, Node):
@@ -86,10 +111,8 @@ class PathChecker:
 
     def _step(self, node: Path, index: int, shape: Shape, part: str | int | Node) -> Shape:
         is_known_field = shape.kind == "record" and isinstance(part, str) and part in shape.fields
-        if shape.is_optional and node.offset not in self.guarded and shape.kind != "any":
-            where = self._spelled(node, index)
-            advice = f"add `| default('...')`, or ask `{where} and ...`"
-            raise self._report(node, index, "HK203", f"`{where}` may be null", advice)
+        if shape.is_optional and node.offset not in self.guarded:
+            raise self._missing(node, index)
         if is_known_field:
             return _inherit(shape.fields[str(part)], shape)
         if isinstance(part, Node) or shape.kind == "any":
@@ -99,6 +122,16 @@ class PathChecker:
         return self._constant_step(node, index, shape, part)
 
     def _constant_step(self, node: Path, index: int, shape: Shape, part: str | int) -> Shape:
+        if (
+            isinstance(part, int)
+            and shape.kind == "list"
+            and shape.bounds
+            and part >= shape.bounds[1]
+        ):
+            where = self._spelled(node, index)
+            count = "1 item" if shape.bounds[1] == 1 else f"{shape.bounds[1]:g} items"
+            message = f"`{where}` has {count}, the first is `[0]`"
+            raise self._report(node, index + 1, "HK202", message, None)
         if isinstance(part, int) and shape.kind in ("list", "text"):
             inner = TEXT if shape.kind == "text" else shape.of or ANY
             return _inherit(inner, shape)
@@ -137,9 +170,12 @@ class PathChecker:
         end = node.ends[index]
         if offset > node.offset and self.source[end - 1] == "]":
             end -= 1
-        if message not in self.reported:
-            self.reported.add(message)
-            self.faults.append(Fault(code, message, offset, max(1, end - offset), help))
+        return self._add(Fault(code, message, offset, max(1, end - offset), help))
+
+    def _add(self, fault: Fault) -> _Stop:
+        if fault.message not in self.reported:
+            self.reported.add(fault.message)
+            self.faults.append(fault)
         return _Stop()
 
 

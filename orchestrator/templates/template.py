@@ -11,9 +11,10 @@ from orchestrator.errors import TemplateFailed
 from orchestrator.frozen import frozen
 from orchestrator.shapes import BOOL, TEXT, Shape, join_taint
 from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
-from orchestrator.templates.reads import Proven, Reads, collect_reads, proves
+from orchestrator.templates.proofs import Outcomes, Proven, learn
+from orchestrator.templates.reads import Reads, collect_reads
 from orchestrator.templates.split import Hole, find_braces, scan_path, split
-from orchestrator.templates.tree import Called, Constant, Node, Path
+from orchestrator.templates.tree import Called, Constant, Logic, Node, Path
 
 __all__ = ["Template", "parse_condition", "parse_template"]
 
@@ -57,18 +58,32 @@ class Template:
         firsts = [n.args[0] for n in found if n.name.startswith("memory.") and n.args]
         return tuple(first for first in firsts if isinstance(first, Constant))
 
-    def under(self, proven: Proven) -> Template:
-        """The same where these paths are surely there: what it reads of them is guarded."""
-        if not proven or not self._found.nodes:
+    @property
+    def windows(self) -> tuple[tuple[str, Constant], ...]:
+        """The keys that it counts in the memory, each with the time over which it counts."""
+        found = [n for n in self._found.nodes if isinstance(n, Called) and len(n.args) == 2]
+        pairs = [(n.args[0], n.args[1]) for n in found if n.name == "memory.count"]
+        return tuple(
+            (str(key.value), within)
+            for key, within in pairs
+            if isinstance(key, Constant) and isinstance(within, Constant)
+        )
+
+    def under(self, proven: Proven, outcomes: Outcomes) -> Template:
+        """The same where this is proved: what it reads of that is guarded."""
+        if not self._found.nodes or not (proven or (outcomes and "steps" in self.source)):
             return self
-        trees = [piece for piece in self.pieces if isinstance(piece, Node)]
-        found = collect_reads(trees, proven)
+        found = collect_reads(self._trees, proven, outcomes)
         return Template(self.source, self.kind, self.pieces, self.faults, found)
 
-    def proves(self, truth: bool) -> Proven:
-        """The paths that are surely there when this condition is true (or false)."""
-        trees = [piece for piece in self.pieces if isinstance(piece, Node)]
-        return proves(trees[0], truth) if len(trees) == 1 else frozenset()
+    def proves(self, proven: Proven, truth: bool, outcomes: Outcomes) -> Proven:
+        """What is proved where this condition has turned out true (or false)."""
+        trees = self._trees
+        return learn(proven, trees[0], truth, outcomes) if len(trees) == 1 else proven
+
+    @property
+    def _trees(self) -> list[Node]:
+        return [piece for piece in self.pieces if isinstance(piece, Node)]
 
     def check(self, names: Mapping[str, Shape]) -> tuple[Shape, tuple[Fault, ...]]:
         """The shape of the result, and the faults of names and types.
@@ -81,12 +96,13 @@ class Template:
         if self.faults or self.kind == "constant":
             return (BOOL if self.kind == "condition" else TEXT), ()
         checker = Checker(self.source, names, self._found.guarded)
-        trees = [piece for piece in self.pieces if isinstance(piece, Node)]
+        trees = self._trees
         if self.kind == "text":
             shapes = [checker.text_part(tree) for tree in trees]
             shape = TEXT.tainted(join_taint(*shapes))
         else:
-            shape = checker.shape(trees[0])
+            ask = checker.condition if self.kind == "condition" else checker.shape
+            shape = ask(trees[0])
         faults = (
             [fault for tree in trees for fault in _first_misfit(tree, checker.faults)]
             if checker.faults
@@ -98,8 +114,11 @@ class Template:
             deciding = (tree for tree in trees if not isinstance(tree, Path))
             faults = [fault for tree in deciding for fault in find_logic(self.source, tree)]
         if self.kind == "condition":
+            from orchestrator.templates.conditions import check_asked
+
             is_sound = all(fault.severity == "warning" for fault in faults)
-            faults += self._not_bool(trees[0], shape) if is_sound else []
+            fault = check_asked(trees[0], shape) if is_sound else None
+            faults += [fault] if fault is not None and not isinstance(trees[0], Logic) else []
             shape = BOOL
         return shape, tuple(sorted(faults, key=lambda fault: (fault.offset, fault.code)))
 
@@ -132,13 +151,6 @@ class Template:
     def _reads_in(self, tree: Node) -> bool:
         return any(tree.offset <= node.offset < tree.end for node in self._found.nodes)
 
-    def _not_bool(self, tree: Node, shape: Shape) -> list[Fault]:
-        if shape.kind in ("any", "bool"):
-            return []
-        advice = _CONDITION_ADVICE.get(shape.kind, "compare it with something")
-        return [Fault("HK323", f"a condition is true or false, and this is {Shape(shape.kind)}",
-                      tree.offset, max(1, tree.end - tree.offset), advice)]  # fmt: skip
-
     def alone(self, piece: Node) -> Template:
         """One of the `{{ }}` of this text as a template of its own, which gives the value."""
         return Template(self.source, "value", (piece,), (), collect_reads([piece]))
@@ -159,14 +171,6 @@ def _first_misfit(tree: Node, faults: list[Fault]) -> list[Fault]:
     own = [f for f in faults if tree.offset <= f.offset < max(tree.end, tree.offset + 1)]
     misfits = sorted((f for f in own if f.code == "HK321"), key=lambda f: (f.offset, -f.length))
     return [fault for fault in own if fault not in misfits[1:]]
-
-
-_CONDITION_ADVICE = {
-    "text": "ask `... != ''`, or `... is matching('...')`",
-    "int": "ask `... > 0`",
-    "number": "ask `... > 0`",
-    "list": "ask `... | length > 0`",
-}
 
 
 def _is_escape(tree: Node) -> bool:

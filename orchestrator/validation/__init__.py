@@ -13,11 +13,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.config import Config
-from orchestrator.document import Document, parse_document, read_document
+from orchestrator.document import Document, parse_document
 from orchestrator.errors import ConfigError, Problem
 from orchestrator.registry import Registry
 from orchestrator.validation.braces import check_braces
@@ -39,7 +39,7 @@ from orchestrator.validation.parallel import check_parallel
 from orchestrator.validation.recording import check_recording
 from orchestrator.validation.secrets import check_secrets
 from orchestrator.validation.timers import check_timers
-from orchestrator.validation.toplevel import ConfigReader
+from orchestrator.validation.toplevel import ConfigReader, read_one
 from orchestrator.validation.transcripts import check_transcripts
 from orchestrator.validation.untrusted import check_untrusted
 from orchestrator.validation.unused import check_events, check_unused
@@ -55,12 +55,13 @@ class Settings:
 
     `variables` is the environment: with it, plugins, callables and variables are checked too.
     `unknown_actions` lets actions pass that are not installed here. `target` names the runtime
-    that will carry the calls.
+    that will carry the calls. `texts` are read in place of the files of these names.
     """
 
     variables: Mapping[str, str] | None = None
     unknown_actions: bool = False
     target: str | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,9 @@ def check_file(path: str | Path, settings: Settings | None = None) -> Checked:
     Raises:
         EnvironmentFailure: the file cannot be read.
     """
+    settings = settings or Settings()
     with _collector_paused():
-        return check_document(read_document(path), settings)
+        return check_document(read_one(path, settings.texts), settings)
 
 
 def check_text(text: str, file: str = "<text>", settings: Settings | None = None) -> Checked:
@@ -128,11 +130,12 @@ def check_document(document: Document, settings: Settings | None = None) -> Chec
         findings,
         accepts_unknown=settings.unknown_actions,
         checks_environment=settings.variables is not None,
+        texts=settings.texts,
     )
     config = reader.read(document)
     if config is not None:
         _check_config(config, reader, settings)
-    problems = findings.sorted()
+    problems = _without_followers(findings.sorted())
     if any(d.ignores for d in reader.documents):
         from orchestrator.codes import CODES
 
@@ -141,6 +144,16 @@ def check_document(document: Document, settings: Settings | None = None) -> Chec
     documents, skipped = tuple(reader.documents), frozenset(reader.skipped)
     is_strict = settings.variables is not None
     return Checked(document.file, config, problems, documents, skipped, is_strict)
+
+
+def _without_followers(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """The problems without those of a line whose value was not read because of its tag."""
+    tagged = {(p.position.file, p.position.line) for p in problems if p.code == "HK022"}
+    return tuple(
+        p
+        for p in problems
+        if p.code == "HK022" or (p.position.file, p.position.line) not in tagged
+    ) if tagged else problems  # fmt: skip
 
 
 def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> None:
@@ -154,7 +167,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_callables(config, findings, is_strict=is_strict)
     check_variables(config, findings, settings.variables)
     check_braces(config, findings, (document.text for document in reader.documents))
-    visits = check_flow(config, findings, lost)
+    visits = check_flow(config, findings, lost, settings.variables)
     check_waits(config, findings)
     check_order(config, findings)
     check_loops(config, findings)
@@ -169,12 +182,12 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_limits(config, findings)
     check_transcripts(config, findings)
     check_connections(config, findings)
-    if settings.target is not None:
-        check_target(config, settings.target, findings)
     if is_complete and not findings.errors:
         check_unused(config, findings)
         check_events(config, findings)
         check_memories(config, findings)
+    if settings.target is not None:
+        check_target(config, settings.target, findings)
 
 
 def load_config(path: str | Path) -> Config:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config import Config
-from orchestrator.targets import TARGETS, describe, lent_to, needs_of
+from orchestrator.targets import TARGETS, describe, lenders_of, lent_to, needs_of
 from orchestrator.validation.findings import Findings
 
 __all__ = ["check_target"]
@@ -16,4 +16,7 @@ def check_target(config: Config, target: str, findings: Findings) -> None:
         if need not in has:
             able = ", ".join(name for name, found in TARGETS.items() if need in found)
             message = f"{target} cannot {describe(need)} (`{need}`)"
-            findings.at(place, "HK430", message, on="key", help=f"runtimes that can: {able}")
+            hint = f"runtimes that can: {able}"
+            lenders = " or ".join(lenders_of(target, need, config))
+            hint = f"add a connection of kind {lenders}; {hint}" if lenders else hint
+            findings.at(place, "HK430", message, on="key", help=hint)

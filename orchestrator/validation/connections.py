@@ -63,9 +63,11 @@ def _options(
     reader: Reader, node: YamlMap, name: str, options: YamlMap, found: ConnectionType
 ) -> dict[str, Value]:
     table = found.options
-    reader.check_keys(options, ("kind", *table), f"connection `{name}`")
-    missing = [n for n, o in table.items() if o.is_required and n not in options]
-    if missing:
+    required = [n for n, option in table.items() if option.is_required]
+    what = f"connection `{name}`"
+    is_unclear = reader.check_keys(options, ("kind", *table), what, required=required)
+    missing = [n for n in required if n not in options]
+    if missing and not is_unclear:
         message = f"connection `{name}` needs {listed(missing)}"
         reader.at(node, name, "HK104", message, on="key", help=table[missing[0]].doc or None)
     _check_auth(reader, options)
@@ -108,6 +110,9 @@ def _faults(config: Config, connection: ConnectionConfig) -> Iterator[Fault]:
         for name, value in connection.options.items()
         if not any(inner.parts for inner in value.walk()) and not value.items
     }
+    written = connection.place.container[connection.place.key]
+    if any(name in table and name not in connection.options for name in written):
+        return  # an option is broken, which is reported
     needed = {field_name(name) for name, option in table.items() if option.is_required}
     if not needed <= set(given):
         return

@@ -33,8 +33,9 @@ from orchestrator.validation.known import (
     output_of,
     step_shape,
 )
+from orchestrator.validation.secrets import is_secret_name
 from orchestrator.validation.templates import Scene
-from orchestrator.values import Place, Value
+from orchestrator.values import EnvRef, Place, Value
 
 __all__ = ["Everywhere", "expanded", "survey"]
 
@@ -45,7 +46,8 @@ _GIVING = ("emit", "remember")
 
 @dataclass(slots=True)
 class Everywhere:
-    """`saved` by key of `data`; `emitted` by custom event: the fields of each `emit`.
+    """`saved` by key of `data`; `emitted` by custom event: the fields of each `emit`, and under
+    `emits` where it is.
 
     `names` are those in scope at every place. `remembered` is by key of the memory, `""` for keys
     that are not written out. `origins` has where vars (`("vars", name)`), fields of custom events
@@ -60,6 +62,7 @@ class Everywhere:
     names: Mapping[str, Shape] = field(default_factory=dict)
     saved: Known = field(default_factory=dict)
     emitted: dict[str, list[Shape]] = field(default_factory=dict)
+    emits: dict[str, list[Place]] = field(default_factory=dict)
     remembered: dict[str, Shape] = field(default_factory=dict)
     origins: dict[tuple[str, str], Place] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
@@ -83,6 +86,11 @@ class Everywhere:
             return _joined_fields(self.emitted.get(hook.event, []))
         event = find_event(hook.scope, hook.event)
         return event.shape if event is not None else ANY_RECORD
+
+    def lacking(self, event: str, name: str) -> Place | None:
+        """An `emit` of a custom event that does not give a field which others give."""
+        pairs = zip(self.emitted.get(event, ()), self.emits.get(event, ()), strict=True)
+        return next((place for shape, place in pairs if name not in shape.fields), None)
 
     def memory(self) -> dict[str, Shape]:
         """The scope's entry for `memory.get`: what is remembered by key.
@@ -112,9 +120,13 @@ def _joined_fields(emits: list[Shape]) -> Shape:
     return record(fields)
 
 
-def survey(config: Config, lost: AbstractSet[str] = frozenset()) -> Everywhere:
-    """Look at every step of a config that saves or emits."""
-    fields = {name: _variable_shape(value) for name, value in config.vars.items()}
+def survey(
+    config: Config,
+    lost: AbstractSet[str] = frozenset(),
+    variables: Mapping[str, str] | None = None,
+) -> Everywhere:
+    """Look at every step of a config that saves or emits; `variables` is the environment."""
+    fields = {n: _variable_shape(n, value, variables) for n, value in config.vars.items()}
     is_open = lost is ANYTHING or any(name.startswith("vars.") for name in lost)
     found = Everywhere(record(fields, is_open=is_open))
     hooks = [(hook, list(expanded(config, hook.walk()))) for hook in config.hooks]
@@ -136,11 +148,33 @@ def survey(config: Config, lost: AbstractSet[str] = frozenset()) -> Everywhere:
     return found
 
 
-def _variable_shape(value: Value) -> Shape:
-    """The shape of a var; a text that is written out is that text and no other."""
+def _variable_shape(name: str, value: Value, variables: Mapping[str, str] | None = None) -> Shape:
+    """The shape of a var; a text that is written out is that text and no other.
+
+    What comes from the environment under a name such as `password` is a secret, whatever the
+    variable is called.
+    """
+    if isinstance(value.raw, dict):
+        return record(
+            {str(k): _variable_shape(str(k), v, variables) for k, v in value.items.items()}
+        )
     shape = constant_shape(value)
-    is_text = isinstance(value.raw, str) and not value.parts
-    return replace(shape, choices=(value.raw,)) if is_text else shape
+    if value.parts and is_secret_name(name):
+        return shape.tainted("secret")
+    if isinstance(value.raw, str) and not value.parts:
+        return replace(shape, choices=(value.raw,))
+    text = _read(value, variables) if variables is not None and not shape.taint else None
+    return replace(shape, choices=(text,)) if text is not None else shape
+
+
+def _read(value: Value, variables: Mapping[str, str]) -> str | None:
+    """A text with what the environment gives; None where it is not set."""
+    parts = [
+        variables.get(part.name, part.default) if isinstance(part, EnvRef) else str(part)
+        for part in value.parts
+    ]
+    found = [part for part in parts if part is not None]
+    return "".join(found) if len(found) == len(parts) else None
 
 
 def _gives(step: StepConfig) -> bool:
@@ -223,6 +257,7 @@ def _emit(found: Everywhere, step: StepConfig, scene: Scene) -> None:
     shape = found.given(fields, scene) if fields is not None else record({})
     shape = shape if shape.kind == "record" else ANY_RECORD.tainted(join_taint(shape))
     found.emitted.setdefault(event.raw, []).append(shape)
+    found.emits.setdefault(event.raw, []).append(step.place)
     for name, item in fields.items.items() if fields is not None else ():
         _note_origin(found, (event.raw, str(name)), shape.fields.get(str(name), shape), item)
 

@@ -6,6 +6,7 @@ event each hook knows what the hooks before it have saved.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import groupby
@@ -26,13 +27,16 @@ _FIRST = (("runner", "call_start"), ("session", "call_start"))
 
 
 def check_flow(
-    config: Config, findings: Findings, lost: AbstractSet[str] = frozenset()
+    config: Config,
+    findings: Findings,
+    lost: AbstractSet[str] = frozenset(),
+    variables: Mapping[str, str] | None = None,
 ) -> list[Visit]:
     """Check every template of a config; what was visited, for further checks.
 
     `lost` has the names that broken steps would have saved: nothing is said about them.
     """
-    everywhere, visits = survey(config, lost), list[Visit]()
+    everywhere, visits = survey(config, lost, variables), list[Visit]()
     checker = TemplateChecker(findings)
     first: Known = {}
     for pair, group in groupby(_in_order(config), key=lambda hook: (hook.scope, hook.event)):
@@ -42,7 +46,11 @@ def check_flow(
         for hook in hooks:
             values = ValueChecker(checker, hook, visits)
             saved = HookWalk(config, hook, values, everywhere, known, event, pair in _FIRST).run()
-            lasting = {key: s for key, s in saved.items() if s.outlives}
+            lasting = {
+                key: replace(s, shape=s.lasting, is_sure=True)
+                for key, s in saved.items()
+                if s.lasting is not None
+            }
             known.update({**merge({}, saved, known), **lasting})
         if pair in _FIRST:
             first = known

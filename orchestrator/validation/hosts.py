@@ -33,8 +33,10 @@ def _urls(config: Config) -> Iterator[tuple[Value, bool]]:
     """Every URL, and whether it may be inside of the network."""
     for connection in config.connections.values():
         value, private = connection.options.get("base_url"), connection.options.get("allow_private")
+        written = connection.place.container[connection.place.key]
+        is_broken = private is None and "allow_private" in written  # which is reported
         if value is not None and isinstance(value.raw, str):
-            yield value, private is not None and private.raw is True
+            yield value, is_broken or (private is not None and private.raw is True)
     for step in config.steps():
         for name in step.action.accepting("url") if step.action is not None else ():
             value = step.options.get(name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from orchestrator.config import StepConfig
+from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.frozen import frozen
 from orchestrator.shapes import (
     ANY,
@@ -20,35 +21,58 @@ from orchestrator.shapes import (
     one_of,
     record,
 )
+from orchestrator.templates import CALL_FIELDS
+from orchestrator.templates.proofs import FILLED, THERE, Fact, Outcome, Outcomes, Proven
 from orchestrator.values import Place, Value
 
 __all__ = [
+    "BROUGHT",
+    "CALL_AT_END",
     "ERROR",
     "Known",
     "Saved",
     "constant_shape",
+    "goes_on",
+    "joined",
     "list_shape",
     "merge",
+    "narrowed",
+    "outcomes_of",
     "output_of",
     "step_shape",
+    "unreached",
+    "unsure",
 ]
 
+#: What nothing in the file saves came with the call: from whoever placed it.
+BROUGHT = ANY.tainted("remote")
 #: What `error` is in `on_error` steps.
 ERROR = record({"message": TEXT, "step": TEXT})
 _STATUS = one_of("ok", "failed", "skipped", "timed_out", "cancelled", "not_sent")
+
+
+#: What `call` is where the call has ended: the fields that are null only before.
+CALL_AT_END: Mapping[tuple[str, str], Shape] = {
+    pair: record({**CALL_FIELDS, name: replace(CALL_FIELDS[name], is_optional=False)})
+    for pair, name in {
+        ("session", "call_end"): "end_reason",
+        ("runner", "call_end"): "outcome",
+    }.items()
+}
 
 
 @frozen
 class Saved:
     """A key of `data`: its shape, whether it is surely there, and where it was saved.
 
-    `outlives` means that it is there for later hooks too, whatever fails in this one.
+    `lasting` is what later hooks find there whatever fails in this one; None where it may be
+    missing then.
     """
 
     shape: Shape
     is_sure: bool
     place: Place
-    outlives: bool = False
+    lasting: Shape | None = None
 
     def unsure(self) -> Saved:
         """The same key, if something may have kept it from being saved."""
@@ -70,10 +94,32 @@ def merge(first: Known, second: Known, base: Known) -> Known:
         elif one is other:
             merged[key] = one
         else:
-            shape = either(one.shape, other.shape)
-            sure, outlives = one.is_sure and other.is_sure, one.outlives and other.outlives
-            merged[key] = Saved(shape, sure, other.place, outlives)
+            merged[key] = joined(one, other)
     return merged
+
+
+def joined(one: Saved, other: Saved) -> Saved:
+    """What is known where one of two things was saved, or the other."""
+    lasting = None
+    if one.lasting is not None and other.lasting is not None:
+        lasting = either(one.lasting, other.lasting)
+    is_sure = one.is_sure and other.is_sure
+    return Saved(either(one.shape, other.shape), is_sure, other.place, lasting)
+
+
+def narrowed(known: Known, proven: Proven, other: Known, base: Known) -> None:
+    """Narrow what is known on one way by what is proved there, where another way saved anew.
+
+    A key that came with the call is known to be there once a condition has asked for it.
+    """
+    for key, there in other.items():
+        here = known.get(key) or base.get(key)
+        is_filled = Fact(("data", key), FILLED) in proven
+        if here is there or not (is_filled or Fact(("data", key), THERE) in proven):
+            continue
+        shape = here.shape if here is not None else BROUGHT
+        shape = replace(shape, is_optional=False) if is_filled else shape
+        known[key] = Saved(shape, True, here.place if here is not None else there.place, shape)
 
 
 def output_of(step: StepConfig) -> Shape:
@@ -90,6 +136,41 @@ def step_shape(step: StepConfig, *, is_sure: bool = False) -> Shape:
     output = output_of(step) if step.kind == "action" else NULL
     output = output if is_sure else maybe(output)
     return record({"status": _STATUS, "output": output, "error": maybe(TEXT)})
+
+
+def unsure(item: tuple[str, Shape]) -> tuple[str, Shape]:
+    """A step of `steps` that may have been skipped, or may have failed."""
+    name, shape = item
+    if "output" not in shape.fields:
+        return item
+    fields = {**shape.fields, "output": maybe(shape.fields["output"])}
+    return name, replace(shape, fields=fields)
+
+
+def unreached(item: tuple[str, Shape]) -> tuple[str, Shape]:
+    """A step of a branch that may not have been taken: then `steps` does not have it."""
+    name, shape = unsure(item)
+    return name, maybe(shape)
+
+
+def outcomes_of(steps: list[StepConfig]) -> Outcomes:
+    """How each step with an `id` may end; only `parallel` cancels one and goes on."""
+    beside = {id(s) for step in steps if step.kind == "parallel" for s in step.walk()}
+    outcomes: dict[str, Outcome] = {}
+    for step in steps:
+        if step.id is not None:
+            failures = {"failed", "timed_out"}
+            failures |= {"skipped"} if step.when is not None else set()
+            failures |= {"cancelled"} if id(step) in beside else set()
+            is_nullable = output_of(step).is_optional
+            outcomes[step.id] = Outcome(frozenset(failures), step.save or "", is_nullable)
+    return outcomes
+
+
+def goes_on(config: Config, hook: HookConfig, step: StepConfig) -> bool:
+    """Whether the steps after this one run even if it fails or is late."""
+    policy = step.on_error or hook.on_error or config.defaults.on_error
+    return policy == "continue" or step.runs_in_background
 
 
 def constant_shape(value: Value) -> Shape:
@@ -113,4 +194,4 @@ def list_shape(shapes: list[Shape]) -> Shape:
     inner = shapes[0] if shapes else ANY
     for shape in shapes[1:]:
         inner = either(inner, shape)
-    return list_of(inner)
+    return replace(list_of(inner), bounds=(len(shapes), len(shapes)))

@@ -9,7 +9,7 @@ from orchestrator.config import Config, ConnectionConfig, HookConfig, StepConfig
 from orchestrator.validation.findings import Findings, related
 from orchestrator.values import Value
 
-__all__ = ["check_names", "timer_names"]
+__all__ = ["check_names", "timer_name", "timer_names"]
 
 #: Steps that a hook may have when its chains are followed.
 MAX_STEPS = 10_000
@@ -111,8 +111,15 @@ def timer_names(config: Config) -> Iterator[str]:
     """The names of all timers and silence ladders."""
     for step in config.steps():
         if step.word in ("timer", "silence_timer") and step.action is not None:
-            value = step.options.get("name")
-            yield str(value.raw if value is not None else step.action.options["name"].default)
+            yield timer_name(step)
+
+
+def timer_name(step: StepConfig) -> str:
+    """The name of a timer or ladder."""
+    value = step.options.get("name")
+    if value is not None:
+        return str(value.raw)
+    return str(step.action.options["name"].default) if step.action is not None else ""
 
 
 def _check_ids(hook: HookConfig, findings: Findings) -> None:

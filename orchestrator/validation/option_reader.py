@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestrator.action import Fault
 from orchestrator.config import StepConfig
 from orchestrator.document import YamlList, YamlMap
+from orchestrator.events import near_miss
 from orchestrator.options import Option
 from orchestrator.registry import ActionType
+from orchestrator.validation.findings import word_fix
 from orchestrator.validation.option_values import check_value
 from orchestrator.validation.reader import Reader
 from orchestrator.validation.words import listed
@@ -37,13 +40,16 @@ class OptionReader:
         value = node[word]
         if not isinstance(value, YamlMap) or self._is_main_value(value):
             return self._read_main(node, word, path, blocks)
-        self.reader.check_keys(value, self.table, f"`{word}`")
+        needed = [name for name in self.action.required if name not in self.given]
+        is_unclear = self.reader.check_keys(value, self.table, f"`{word}`", required=needed)
         options: dict[str, Value] = {}
         for name in value:
             option = self.table.get(name)
             if option is not None:
                 self._read_option(value, name, option, options, f"{path}.{name}", blocks)
         is_good = all(name in options or name in blocks for name in value)
+        if is_unclear:
+            return options
         if not self._is_incomplete(node, word, value) and is_good:
             self._check_combination(node, word, value)
         return options
@@ -123,13 +129,25 @@ class OptionReader:
             return False
         faults = self.action.check({**self.given, **self._given_in(written)})
         for fault in faults:
-            message, holder, key = f"`{word}`: {fault.message}", node, word
-            if fault.option and isinstance(written, YamlMap) and fault.option in written:
-                holder, key = written, fault.option
-            is_value = isinstance(holder[key], str) and holder[key] in fault.message
-            on = "value" if is_value and holder[key] else "key"
-            self.reader.at(holder, key, fault.code, message, on=on, help=fault.help)
+            self._report_fault(node, word, written, fault)
         return bool(faults)
+
+    def _report_fault(self, node: YamlMap, word: str, written: Any, fault: Fault) -> None:
+        holder, key = node, word
+        if fault.option and isinstance(written, YamlMap) and fault.option in written:
+            holder, key = written, fault.option
+        if fault.key and isinstance(holder[key], YamlMap) and fault.key in holder[key]:
+            holder, key = holder[key], fault.key
+        near = near_miss(fault.key, fault.names) if fault.key else None
+        is_value = not fault.key and isinstance(holder[key], str) and holder[key] in fault.message
+        document, fix = self.reader.document, None
+        if near is not None:
+            fix = word_fix(document, document.key_position(holder, key), fault.key, near)
+        self.reader.at(
+            holder, key, fault.code, f"`{word}`: {fault.message}",
+            on="value" if is_value and holder[key] else "key",
+            help=f"did you mean `{near}`?" if near else fault.help, fix=fix,
+        )  # fmt: skip
 
     def _given_in(self, written: Mapping[str, Any]) -> dict[str, Any]:
         """The options that are given; null where an option is left out by it is nothing given."""

@@ -16,7 +16,7 @@ from orchestrator.templates.tree import Constant
 from orchestrator.validation.reader import DAY, Reader
 from orchestrator.values import parse_value
 
-__all__ = ["check_number_text", "check_value"]
+__all__ = ["check_number_text", "check_value", "is_number_text"]
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _Check = Callable[[Reader, Any, Any, Option], bool]
@@ -184,6 +184,11 @@ def _check_condition(reader: Reader, node: Any, key: Any, option: Option) -> boo
     return not template.faults
 
 
+def is_number_text(text: str) -> bool:
+    """Whether a text is a phone number in E.164 form, its digits grouped or not."""
+    return _E164.fullmatch(re.sub(r"[ ().-]", "", text)) is not None
+
+
 def _check_destination(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     value = node[key]
     if isinstance(value, int) and not isinstance(value, bool):
@@ -192,7 +197,7 @@ def _check_destination(reader: Reader, node: Any, key: Any, option: Option) -> b
         return False
     if not isinstance(value, str):
         return _misfit(reader, node, key, option)
-    if _E164.fullmatch(re.sub(r"[ ().-]", "", value)):
+    if is_number_text(value):
         return True
     message = f"`{key}`: {value!r} is no phone number in E.164 form"
     reader.at(node, key, "HK420", message, help="write it as '+15550100'")
@@ -247,9 +252,10 @@ def _check_record(reader: Reader, node: Any, key: Any, option: Option) -> bool:
     mapping, fields = node[key], option.fields
     if not isinstance(mapping, YamlMap):
         return _misfit(reader, node, key, option)
-    reader.check_keys(mapping, fields, f"`{key}`")
-    missing = [n for n, o in fields.items() if o.is_required and n not in mapping]
-    if missing:
+    required = [name for name, inner in fields.items() if inner.is_required]
+    is_unclear = reader.check_keys(mapping, fields, f"`{key}`", required=required)
+    missing = [name for name in required if name not in mapping]
+    if missing and not is_unclear:
         reader.at(node, key, "HK104", f"`{key}` needs `{missing[0]}`", on="key")
     known = [k for k in mapping if k in fields]
     results = [check_value(reader, mapping, k, fields[k]) for k in known]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.names import timer_name
 
 __all__ = ["check_order", "ends_call"]
 
@@ -21,10 +22,11 @@ _IDLE_SETTINGS = ("retry", "save")
 
 @dataclass(slots=True)
 class _Path:
-    """What has happened on the way to a step."""
+    """What has happened on the way to a step; `passed` is a transfer whose outcome is to come."""
 
     stopped: StepConfig | None = None
     ended: StepConfig | None = None
+    passed: StepConfig | None = None
 
 
 def check_order(config: Config, findings: Findings) -> None:
@@ -32,8 +34,7 @@ def check_order(config: Config, findings: Findings) -> None:
     order = _Order(config, findings)
     ended: dict[tuple[str, str], StepConfig] = {}
     for hook in config.hooks:
-        before = ended.get((hook.scope, hook.event)) if hook.when is None else None
-        after = order.hook(hook, before)
+        after = order.hook(hook, ended.get((hook.scope, hook.event)))
         if after is not None and _runs_always(hook):
             ended.setdefault((hook.scope, hook.event), after)
         if hook.max_count == 1 and "cooldown" in hook.settings:
@@ -48,7 +49,8 @@ def check_order(config: Config, findings: Findings) -> None:
 
 
 def _runs_always(hook: HookConfig) -> bool:
-    return hook.when is None and hook.max_count is None and hook.cooldown is None
+    is_bounded = hook.max_count is not None or hook.cooldown is not None
+    return hook.when is None and not is_bounded and not hook.background
 
 
 class _Order:
@@ -75,10 +77,13 @@ class _Order:
                 return
             if path.ended is not None and step.word in (*_SPEECH, "end_call"):
                 self._report(step, path.ended, "HK404", f"`{step.word}` after the end")
+            elif path.passed is not None and step.word == "end_call" and step.when is None:
+                self._report_dropped(step, path.passed)
             inner = self._inner(step, path)
             if step.when is None:
                 path.stopped = path.stopped or inner.stopped
                 path.ended = path.ended or inner.ended
+                path.passed = _passed(step, path.passed)
 
     def _inner(self, step: StepConfig, path: _Path) -> _Path:
         """What surely happens in one step; its blocks are walked."""
@@ -86,7 +91,7 @@ class _Order:
         for name, block in step.blocks.items():
             before = None if step.word in _TIMERS else path.ended
             if step.word == "silence_timer" and name == "steps":
-                self._rungs(block)
+                self._rungs(step, block)
             elif name == "parallel":
                 branches = [self._branch((inner,), before) for inner in block]
             else:
@@ -121,14 +126,21 @@ class _Order:
             self.chains[name] = quiet._branch(chain.steps if chain is not None else (), None)
         return self.chains[name]
 
-    def _rungs(self, rungs: tuple[StepConfig, ...]) -> None:
+    def _rungs(self, ladder: StepConfig, rungs: tuple[StepConfig, ...]) -> None:
         last: StepConfig | None = None
         for rung in rungs:
             if last is not None:
                 self._report(rung, last, "HK403", "this rung is never reached")
                 return
-            if rung.when is None and ends_call(rung):
+            if rung.when is None and (ends_call(rung) or _cancels(rung, ladder)):
                 last = rung
+
+    def _report_dropped(self, step: StepConfig, transfer: StepConfig) -> None:
+        if self.findings is not None:
+            message = "`end_call` while the transfer is on its way: the caller is dropped"
+            hint = "remove it; `on_error` of the transfer is for what comes when nobody answers"
+            where = [related(transfer.place, "the outcome of this comes later")]
+            self.findings.at(step.place, "HK404", message, on="key", related=where, help=hint)
 
     def _report(self, step: StepConfig, before: StepConfig, code: str, message: str) -> None:
         if self.findings is None:
@@ -138,6 +150,19 @@ class _Order:
             message += ": nobody hears it" if step.word in _SPEECH else ": the call ends already"
         hint = "move it before, or remove it"
         self.findings.at(step.place, code, message, on="key", related=where, help=hint)
+
+
+def _cancels(rung: StepConfig, ladder: StepConfig) -> bool:
+    """Whether a rung ends its own ladder."""
+    value = rung.options.get("name") if rung.word == "cancel_timer" else None
+    return value is not None and value.raw == timer_name(ladder)
+
+
+def _passed(step: StepConfig, before: StepConfig | None) -> StepConfig | None:
+    """The transfer that is on its way after a step; who waits may have its outcome."""
+    if step.word == "escalate_transfer" and not step.runs_in_background:
+        return step
+    return None if step.kind == "wait" else before
 
 
 def ends_call(step: StepConfig) -> bool:
@@ -154,9 +179,12 @@ def _check_call_end(config: Config, hook: HookConfig, findings: Findings) -> Non
     steps = list(expanded(config, hook.walk()))
     later = {id(inner) for s in steps if s.word in _TIMERS for inner in s.walk() if inner is not s}
     for step in steps:
-        if step.word in (*_SPEECH, *_TIMERS, "end_call") and id(step) not in later:
+        if step.word in (*_SPEECH, *_TIMERS, "end_call", "emit") and id(step) not in later:
             message = f"`{step.word}` in `call_end`: the call is over"
             hint = "do it before the end, or remove it"
+            if step.word == "emit":
+                message += ", no hook hears it"
+                hint = "write the steps of its hooks here, or put them into a chain"
             findings.at(step.place, "HK405", message, on="key", help=hint)
 
 
@@ -166,6 +194,10 @@ def _check_settings(step: StepConfig, findings: Findings) -> None:
         message = f"`{step.word}` tried again is heard twice"
         hint = "remove `retry`; use `on_error` for what to do instead"
         findings.at(step.settings["retry"], "HK415", message, on="key", help=hint)
+    elif step.background and step.kind in ("stop", "wait"):
+        message = f"`{step.word}` in the background does nothing: the hook goes on at once"
+        hint = "remove `background`"
+        findings.at(step.settings["background"], "HK124", message, on="key", help=hint)
     elif step.kind != "action":
         for name in _IDLE_SETTINGS:
             if name in step.settings and not (name == "save" and step.kind in ("run", "parallel")):

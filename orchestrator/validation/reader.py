@@ -12,7 +12,7 @@ from orchestrator.durations import format_duration, parse_duration
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
 from orchestrator.validation.findings import Findings, word_fix
-from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of, listed
+from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of, listed, with_one_more
 from orchestrator.values import Place
 
 __all__ = ["DAY", "MISSING", "Reader"]
@@ -82,18 +82,33 @@ class Reader:
     # --- mappings and lists
 
     def check_keys(
-        self, node: YamlMap, allowed: Iterable[str], what: str, *, help: str | None = None
-    ) -> None:
+        self,
+        node: YamlMap,
+        allowed: Iterable[str],
+        what: str,
+        *,
+        help: str | None = None,
+        required: Iterable[str] = (),
+    ) -> bool:
         """Report every key that is not allowed, with the near miss, else with `help`.
 
-        A near miss is read as what was meant, so that what stands below it is checked too.
+        A near miss is read as what was meant, so that what stands below it is checked too. So is
+        the only stray key where one `required` key is missing. Returns whether it is unclear what
+        others were meant to be: then a missing key is no mistake of its own.
         """
         names = list(allowed)
         strays = [key for key in node if key not in names]
-        outside = self._outside(node, names) if strays else ()
+        if not strays:
+            return False
+        outside = self._outside(node, names)
+        strays = [key for key in strays if key not in outside]
+        missing = [name for name in required if name not in node]
+        is_unclear = any(near_miss(key, names) is None for key in strays)
         for key in strays:
-            if key not in outside:
-                self.unknown_key(node, key, names, what, help)
+            alike = [name for name in missing if name in key]
+            meant = (alike or missing) if len(strays) == 1 else alike
+            self.unknown_key(node, key, names, what, help, meant[0] if len(meant) == 1 else None)
+        return is_unclear
 
     def _outside(self, node: YamlMap, names: Iterable[str]) -> list[str]:
         """Report keys that stand below an empty one as if they were in it; which they are."""
@@ -119,13 +134,22 @@ class Reader:
         self.at(node, keys[0], "HK114", message, on="key", help=hint)
 
     def unknown_key(
-        self, node: YamlMap, key: str, names: Iterable[str], what: str, help: str | None = None
+        self,
+        node: YamlMap,
+        key: str,
+        names: Iterable[str],
+        what: str,
+        help: str | None = None,
+        meant: str | None = None,
     ) -> None:
-        """Report one key that is not allowed; a name that is taken is no suggestion."""
+        """Report one key that is not allowed; a name that is taken is no suggestion.
+
+        Where none is near, `meant` is.
+        """
         if self.has_invisible(node, key):
             return
         free = [name for name in names if name not in node]
-        near = near_miss(key, free) or _with_one_more(key, free)
+        near = near_miss(key, free) or with_one_more(key, free) or meant
         position = self.document.key_position(node, key)
         fix = word_fix(self.document, position, key, near) if near else None
         hint = f"did you mean `{near}`?" if near else help or f"allowed: {', '.join(names)}"
@@ -320,11 +344,3 @@ class Reader:
     def inside(self, node: Any, key: Any, offset: int, length: int = 1) -> Position:
         """The position of a part of a text value."""
         return self.place(node, key).inside(node[key], offset, length)
-
-
-def _with_one_more(key: str, names: list[str]) -> str | None:
-    """The name of three letters of which a key of two leaves one out."""
-    if len(key) != 2:
-        return None
-    short = [n for n in names if len(n) == 3 and key in (n[1:], n[0] + n[2], n[:2])]
-    return short[0] if len(short) == 1 else None

@@ -14,7 +14,7 @@ from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.errors import Related
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
-from orchestrator.validation.walk import goes_on
+from orchestrator.validation.known import goes_on
 
 __all__ = ["check_recording"]
 
@@ -110,7 +110,7 @@ def _sure(config: Config, hook: HookConfig) -> Iterator[StepConfig]:
     """Steps that run whatever happens: those of `finally`, and of timers that the hook arms."""
     yield from expanded(config, iter(hook.cleanup))
     for step in hook.walk():
-        if step.word in _TIMERS:
+        if step.word in _TIMERS and "cancel_on" not in step.options:
             yield from expanded(config, iter(step.blocks.get("steps", ())))
 
 
@@ -145,6 +145,8 @@ def _step(config: Config, step: StepConfig, state: _State) -> bool:
     elif _ends_hook(config, step, state):
         state.left = state.left or step
     elif any(map(_resumes, step.walk())):
+        if "cancel_on" in step.options:  # whoever cancels the timer keeps it off
+            state.left = state.left or (step if state.open is not None else None)
         state.open = None  # a timer, a ladder or an `on_error` that resumes later
     return True
 
@@ -176,6 +178,8 @@ def _can_follow(home: HookConfig, pausing: HookConfig) -> bool:
     """Whether a hook with a resume can run after one that pauses."""
     if home.event == "call_end":
         return False
+    if home.max_count is not None and (pausing.max_count or home.max_count + 1) > home.max_count:
+        return False  # the pause comes once more than the resume
     pair = (home.scope, home.event)
     if pair not in _ONCE:
         return True

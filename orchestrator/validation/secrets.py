@@ -61,7 +61,12 @@ def _check_connection(connection: ConnectionConfig, findings: Findings) -> None:
 
 
 def _check_clear(name: str, value: Value, option: Option | None, findings: Findings) -> None:
+    has_variables = any(inner.parts for inner in value.walk()) if value.items else value.parts
+    if has_variables and not is_secret_name(name):
+        _check_defaults(name, value, findings, is_by_name=True)
     for key, text in _secret_values(name, value, option):
+        if has_variables:
+            _check_defaults(key, text, findings)
         is_clear = isinstance(text.raw, (str, int)) and not isinstance(text.raw, bool)
         if is_clear and text.raw and not text.parts and not _is_harmless(key, text.raw):
             message = f"`{key}` is a credential, written in clear"
@@ -73,6 +78,21 @@ def _check_clear(name: str, value: Value, option: Option | None, findings: Findi
             on = inner.place.inside(inner.raw, match.start(1), len(match[1]))
             message = "a password in a URL, written in clear"
             findings.at(inner.place, "HK502", message, on=on, severity="warning", help=_READ_IT)
+
+
+def _check_defaults(
+    key: str, value: Value, findings: Findings, *, is_by_name: bool = False
+) -> None:
+    """Report credentials that stand behind `:-`; `is_by_name` looks at the variables' own names."""
+    for text, ref in value.env_refs():
+        if ref.default is None or (is_by_name and not ref.is_secret):
+            continue
+        if ref.default and not _is_harmless(key, ref.default):
+            start = text.raw.index(":-", ref.offset) + len(":-")
+            on = text.place.inside(text.raw, start, len(ref.default))
+            message = f"the default of {ref.name} is a credential, written in clear"
+            hint = f"leave it to the environment: `${{{ref.name}}}`"
+            findings.at(text.place, "HK502", message, on=on, severity="warning", help=hint)
 
 
 def _is_harmless(key: str, raw: object) -> bool:
@@ -96,12 +116,17 @@ def _secret_values(name: str, value: Value, option: Option | None) -> Iterator[t
 # --- on their way out
 
 
+def _is_whole_url(visit: Visit, option: Option) -> bool:
+    """Whether the secret is a URL, or the beginning of one: whoever has it may call it."""
+    return option.accepts("url") and "://" not in visit.value.raw[: visit.offset]
+
+
 def _check_flow(visit: Visit, findings: Findings) -> None:
     if visit.taint != "secret":
         return
     hint = "put it into a connection's `auth`, which is never logged or spoken"
     option = visit.option
-    is_meant = option is not None and (option.accepts("secret") or option.accepts("url"))
+    is_meant = option is not None and (option.accepts("secret") or _is_whole_url(visit, option))
     if is_meant or visit.name in _CREDENTIAL_OPTIONS:
         return
     message = f"a secret flows into `{visit.name}` of `{visit.step.word}`"

@@ -18,7 +18,7 @@ from orchestrator.validation.plugins import Plugins
 from orchestrator.validation.reader import Reader
 from orchestrator.validation.settings import read_condition, read_retry
 from orchestrator.validation.words import kind_of
-from orchestrator.values import Place, Value
+from orchestrator.values import Place, Value, parse_value
 
 __all__ = ["HOOK_KEYS", "StepReader"]
 
@@ -28,6 +28,8 @@ HOOK_KEYS = (
 _BRANCHES = ("then", "else")
 _SETTINGS = frozenset((*STEP_KEYS, *HOOK_KEYS, *_BRANCHES))
 _STARTERS = tuple(word for word in CONTROL_WORDS if word not in _BRANCHES)
+#: Letters by which the name of somebody's action differs when a known one was meant.
+_TYPO = 2
 _EXAMPLE = "write `- action: options`"
 _MEND = "mend the class; docs/extending.md says what each part gives"
 
@@ -167,6 +169,8 @@ class StepReader:
             shared |= dict.fromkeys(("after",) if "after" in outside else ())
         if word in _STARTERS:
             return CONTROLS[word](self, node, shared, blocks)
+        if word in self.skipped:
+            return self._unknown(node, word, shared, blocks)
         return self._action(node, word, shared, blocks, outside)
 
     def _settings(self, node: YamlMap, path: str, blocks: Blocks) -> dict[str, Any]:
@@ -197,13 +201,14 @@ class StepReader:
             return False
         if self.reader.has_invisible(node, word):
             return False
-        if self.accepts_unknown:
+        near = near_miss(word, self._names())
+        if self.accepts_unknown and (near is None or abs(len(near) - len(word)) > _TYPO):
             self.skipped.add(word)
-            return False
-        if self.plugins.is_reported and not near_miss(word, self._names()):
+            return True
+        if self.plugins.is_reported and not near:
             self.lost.add(word)  # the plugin that is at fault would have it
             return False
-        near = near_miss(word, self._names()) or near_miss(word, STEP_KEYS)
+        near = near or near_miss(word, STEP_KEYS)
         hint = f"did you mean `{near}`?" if near else self._unknown_hint()
         document = self.reader.document
         fix = word_fix(document, document.key_position(node, word), word, near) if near else None
@@ -216,6 +221,14 @@ class StepReader:
             plugins = ", ".join(self.plugins.missing)
             return f"not installed here: {plugins}; `--allow-unknown-actions` lets it pass"
         return f"known: {', '.join(self._names())}"
+
+    def _unknown(
+        self, node: YamlMap, word: str, shared: dict[str, Any], blocks: Blocks
+    ) -> StepConfig:
+        """A step whose action is not installed here: its templates can be checked all the same."""
+        value = parse_value(node[word], self.reader.place(node, word))
+        options = {str(key): item for key, item in value.items.items()} or {word: value}
+        return StepConfig(kind="action", options=options, blocks=blocks, **shared)
 
     def _action(
         self, node: YamlMap, word: str, shared: dict[str, Any], blocks: Blocks, outside: list[str]

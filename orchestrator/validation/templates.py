@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
 from orchestrator.shapes import ANY, ANY_RECORD, Shape, join_taint, record
-from orchestrator.templates import Fault, Proven, Read, Template
+from orchestrator.templates import Fault, Outcomes, Proven, Read, Template
 from orchestrator.validation.findings import Findings, related, word_fix
-from orchestrator.validation.known import Known, Saved
+from orchestrator.validation.known import BROUGHT, Known, Saved
 from orchestrator.values import Place
 
 __all__ = ["Scene", "TemplateChecker"]
 
-#: What nothing in the file saves came with the call: from whoever placed it.
-_BROUGHT = ANY.tainted("remote")
 _GUARD = "guard it with `| default(...)` or `is defined`"
 
 
@@ -27,7 +25,9 @@ class Scene:
     `known` is what `data` holds here beside what `base` had before the hook; `elsewhere` is what
     any step of the config saves; `is_first` means that nothing else can have been saved yet.
     `origins` has where values come from that are neither saved nor built in, and where the steps
-    with an `id` are; `ids` those of this hook.
+    with an `id` are; `ids` those of this hook, and `outcomes` how they may end. `lacking` gives the
+    `emit` of the event that does not give a field of it. Within a chain, `run_by` is the step of
+    the hook that runs it.
     """
 
     names: dict[str, Shape]
@@ -39,6 +39,13 @@ class Scene:
     lost: frozenset[str] = frozenset()
     origins: Mapping[tuple[str, str], Place] = field(default_factory=dict)
     ids: Mapping[str, Place] = field(default_factory=dict)
+    outcomes: Outcomes = field(default_factory=dict)
+    lacking: Callable[[str], Place | None] | None = None
+    run_by: Place | None = None
+
+    def narrowed(self, template: Template) -> Template:
+        """A template with what is proved here about the values that it reads."""
+        return template.under(self.proven, self.outcomes)
 
     def find(self, key: str) -> Saved | None:
         """What is known of a key of `data` here."""
@@ -51,7 +58,8 @@ class Scene:
             if read.path[0] == "data" and len(read.path) > 1:
                 key = str(read.path[1])
                 saved = self.find(key) or self.elsewhere.get(key)
-                fields[key] = saved.shape if saved is not None else _BROUGHT
+                unknown = ANY if key in self.lost else BROUGHT
+                fields[key] = saved.shape if saved is not None else unknown
             elif read.path == ("data",):  # a computed key, or all of it
                 is_whole = True
         data = record(fields, is_open=True) if fields else ANY_RECORD
@@ -60,6 +68,19 @@ class Scene:
     def _taint_of_all(self) -> str:
         known = (*self.known.values(), *self.base.values(), *self.elsewhere.values())
         return join_taint(*(saved.shape for saved in known))
+
+    def variable_place(self, path: tuple[str | int, ...]) -> Place | None:
+        """Where a value of `vars` is written; the nearest place above it that is known."""
+        place = self.origins.get(("vars", str(path[1]))) if len(path) > 1 else None
+        if place is None:
+            return None
+        for part in path[2:]:
+            inner: object = place.container[place.key]
+            is_there = isinstance(inner, dict) and part in inner
+            if not is_there and not (isinstance(inner, list) and isinstance(part, int)):
+                break
+            place = Place(place.document, inner, part)
+        return place
 
     def origin(self, read: Read, event: str) -> Place | None:
         """Where the value of a read was written down, where a step or a var of the config did it.
@@ -74,33 +95,66 @@ class Scene:
         return self.origins.get((root, key)) or self.origins.get((root, ""))
 
 
+#: What is said of a related place, by its key.
+_WORDS = {"emit": "not given here", "run": "run from here, by an event without it"}
+
+
+#: Names that keys are compared with in all; a comparison takes some microseconds.
+_MAX_TRIES = 100_000
+
+
 class TemplateChecker:
     """Checks templates and reports what is wrong in place."""
 
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
+        self.tries = _MAX_TRIES
 
-    def check(self, template: Template, place: Place, offset: int, scene: Scene) -> Shape:
-        """The shape of a template that stands at an offset of a text."""
+    def check(
+        self,
+        template: Template,
+        place: Place,
+        offset: int,
+        scene: Scene,
+        refuses: Callable[[str], bool] = lambda taint: False,
+    ) -> Shape:
+        """The shape of a template that stands at an offset of a text.
+
+        Where the taint of a value is refused, nothing is said of its null.
+        """
         if not template.faults and template.kind == "constant":
             return template.check({})[0]
-        template = template.under(scene.proven)
+        template = scene.narrowed(template)
         shape, faults = template.check(scene.shapes(template))
+        if faults and refuses(join_taint(shape)):
+            faults = tuple(f for f in faults if (f.code, f.severity) != ("HK203", "warning"))
         missing: set[int] = set()
         if not template.faults:
             for read in template.reads:
                 if self._check_read(read, place, offset, scene):
                     missing.add(read.offset)
         for fault in (*template.faults, *faults):
+            fault = _of_emit(template, scene, fault) if scene.lacking is not None else fault
             # what may not be there at all is not said to be null as well
             if fault.code != "HK203" or fault.offset not in missing:
-                self._report(fault, place, offset, _elsewhere(fault, template, scene))
+                at = scene.variable_place(fault.given_by) if fault.given_by else None
+                if at is not None:
+                    self._report_given(fault, at, (place, offset))
+                else:
+                    self._report(fault, place, offset, _elsewhere(fault, template, scene))
         if template.faults:
             return ANY
         return replace(shape, is_optional=False) if missing else shape
 
+    def _report_given(self, fault: Fault, at: Place, used: tuple[Place, int]) -> None:
+        """Report a constant that is wrong where it is written, in `vars`."""
+        place, offset = used
+        on = place.inside(_text(place), offset + fault.offset, fault.length)
+        where = [place.document.related(on, "used here")]
+        self.findings.at(at, fault.code, fault.message, help=fault.help, related=where)
+
     def _report(
-        self, fault: Fault, place: Place, offset: int, step: tuple[Place, str] | None
+        self, fault: Fault, place: Place, offset: int, step: tuple[Place, str | None] | None
     ) -> None:
         """Report a fault; `step` is the place of a step that it looks for, and what to do."""
         at, length = fault.offset, fault.length
@@ -113,7 +167,9 @@ class TemplateChecker:
             fix = word_fix(place.document, on, line[on.column - 1 : on.end_column - 1], near)
         where = []
         if step is not None and not near:
-            where, hint = [related(step[0], "it is here", on="value")], step[1]
+            words = _WORDS.get(str(step[0].key), "it is here")
+            where = [related(step[0], words, on="value" if step[0].key == "id" else "key")]
+            hint = step[1]
         self.findings.at(
             place, code, message, on=on, help=hint, severity=fault.severity, fix=fix, related=where
         )
@@ -126,7 +182,7 @@ class TemplateChecker:
         here = scene.find(key)
         if here is not None and here.is_sure:
             return False
-        if read.is_guarded:
+        if read.is_guarded or read.is_there:
             self._check_guarded(read, place, offset, scene)
             return False
         on = place.inside(_text(place), offset + read.part_offsets[1], len(key))
@@ -146,7 +202,7 @@ class TemplateChecker:
     def _check_guarded(self, read: Read, place: Place, offset: int, scene: Scene) -> None:
         """A call may arrive with this key; but a near miss of a saved one is most likely a typo."""
         key, saved = str(read.path[1]), scene.elsewhere
-        near = near_miss(key, saved) if key not in saved else None
+        near = self._near(key, saved) if key not in saved else None
         if near is None:
             return
         on = place.inside(_text(place), offset + read.part_offsets[1], len(key))
@@ -157,8 +213,13 @@ class TemplateChecker:
             place, "HK241", message, on=on, severity="warning", help=hint, related=where, fix=fix
         )
 
+    def _near(self, key: str, names: Collection[str]) -> str | None:
+        """The near miss of a key; none once a file has asked for more than people write."""
+        self.tries -= len(names)
+        return near_miss(key, names) if self.tries > 0 else None
+
     def _report_unsaved(self, key: str, place: Place, on: Position, scene: Scene) -> None:
-        near = near_miss(key, scene.elsewhere)
+        near = self._near(key, scene.elsewhere)
         hint = (
             f"did you mean `data.{near}`?" if near else "save it, or guard it with `| default(...)`"
         )
@@ -167,13 +228,24 @@ class TemplateChecker:
         self.findings.at(place, "HK228", message, on=on, help=hint, fix=fix)
 
 
-def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, str] | None:
+def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, str | None] | None:
     """Where a step is that is not known where it is read, and what to do."""
-    if fault.code != "HK202":
+    if fault.code not in ("HK202", "HK203"):
         return None
+    name = _field_of_event(fault, template)
+    find = scene.lacking if name and fault.code == "HK203" else None
+    lacking = find(name) if find is not None else None
+    if lacking is not None:
+        return lacking, fault.help
+    if name and scene.run_by is not None:
+        return scene.run_by, fault.help
+    at = 1 if fault.code == "HK202" else 0  # which part of the path is marked
     for read in template.reads:
-        if read.path[0] != "steps" or len(read.path) < 2 or read.part_offsets[1] != fault.offset:
+        if read.path[0] != "steps" or len(read.path) < 2 or read.part_offsets[at] != fault.offset:
             continue
+        if at == 0:
+            place = scene.ids.get(str(read.path[1]))
+            return (place, fault.help) if place is not None else None
         name = str(read.path[1])
         if name in scene.ids:
             hint = "steps after it can read it"
@@ -183,6 +255,24 @@ def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, s
         hint = "`steps` has those of one hook: `save` its output, and read it from `data`"
         return (place, hint) if place is not None else None
     return None
+
+
+def _field_of_event(fault: Fault, template: Template) -> str:
+    """The field of the event that a fault is about."""
+    for read in template.reads:
+        is_field = len(read.path) == 2 and read.path[0] == "event"
+        if is_field and fault.offset == read.part_offsets[1]:
+            return str(read.path[1])
+    return ""
+
+
+def _of_emit(template: Template, scene: Scene, fault: Fault) -> Fault:
+    """The fault of a field that an `emit` leaves out, in words about that."""
+    name = _field_of_event(fault, template) if fault.code == "HK203" else ""
+    if not name or scene.lacking is None or scene.lacking(name) is None:
+        return fault
+    message = f"`event.{name}` may be missing: not every `emit` of this event gives it"
+    return replace(fault, message=message)
 
 
 def _text(place: Place) -> str:

@@ -8,6 +8,7 @@ from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.names import timer_name
 from orchestrator.validation.order import ends_call
 
 __all__ = ["check_timers"]
@@ -27,10 +28,34 @@ def check_timers(config: Config, findings: Findings, *, is_complete: bool) -> No
             _check_end(config, step, findings)
         if step.word == "silence_timer":
             _check_nested(config, step, findings)
+            _check_grace(step, findings)
+        if step.word == "timer":
+            _check_cancel(step, findings)
     for hook in config.hooks:
         _check_loops(config, hook, findings)
     _check_shared_names(config, findings)
     _check_cap(config, findings)
+
+
+def _check_grace(step: StepConfig, findings: Findings) -> None:
+    """Who asks for more time should not get less."""
+    grace = step.options.get("grace")
+    time = grace.items.get("for") if grace is not None else None
+    if time is None or time.parts or not parse_duration(time.raw) < _after(step) < float("inf"):
+        return
+    message = f"who asks for time gets {time.raw} in place of {step.options['after'].raw}"
+    hint = "make it longer than `after`"
+    where = [related(step.options["after"].place, "the silence without it", on="value")]
+    findings.at(time.place, "HK417", message, severity="warning", help=hint, related=where)
+
+
+def _check_cancel(step: StepConfig, findings: Findings) -> None:
+    """Events that never come while a timer runs."""
+    value = step.options.get("cancel_on")
+    for inner in value.walk() if value is not None else ():
+        if inner.raw in ("call_start", "call_end"):
+            message, hint = f"`{inner.raw}` never comes while this timer runs", "remove it"
+            findings.at(inner.place, "HK124", message, help=hint)
 
 
 def _rungs(step: StepConfig) -> tuple[StepConfig, ...]:
@@ -51,7 +76,7 @@ def _check_end(config: Config, step: StepConfig, findings: Findings) -> None:
 
 def _check_nested(config: Config, step: StepConfig, findings: Findings) -> None:
     for inner in expanded(config, (s for rung in _rungs(step) for s in rung.walk())):
-        if inner.word == "silence_timer" and _name(inner) == _name(step):
+        if inner.word == "silence_timer" and timer_name(inner) == timer_name(step):
             message = "this ladder starts itself again"
             hint = "take it out; `max` says how often a ladder may run"
             where = [related(step.place, "inside of this ladder")]
@@ -67,19 +92,12 @@ def _check_loops(config: Config, hook: HookConfig, findings: Findings) -> None:
             findings.at(step.place, "HK412", message, on="key", help=hint)
 
 
-def _name(step: StepConfig) -> str:
-    value = step.options.get("name")
-    if value is not None:
-        return str(value.raw)
-    return str(step.action.options["name"].default) if step.action is not None else ""
-
-
 def _check_shared_names(config: Config, findings: Findings) -> None:
     """Two timers of one name in the hooks of one event: the second restarts the first."""
     first: dict[tuple[str, str, str], StepConfig] = {}
     for hook in config.hooks:
         for step in _armed(hook.steps):
-            key = (hook.scope, hook.event, _name(step))
+            key = (hook.scope, hook.event, timer_name(step))
             before = first.setdefault(key, step)
             if before is step or before.place == step.place or before.when or step.when:
                 continue

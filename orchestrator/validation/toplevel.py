@@ -19,12 +19,12 @@ from orchestrator.config import (
     HookConfig,
     LimitConfig,
 )
-from orchestrator.document import Document, YamlMap, read_document
+from orchestrator.document import Document, YamlMap, parse_document, read_document
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.events import RUNNER_EVENTS, SESSION_EVENTS, Scope, near_miss
 from orchestrator.registry import Registry
 from orchestrator.validation.connections import read_connections
-from orchestrator.validation.findings import Findings
+from orchestrator.validation.findings import Findings, related
 from orchestrator.validation.hooks import read_hooks
 from orchestrator.validation.limits import read_limits
 from orchestrator.validation.plugins import Plugins, load_plugins
@@ -36,9 +36,9 @@ from orchestrator.validation.sections import (
     read_vars,
 )
 from orchestrator.validation.steps import StepReader
-from orchestrator.values import Value
+from orchestrator.values import Place, Value
 
-__all__ = ["TOP_KEYS", "ConfigReader"]
+__all__ = ["TOP_KEYS", "ConfigReader", "read_one"]
 
 TOP_KEYS = (
     "version", "name", "description", "vars", "connections", "defaults", "allow", "limits",
@@ -61,6 +61,7 @@ class ConfigReader:
     findings: Findings
     accepts_unknown: bool = False
     checks_environment: bool = False
+    texts: Mapping[str, str] = field(default_factory=dict)
     documents: list[Document] = field(default_factory=list)
     vars: dict[str, Value] = field(default_factory=dict)
     connections: dict[str, ConnectionConfig] = field(default_factory=dict)
@@ -73,6 +74,7 @@ class ConfigReader:
     plugins: Plugins = field(default_factory=Plugins)
     skipped: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
+    included: dict[str, Place] = field(default_factory=dict)
     is_whole: bool = True
     _counts: dict[tuple[Scope, str], int] = field(default_factory=dict)
 
@@ -187,10 +189,13 @@ class ConfigReader:
         path = Path(reader.document.file).parent / name
         fault = self._include_fault(path, name, trail)
         if fault:
-            reader.at(paths, index, "HK224", fault)
+            before = self.included.get(_real(path))
+            where = [related(before, "included here first", on="value")] if before else []
+            reader.at(paths, index, "HK224", fault, related=where)
             return
+        self.included[_real(path)] = reader.place(paths, index)
         try:
-            document = read_document(path)
+            document = read_one(path, self.texts)
         except EnvironmentFailure as error:
             self.is_whole = False
             folder = path.parent
@@ -211,6 +216,16 @@ class ConfigReader:
         if len(self.documents) >= MAX_FILES:
             return f"a config has at most {MAX_FILES} files"
         return None
+
+
+def read_one(path: str | Path, texts: Mapping[str, str]) -> Document:
+    """A file as a document; one of `texts` is read in its place.
+
+    Raises:
+        EnvironmentFailure: the file cannot be read.
+    """
+    text = texts.get(str(path))
+    return read_document(path) if text is None else parse_document(text, str(path))
 
 
 def _real(path: Any) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from orchestrator.chosen import WrittenTexts
 from orchestrator.config import Config
 from orchestrator.options import Option
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.visits import Visit
+from orchestrator.values import EnvRef
 
 __all__ = ["check_untrusted"]
 
@@ -17,11 +20,14 @@ _ALLOW = "list who may be dialled in `allow: {numbers: [...], prefixes: [...]}`"
 
 def check_untrusted(config: Config, visits: Iterable[Visit], findings: Findings) -> None:
     """Report destinations that somebody else can choose."""
+    written: list[WrittenTexts] = []  # made for the first value that needs it
     for visit in visits:
         if visit.option is not None and visit.option.accepts("destination"):
             _check_destination(config, visit, findings)
         elif visit.option is not None and visit.option.is_trusted:
-            _check_choice(config, visit, visit.option, findings)
+            if not written and visit.value.is_template:
+                written.append(WrittenTexts(config, _constants(config)))
+            _check_choice(config, visit, visit.option, findings, written)
 
 
 def _check_destination(config: Config, visit: Visit, findings: Findings) -> None:
@@ -39,15 +45,40 @@ def _has_list(config: Config, kind: str) -> bool:
     return bool(getattr(allow, kind, ()) or (kind == "numbers" and allow.prefixes))
 
 
-def _check_choice(config: Config, visit: Visit, option: Option, findings: Findings) -> None:
+def _constants(config: Config) -> Mapping[str, Any]:
+    """`vars` as they are written; what the environment gives stands for itself."""
+    return {name: value.raw for name, value in config.vars.items()}
+
+
+def _is_faulty(visit: Visit, findings: Findings) -> bool:
+    """Whether an error is reported in the line of a value already."""
+    at = visit.value.place.value_position
+    lines = {(p.position.file, p.position.line) for p in findings.sorted() if p.is_error}
+    return (at.file, at.line) in lines
+
+
+def _check_choice(
+    config: Config,
+    visit: Visit,
+    option: Option,
+    findings: Findings,
+    written: Iterable[WrittenTexts],
+) -> None:
     """Where a call goes is the author's to say.
 
     One of a fixed set of words, such as a key that was pressed, is nothing that a caller made up.
+    What is nowhere written out is refused on every call.
     """
-    whose = _WHOSE.get(visit.taint)
-    if whose is None or visit.shape.choices or _has_list(config, option.trusted_by):
+    if visit.shape.choices or _has_list(config, option.trusted_by):
         return
+    whose = _WHOSE.get(visit.taint)
     message = f"text of {whose} decides `{option.name}`"
+    if whose is None:
+        is_given = any(isinstance(part, EnvRef) for part in visit.value.parts)
+        texts = [found.of(visit.value, visit.hook) for found in written]
+        if is_given or not texts or texts[0] or visit.taint or _is_faulty(visit, findings):
+            return
+        message = f"`{option.name}`: nothing that this can give is written out in the config"
     hint = "choose between texts of your own: `{{ 'sales' if ... else 'support' }}`"
     if option.trusted_by:
         hint += f", or list what it may be in `allow: {{{option.trusted_by}: [...]}}`"

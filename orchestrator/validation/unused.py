@@ -8,6 +8,7 @@ from typing import Literal
 
 from orchestrator.config import Config, StepConfig
 from orchestrator.events import is_custom, near_miss
+from orchestrator.targets import lends_what_is_needed
 from orchestrator.templates import Template
 from orchestrator.validation.findings import Findings, related
 from orchestrator.values import Place
@@ -36,6 +37,7 @@ def _used(config: Config) -> Iterator[tuple[str, str]]:
     """What is used: ("var", name), ("chain", name), ("connection", name)."""
     for template in _conditions(config):
         yield from _variables(template)
+    yield from _lenders(config)
     for step in config.steps():
         yield from _used_by(step)
     for options in config.defaults.options.values():
@@ -43,6 +45,13 @@ def _used(config: Config) -> Iterator[tuple[str, str]]:
             yield "connection", str(value.raw) if name == "connection" else ""
             for _, template, _ in value.templates():
                 yield from _variables(template)
+
+
+def _lenders(config: Config) -> Iterator[tuple[str, str]]:
+    """Connections that let a runtime do what it cannot by itself, such as pause a recording."""
+    for name, connection in config.connections.items():
+        if lends_what_is_needed(connection, config):
+            yield "connection", name
 
 
 def _conditions(config: Config) -> Iterator[Template]:

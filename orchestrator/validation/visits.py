@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from orchestrator.config import HookConfig, StepConfig
 from orchestrator.events import EVENTS
@@ -13,6 +14,7 @@ from orchestrator.templates import Template, parse_condition
 from orchestrator.templates.library import ROOTS
 from orchestrator.validation.findings import Findings, Severity, related
 from orchestrator.validation.known import constant_shape, list_shape
+from orchestrator.validation.option_values import is_number_text
 from orchestrator.validation.rendered import misfit, misfit_help
 from orchestrator.validation.templates import Scene, TemplateChecker
 from orchestrator.values import EnvRef, Place, Value
@@ -103,10 +105,11 @@ class ValueChecker:
             if isinstance(part, EnvRef):
                 shape, length = TEXT.tainted("secret" if part.is_secret else ""), part.length
             else:
-                shape = self.checker.check(part, value.place, offset, scene)
+                refuses = partial(_matters, option)
+                shape = self.checker.check(part, value.place, offset, scene, refuses)
                 length = len(part.source)
                 if len(value.parts) == 1 and part.kind == "value" and not part.faults:
-                    self._fit(option, part, value, shape)
+                    self._fit(option, part, value, shape, scene)
                 if (taint := join_taint(shape)) and _matters(option, taint):
                     offset, length, origin = self._source(part, offset, taint, scene)
             shapes.append(shape)
@@ -121,20 +124,42 @@ class ValueChecker:
         self, template: Template, offset: int, taint: str, scene: Scene
     ) -> tuple[int, int, Place | None]:
         """The name through which tainted text comes in, and where that got its value."""
-        template = template.under(scene.proven)
+        template = scene.narrowed(template)
         read = template.source_of(scene.shapes(template), taint)
         if read is None:
             return offset, len(template.source), None
         return offset + read.offset, read.length, scene.origin(read, self.hook.event)
 
-    def _fit(self, option: Option | None, template: Template, value: Value, shape: Shape) -> None:
+    def _is_wrong_number(
+        self, option: Option, template: Template, value: Value, shape: Shape, scene: Scene
+    ) -> bool:
+        """Whether what `vars` give as a phone number is none; reported where they are written."""
+        wrong = next((text for text in shape.choices if not is_number_text(text)), None)
+        if wrong is None or not option.accepts("destination"):
+            return False
+        read = template.reads[0] if len(template.reads) == 1 else None
+        at = (
+            scene.variable_place(read.path) if read is not None and read.path[0] == "vars" else None
+        )
+        message = f"`{option.name}`: {wrong!r} is no phone number in E.164 form"
+        on = value.place.inside(value.raw, 0, len(template.source))
+        where = [value.place.document.related(on, "used here")] if at is not None else []
+        place, advice = at or value.place, "write it as '+15550100'"
+        self.checker.findings.at(place, "HK420", message, help=advice, related=where)
+        return True
+
+    def _fit(
+        self, option: Option | None, template: Template, value: Value, shape: Shape, scene: Scene
+    ) -> None:
         if option is None:
             return
         message = misfit(option, shape)
+        if self._is_wrong_number(option, template, value, shape, scene):
+            return
         if message:
             hint = misfit_help(option, shape)
             self._report("HK122", f"`{option.name}`: {message}", (template, value), hint)
-        elif shape.is_optional and shape.kind != "any" and not _takes_null(option):
+        elif shape.is_optional and not _takes_null(option, shape):
             hint = "add `| default('...')`"
             self._report("HK203", f"`{option.name}`: this may be null", (template, value), hint)
 
@@ -167,13 +192,16 @@ class ValueChecker:
 
 def _matters(option: Option | None, taint: str) -> bool:
     """Whether text of this taint may be refused here."""
-    if taint == "secret":
-        return True
+    if taint in ("", "secret"):
+        return taint == "secret"
     return option is not None and (option.is_trusted or option.accepts("destination"))
 
 
-def _takes_null(option: Option) -> bool:
-    return option.is_nullable or option.accepts("any") or option.kind in ("mapping", "list")
+def _takes_null(option: Option, shape: Shape) -> bool:
+    """Whether null passes, or there is worse to say of the value."""
+    if _matters(option, join_taint(shape)) or option.is_nullable or option.accepts("any"):
+        return True
+    return option.kind in ("mapping", "list")
 
 
 def _items(option: Option | None, value: Value) -> Iterator[tuple[object, Option | None, Value]]:

@@ -6,14 +6,16 @@ its `on_error` steps included; speech, logs and background work cost nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.document import YamlMap
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.events import Scope
 from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.sure import SureWaits
+from orchestrator.validation.worst import Piece, beside, claims_on, worst_of
 from orchestrator.values import Place
 
 __all__ = ["BEARABLE", "Waits", "check_waits", "worst_case"]
@@ -50,28 +52,33 @@ class Waits:
     def costs(self, hooks: Sequence[HookConfig]) -> list[tuple[float, StepConfig]]:
         """What the caller may wait for, step by step, never longer than the hook's `timeout`.
 
-        Of transfers under a condition only the longest counts: a caller is handed over once.
+        Of what cannot come together, the worst that can.
         """
-        found: list[tuple[float, StepConfig]] = []
-        handovers: list[tuple[float, StepConfig]] = []
-        for hook in hooks:
-            for cost, step in self._in_turn(hook):
-                is_handover = step.word in _LATE and _is_conditional(hook, step)
-                (handovers if is_handover else found).append((cost, step))
-        found += [max(handovers, key=lambda pair: pair[0])] if handovers else []
-        return [(cost, step) for cost, step in found if cost]
+        pieces = [piece for hook in hooks for piece in self._in_turn(hook) if piece.cost]
+        return [(piece.cost, piece.step) for piece in worst_of(pieces)]
 
-    def _in_turn(self, hook: HookConfig) -> Iterator[tuple[float, StepConfig]]:
+    def _in_turn(self, hook: HookConfig) -> Iterator[Piece]:
         """The steps of a hook with what each may wait in the time that its list has."""
         limits = (
             (hook.steps, hook.timeout), (hook.on_error_steps, None), (hook.cleanup, _CLEANUP),
         )  # fmt: skip
         for steps, limit in () if hook.background else limits:
-            left = float("inf") if limit is None else limit
+            before: list[Piece] = []
             for step in steps:
-                cost = min(self.of_step(step), left)
-                left -= cost
-                yield cost, step
+                piece = self._piece(hook, step)
+                if limit is not None:
+                    left = limit - sum(p.cost for p in beside(piece, before))
+                    piece = replace(piece, cost=max(0.0, min(piece.cost, left)))
+                before += [piece] if piece.cost else []
+                yield piece
+
+    def _piece(self, hook: HookConfig, step: StepConfig) -> Piece:
+        cost, branch = self.of_step(step), None
+        if step.kind == "if" and cost:
+            waits = {name: self._total(step.blocks.get(name, ())) for name in ("then", "else")}
+            branch = None if all(waits.values()) else bool(waits["then"])
+        is_handover = step.word in _LATE and _is_conditional(hook, step)
+        return Piece(cost, step, claims_on(hook, step, branch) if cost else (), is_handover)
 
     def slowest_part(self, step: StepConfig) -> StepConfig:
         """The step inside of a step that takes all of its time, or the step itself."""
@@ -159,7 +166,8 @@ def check_waits(config: Config, findings: Findings) -> None:
     for hook in config.hooks:
         if hook.timeout is not None:
             _check_hook_timeout(config, hook, hook.timeout, findings)
-    sure = _Sure(config)
+        _check_cleanup(config, hook, findings)
+    sure = SureWaits(config)
     for step in config.steps():
         _check_cut(sure, step, findings)
         if step.kind == "parallel" and not step.runs_in_background:
@@ -201,10 +209,21 @@ def _check_hook_timeout(config: Config, hook: HookConfig, limit: float, findings
             findings.at(found[1], "HK402", message, severity="warning", related=where, help=hint)
             is_found = True
     if not is_found:
-        _check_sum(_Sure(config), hook, limit, findings)
+        _check_sum(SureWaits(config), hook, limit, findings)
 
 
-def _check_sum(sure: _Sure, hook: HookConfig, limit: float, findings: Findings) -> None:
+def _check_cleanup(config: Config, hook: HookConfig, findings: Findings) -> None:
+    for step in _gating(config, hook.cleanup):
+        found = _own_time(step)
+        known = {problem.position for problem in findings.sorted()} if found is not None else set()
+        if found is not None and found[0] > _CLEANUP and found[1].value_position not in known:
+            times = f"{format_duration(found[0])} > {format_duration(_CLEANUP)}"
+            message = f"this step may take longer than all of `finally` has ({times})"
+            hint = "shorten it"
+            findings.at(found[1], "HK402", message, severity="warning", help=hint)
+
+
+def _check_sum(sure: SureWaits, hook: HookConfig, limit: float, findings: Findings) -> None:
     """Waits that fit one by one, and not together."""
     total = 0.0
     for step in hook.steps:
@@ -220,7 +239,7 @@ def _check_sum(sure: _Sure, hook: HookConfig, limit: float, findings: Findings) 
             return
 
 
-def _check_cut(sure: _Sure, step: StepConfig, findings: Findings) -> None:
+def _check_cut(sure: SureWaits, step: StepConfig, findings: Findings) -> None:
     """A step whose own `timeout` is shorter than what it surely waits."""
     if step.timeout is None or step.kind not in ("wait", "run") or step.runs_in_background:
         return
@@ -230,44 +249,6 @@ def _check_cut(sure: _Sure, step: StepConfig, findings: Findings) -> None:
         message = f"this step waits longer than its own timeout ({times})"
         hint = "shorten the wait, or give the step more time"
         findings.at(step.settings["timeout"], "HK402", message, severity="warning", help=hint)
-
-
-class _Sure:
-    """Counts the seconds that steps wait in any case, by `wait` alone; each chain once."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.chains: dict[str, float] = {}
-
-    def total(self, steps: Iterable[StepConfig]) -> float:
-        """Seconds of a list of steps."""
-        return sum(map(self.of_step, steps))
-
-    def of_step(self, step: StepConfig) -> float:
-        """Seconds of one step; none where a condition may skip it."""
-        if step.when is not None or step.runs_in_background:
-            return 0.0
-        seconds = self.inside(step)
-        return seconds if step.timeout is None else min(seconds, step.timeout)
-
-    def inside(self, step: StepConfig) -> float:
-        """Seconds of one step that has all the time it wants."""
-        if step.kind == "wait":
-            return parse_duration(step.options["wait"].raw)
-        if step.kind == "run":
-            return self._chain(str(step.options["run"].raw))
-        if step.kind == "if":
-            return min(self.total(step.blocks.get(name, ())) for name in ("then", "else"))
-        if step.kind == "parallel":
-            return max(map(self.of_step, step.blocks.get("parallel", ())), default=0.0)
-        return 0.0
-
-    def _chain(self, name: str) -> float:
-        if name not in self.chains:
-            self.chains[name] = 0.0  # a chain that runs itself is refused elsewhere
-            chain = self.config.chains.get(name)
-            self.chains[name] = self.total(chain.steps) if chain is not None else 0.0
-        return self.chains[name]
 
 
 def _gating(

@@ -9,18 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
-from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, maybe, record
-from orchestrator.templates import Proven, Template, parse_condition
+from orchestrator.events import is_custom
+from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, either, maybe, record
+from orchestrator.templates import Outcomes, Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
+from orchestrator.templates.proofs import FILLED, THERE, Fact
 from orchestrator.validation.everywhere import Everywhere, expanded
-from orchestrator.validation.known import ERROR, Known, Saved, merge, output_of, step_shape
+from orchestrator.validation.known import (
+    CALL_AT_END,
+    ERROR,
+    Known,
+    Saved,
+    goes_on,
+    merge,
+    narrowed,
+    outcomes_of,
+    output_of,
+    step_shape,
+    unreached,
+    unsure,
+)
 from orchestrator.validation.templates import Scene
 from orchestrator.validation.visits import ValueChecker
 from orchestrator.values import Place, Value
 
-__all__ = ["HookWalk", "goes_on"]
+__all__ = ["HookWalk"]
 
 #: Steps that one hook may have when its chains are followed; more are refused elsewhere.
 _MAX_STEPS = 10_000
@@ -31,8 +47,8 @@ class HookWalk:
     """The state of the walk; a branch gets a fork of it.
 
     `can_stop` means that something before may have ended the hook, `can_quit` that it may have
-    done so without its `on_error`. `ids` and `saves` are by `id`: where a step is, and under which
-    key it saves.
+    done so without its `on_error`. `ids` and `outcomes` are by `id`: where a step is, and how it
+    may end. `certain` are the steps that surely ran or were left out, whatever else happened.
     """
 
     config: Config
@@ -45,34 +61,46 @@ class HookWalk:
     known: Known = field(default_factory=dict)
     steps: dict[str, Shape] = field(default_factory=dict)
     ids: Mapping[str, Place] = field(default_factory=dict)
-    saves: Mapping[str, str] = field(default_factory=dict)
-    nullable: frozenset[str] = frozenset()
+    outcomes: Outcomes = field(default_factory=dict)
+    certain: set[str] = field(default_factory=set)
     proven: Proven = frozenset()
     error: Shape | None = None
     can_stop: bool = False
     can_quit: bool = False
     trail: tuple[str, ...] = ()
+    run_by: Place | None = None
+    lacking: Callable[[str], Place | None] | None = None
     budget: list[int] = field(default_factory=lambda: [_MAX_STEPS])
 
     def run(self) -> Known:
         """Walk the hook; what it may have put into `data`."""
         hook = self.hook
-        named = [(s.id, s) for s in expanded(self.config, hook.walk()) if s.id is not None]
-        self.ids = {name: step.settings["id"] for name, step in named}
-        self.saves = {name: step.save for name, step in named if step.save is not None}
-        self.nullable = frozenset(name for name, step in named if output_of(step).is_optional)
+        every = list(expanded(self.config, hook.walk()))
+        self.ids = {step.id: step.settings["id"] for step in every if step.id is not None}
+        self.outcomes = outcomes_of(every) if self.ids else {}
+        if is_custom(hook.event):
+            self.lacking = partial(self.everywhere.lacking, hook.event)
         if hook.when is not None:
             self.condition(hook.when)
-            self._learn(hook.when.template, truth=True)
+            self.proven = self._learned(hook.when.template, truth=True)
+        met = self.proven
         self.block(hook.steps)
         end = self.known
         if hook.on_error_steps and not self.can_quit and hook.timeout is None:
             # either all steps ran, or those of `on_error` do: what both save is there afterwards
-            end = {key: replace(saved, outlives=saved.is_sure) for key, saved in end.items()}
+            end = {
+                key: replace(saved, lasting=saved.shape if saved.is_sure else None)
+                for key, saved in end.items()
+            }
         for block, error in ((hook.on_error_steps, ERROR), (hook.cleanup, None)):
             if block:
-                known, steps = merge({}, end, self.base), dict(map(_unsure, self.steps.items()))
-                inner = replace(self, known=known, steps=steps, error=error, can_stop=False)
+                known, steps = (
+                    merge({}, end, self.base),
+                    dict(map(self._afterwards, self.steps.items())),
+                )
+                inner = replace(
+                    self, known=known, steps=steps, error=error, can_stop=False, proven=met
+                )
                 inner.block(block)
                 end = merge(end, inner.known, self.base)
         is_certain = not hook.background and hook.when is None
@@ -82,14 +110,9 @@ class HookWalk:
 
     def block(self, steps: tuple[StepConfig, ...]) -> bool:
         """Walk a list of steps; whether its end can be reached."""
-        outside, reached = self.proven, True
+        reached = True
         for step in steps:
-            if not self.step(step):
-                if step.when is None:
-                    reached = False
-                else:  # who comes on did not meet the condition
-                    self._learn(step.when.template, truth=False)
-        self.proven = outside
+            reached = self.step(step) and reached
         return reached
 
     def step(self, step: StepConfig) -> bool:
@@ -97,40 +120,53 @@ class HookWalk:
         self.budget[0] -= 1
         if self.budget[0] < 0:
             return True
-        before, outside = dict(self.known), self.proven
+        before, skipped, could_stop = dict(self.known), self.proven, self.can_stop
         if step.when is not None:
             self.condition(step.when)
-            self._learn(step.when.template, truth=True)
+            skipped = self._learned(step.when.template, truth=False)
+            self.proven = self._learned(step.when.template, truth=True)
         reached = _WALKS.get(step.kind, HookWalk._plain)(self, step)
-        self._on_error(step, before)
-        self._save(step)
-        self.proven = outside
+        self._save(step, self._on_error(step, before), before)
         if step.when is not None:
-            self.known = merge(before, self.known, self.base)
+            self._join(before, skipped, reached=reached)
             self.can_stop |= not reached
             self.can_quit |= not reached
+            reached = True
         if step.id is not None:
-            is_sure = step.when is None and not goes_on(self.config, self.hook, step)
-            self.steps[step.id] = step_shape(step, is_sure=is_sure)
+            self._keep(step, step.id, is_certain=not could_stop)
         return reached
 
-    def _learn(self, template: Template, *, truth: bool) -> None:
-        """Take up what a condition proves.
+    def _join(self, before: Known, skipped: Proven, *, reached: bool) -> None:
+        """Go on after a step that may have been left out."""
+        if not reached:
+            self.known, self.proven = before, skipped
+            return
+        one, other = dict(before), self.known
+        narrowed(one, skipped, other, self.base)
+        self.known = merge(one, other, self.base)
+        self.proven &= skipped
 
-        A step that went well has saved its output, which may still be null.
-        """
-        proven = template.proves(truth)
-        self.proven |= frozenset(path for path in proven if not self._is_nullable(path))
-        for path in proven:
-            if len(path) == 3 and path[0] == "steps" and path[2] == "output":
-                key = self.saves.get(str(path[1]))
-                if key in self.known:
-                    self.known[key] = replace(self.known[key], is_sure=True)
+    def _keep(self, step: StepConfig, name: str, *, is_certain: bool) -> None:
+        """Note what `steps.<id>` is; of what runs in the background nothing is seen here."""
+        is_sure = step.when is None and not goes_on(self.config, self.hook, step)
+        shape = step_shape(step, is_sure=is_sure)
+        self.steps[name] = maybe(shape) if step.runs_in_background else shape
+        if is_certain and self.hook.timeout is None and not step.runs_in_background:
+            self.certain.add(name)
 
-    def _is_nullable(self, path: tuple[str | int, ...]) -> bool:
-        if len(path) != 3 or path[0] != "steps" or path[2] != "output":
-            return False
-        return str(path[1]) in self.nullable
+    def _afterwards(self, item: tuple[str, Shape]) -> tuple[str, Shape]:
+        """A step as `on_error` and `finally` see it: it may not have come to it."""
+        name, shape = unsure(item)
+        return name, (shape if name in self.certain else maybe(shape))
+
+    def _learned(self, template: Template, *, truth: bool) -> Proven:
+        """What is proved where a condition has turned out true (or false)."""
+        return template.proves(self.proven, truth, self.outcomes)
+
+    def _forget(self, key: str) -> None:
+        """What was proved of a value that is replaced."""
+        if any(Fact(("data", key), word) in self.proven for word in (FILLED, THERE)):
+            self.proven = frozenset(f for f in self.proven if f.path[:2] != ("data", key))
 
     def _plain(self, step: StepConfig) -> bool:
         options = step.action.options if step.action is not None else {}
@@ -161,19 +197,28 @@ class HookWalk:
         branches, ends = [], []
         for name, truth in (("then", True), ("else", False)):
             fork = self._fork()
-            fork._learn(template, truth=truth)
+            fork.certain = set()
+            fork.proven = self._learned(template, truth=truth)
             ends.append(fork.block(step.blocks.get(name, ())))
             branches.append(fork)
-        live = [f.known for f, reached in zip(branches, ends, strict=True) if reached]
+        live = [fork for fork, reached in zip(branches, ends, strict=True) if reached]
         self.can_stop = any(f.can_stop for f in branches) or not all(ends)
         self.can_quit = any(f.can_quit for f in branches) or not all(ends)
         if live:
-            self.known = live[0] if len(live) == 1 else merge(live[0], live[1], self.base)
+            self._meet(live[0], live[-1])
         for fork, is_live in zip(branches, ends, strict=True):
             is_only = is_live and len(live) == 1
             new = {k: s for k, s in fork.steps.items() if self.steps.get(k) is not s}
-            self.steps.update(new if is_only else map(_unsure, new.items()))
+            self.steps.update(new if is_only else map(unreached, new.items()))
         return bool(live)
+
+    def _meet(self, one: HookWalk, other: HookWalk) -> None:
+        """Go on where two branches come together, or where the only one leads."""
+        if one is not other:
+            narrowed(one.known, one.proven, other.known, self.base)
+            narrowed(other.known, other.proven, one.known, self.base)
+        self.known = one.known if one is other else merge(one.known, other.known, self.base)
+        self.proven = one.proven & other.proven
 
     def _parallel(self, step: StepConfig) -> bool:
         before, done = dict(self.known), dict(self.steps)
@@ -185,24 +230,23 @@ class HookWalk:
             new = {k: s for k, s in fork.known.items() if before.get(k) is not s}
             self.known.update({k: s.unsure() if is_kept else s for k, s in new.items()})
             steps = fork.steps.items()
-            self.steps.update(map(_unsure, steps) if is_kept else steps)
+            self.steps.update(map(unsure, steps) if is_kept else steps)
             self.can_stop |= fork.can_stop
             self.can_quit |= fork.can_quit
         return reached
 
     def _set(self, step: StepConfig) -> bool:
-        scene, may_fail = self.scene(), False
+        scene, before, may_fail = self.scene(), dict(self.known), False
         for name, value in step.options.items():
             shape = self.values.shape(step, name, None, value, scene)
             may_fail |= any(
-                can_fail(template, scene.shapes(template), scene.proven)
+                can_fail(scene.narrowed(template), scene.shapes(template))
                 for _, template, _ in value.templates()
             )
             self.known[name] = Saved(cleared(shape, "secret"), True, value.place)
         is_open = may_fail and goes_on(self.config, self.hook, step)
-        outlives = not may_fail and not self.can_stop
         for name in step.options:
-            self.known[name] = replace(self.known[name], is_sure=not is_open, outlives=outlives)
+            self._put(name, self.known[name], before, may_fail=may_fail, is_open=is_open)
         self.can_stop |= may_fail and not is_open
         return True
 
@@ -213,6 +257,7 @@ class HookWalk:
             return True
         inner = self._fork(known=self.known)
         inner.trail = (*self.trail, name)
+        inner.run_by = self.run_by or step.place
         reached = inner.block(chain.steps)
         self.known, self.can_stop = inner.known, inner.can_stop
         self.can_quit = inner.can_quit
@@ -223,30 +268,50 @@ class HookWalk:
         known = dict(self.known) if known is None else known
         return replace(self, known=known, steps=dict(self.steps))
 
-    def _on_error(self, step: StepConfig, before: Known) -> None:
+    def _on_error(self, step: StepConfig, before: Known) -> Known:
+        """Walk the steps of `on_error`; what is known where the step has failed."""
         block = step.blocks.get("on_error", ())
         self.can_quit |= step.on_error in ("stop", "steps")
-        if block:
-            inner = self._fork(known=dict(before))
-            inner.error = ERROR
-            inner.block(block)
+        if not block:
+            return before
+        inner = self._fork(known=dict(before))
+        inner.error = ERROR
+        inner.block(block)
+        return inner.known
 
-    def _save(self, step: StepConfig) -> None:
+    def _save(self, step: StepConfig, failed: Known, before: Known) -> None:
         can_fail = step.kind == "parallel" or (step.action is not None and step.action.cls.waits)
         is_open = goes_on(self.config, self.hook, step)
         if step.save is not None:
-            is_sure = not is_open
-            outlives = is_sure and not can_fail and not self.can_stop
-            place = step.settings["save"]
-            self.known[step.save] = Saved(output_of(step), is_sure, place, outlives)
+            saved = Saved(output_of(step), True, step.settings["save"])
+            old = before if is_open else failed
+            self._put(step.save, saved, old, may_fail=can_fail, is_open=is_open)
         if can_fail and not is_open:
             self.can_stop = True
+
+    def _put(self, key: str, saved: Saved, before: Known, *, may_fail: bool, is_open: bool) -> None:
+        """Save a value; where that may fail, what was there `before` stays.
+
+        `is_open` means that the next steps run then too.
+        """
+        self._forget(key)
+        old, shape = before.get(key) or self.base.get(key), saved.shape
+        lasting = None if may_fail or self.can_stop else shape
+        if lasting is None and old is not None and old.lasting is not None:
+            lasting = either(old.lasting, shape)
+        if is_open and old is not None and old.is_sure:
+            shape = either(old.shape, shape)
+        is_sure = not is_open or (old is not None and old.is_sure)
+        self.known[key] = Saved(shape, is_sure, saved.place, lasting)
 
     # --- templates
 
     def scene(self) -> Scene:
         """What is known at this place."""
         names = {"event": self.event, **self.everywhere.names}
+        pair = (self.hook.scope, self.hook.event)
+        if pair in CALL_AT_END:
+            names["call"] = CALL_AT_END[pair]
         lost, origins = self.everywhere.lost, self.everywhere.origins
         ids = {**dict.fromkeys(lost, ANY), **self.steps} if lost else self.steps
         names["steps"] = record(ids) if ids else NO_RECORD
@@ -254,7 +319,8 @@ class HookWalk:
             names["error"] = self.error
         saved = self.everywhere.saved
         return Scene(
-            names, self.known, self.base, saved, self.proven, self.is_first, lost, origins, self.ids
+            names, self.known, self.base, saved, self.proven, self.is_first, lost, origins,
+            self.ids, self.outcomes, self.lacking, self.run_by,
         )  # fmt: skip
 
     def condition(self, condition: Condition) -> None:
@@ -269,21 +335,6 @@ def condition_of(value: Value) -> Template:
     """The condition of an `if` step."""
     raw = value.raw
     return parse_condition(str(raw).lower() if isinstance(raw, bool) else str(raw))
-
-
-def _unsure(item: tuple[str, Shape]) -> tuple[str, Shape]:
-    """A step of `steps` that may have been skipped, or may have failed."""
-    name, shape = item
-    if "output" not in shape.fields:
-        return item
-    fields = {**shape.fields, "output": maybe(shape.fields["output"])}
-    return name, replace(shape, fields=fields)
-
-
-def goes_on(config: Config, hook: HookConfig, step: StepConfig) -> bool:
-    """Whether the steps after this one run even if it fails or is late."""
-    policy = step.on_error or hook.on_error or config.defaults.on_error
-    return policy == "continue" or step.runs_in_background
 
 
 _WALKS: Mapping[str, Callable[[HookWalk, StepConfig], bool]] = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["BOOLEANS", "duration_hint", "kind_of", "listed"]
+__all__ = ["BOOLEANS", "duration_hint", "kind_of", "listed", "with_one_more"]
 
 #: Words that other languages, and YAML 1.1, read as true or false.
 BOOLEANS: Mapping[str, str] = {"yes": "true", "on": "true", "no": "false", "off": "false"}
@@ -47,3 +47,11 @@ def listed(names: Any) -> str:
     """Names one after another, in code quotes."""
     quoted = [f"`{name}`" for name in names]
     return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def with_one_more(key: str, names: list[str]) -> str | None:
+    """The name of three letters of which a key of two leaves one out."""
+    if len(key) != 2:
+        return None
+    short = [n for n in names if len(n) == 3 and key in (n[1:], n[0] + n[2], n[:2])]
+    return short[0] if len(short) == 1 else None

@@ -1,0 +1,299 @@
+"""What a condition proves: which paths are there, or not null, once it is true or false.
+
+All narrowing comes from here: `when` and `if`, `and`, `or` and inline `if`, and what is known
+after a `stop`. A fact is a path and a word about it. What the status of a step says follows from
+how that step may end.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from orchestrator.frozen import frozen
+from orchestrator.templates.library import TEST_SIGNS
+from orchestrator.templates.tree import (
+    Called,
+    Comparison,
+    Constant,
+    Filtered,
+    ListOf,
+    Logic,
+    Negation,
+    Node,
+    Path,
+    Tested,
+    default_chain,
+)
+
+__all__ = [
+    "FILLED",
+    "NULL",
+    "THERE",
+    "Fact",
+    "Outcome",
+    "Outcomes",
+    "Proven",
+    "holds",
+    "learn",
+    "prefix",
+    "subject",
+]
+
+#: Surely there, perhaps null; there and not null; null, or a value that counts as false.
+THERE, FILLED, NULL = "there", "filled", "null"
+
+_Parts = tuple[str | int, ...]
+
+
+class Fact(NamedTuple):
+    """A path, and what is known of it: one of the words above, `is ...` or `not ...`."""
+
+    path: _Parts
+    word: str
+
+
+Proven = frozenset[Fact]
+_NOTHING: Proven = frozenset()
+_Cache = dict[tuple[int, bool], Proven]
+
+
+@frozen
+class Outcome:
+    """How a step with an `id` may end.
+
+    `failures` are its statuses beside `ok`. Once it went well, its output is there, and under the
+    key `save` of `data` too; `is_nullable` says that the output may be null.
+    """
+
+    failures: frozenset[str]
+    save: str = ""
+    is_nullable: bool = False
+
+
+Outcomes = Mapping[str, Outcome]
+
+
+def learn(proven: Proven, node: Node, truth: bool, outcomes: Outcomes) -> Proven:
+    """What is proved where `node` has turned out true (or false)."""
+    found = _proves(node, truth, {})
+    if not found:
+        return proven
+    proven |= found
+    for name in {str(fact.path[1]) for fact in found if _is_of_step(fact.path)}:
+        if name in outcomes:
+            proven |= _follows(name, proven, outcomes[name])
+    return proven
+
+
+def prefix(node: Path) -> _Parts:
+    """A path up to its first computed part; empty when it starts from an expression."""
+    if isinstance(node.root, Node):
+        return ()
+    known: list[str | int] = [node.root]
+    for part in node.parts:
+        if isinstance(part, Node):
+            break
+        known.append(part)
+    return tuple(known)
+
+
+def subject(node: Node) -> _Parts:
+    """What is asked about: a path, or a key of the memory that is written out or read."""
+    match node:
+        case Path():
+            return prefix(node)
+        case Called(name="memory.get", args=(Constant(value=key), *_)):
+            return "memory.get", str(key)
+        case Called(name="memory.get", args=(Path() as key, *_)):
+            return "memory.get", *prefix(key)
+    return ()
+
+
+def holds(proven: Proven, path: _Parts, word: str) -> bool:
+    """Whether a word is proved of a path, or of one that it begins with."""
+    return bool(proven) and any(
+        Fact(path[:length], word) in proven for length in range(2, len(path) + 1)
+    )
+
+
+# --- steps
+
+
+def _is_of_step(path: _Parts) -> bool:
+    return len(path) == 3 and path[0] == "steps"
+
+
+def _follows(name: str, proven: Proven, outcome: Outcome) -> Proven:
+    """What the facts about a step say about its output and about what it saved."""
+    output = ("steps", name, "output")
+    is_filled = Fact(output, FILLED) in proven
+    if not is_filled and not _went_well(name, proven, outcome):
+        return _NOTHING
+    word = FILLED if is_filled or not outcome.is_nullable else THERE
+    saved = {Fact(("data", outcome.save), word)} if outcome.save else set()
+    return frozenset({Fact(output, word), *saved})
+
+
+def _went_well(name: str, proven: Proven, outcome: Outcome) -> bool:
+    """Whether the status is `ok`, or none of the others, or there is no error."""
+    status, error = ("steps", name, "status"), ("steps", name, "error")
+    if Fact(status, "is ok") in proven or Fact(error, NULL) in proven:
+        return True
+    return all(Fact(status, f"not {word}") in proven for word in outcome.failures)
+
+
+# --- conditions
+
+
+def _proves(node: Node, truth: bool, known: _Cache) -> Proven:
+    """What a node proves; each is looked at once, however its parts stand inside one another."""
+    key = (id(node), truth)
+    if key not in known:
+        known[key] = _proved(node, truth, known)
+    return known[key]
+
+
+def _proved(node: Node, truth: bool, known: _Cache) -> Proven:
+    match node:
+        case Path() | Called():
+            return _about(subject(node), FILLED if truth else NULL)
+        case Negation(item=item):
+            return _proves(item, not truth, known)
+        case Logic(word=word, items=items):
+            return _of_logic(items, word, truth, known)
+        case Tested(name=name, args=args) if name in TEST_SIGNS:
+            return _proves(_compared(node, TEST_SIGNS[name], args[0]), truth, {})
+        case Tested(name=name, item=Path() | Called() as item):
+            return _of_test(name, subject(item), truth)
+        case Comparison(first=first, rest=((sign, right),)):
+            return _of_comparison(first, sign, right, truth) | _of_default(node, truth)
+    return _of_default(node, truth)
+
+
+def _compared(node: Tested, sign: str, right: Node) -> Comparison:
+    """`a is eq(b)` as `a == b`."""
+    return Comparison(node.offset, node.end, node.item, ((sign, right),))
+
+
+def _about(path: _Parts, *words: str) -> Proven:
+    """These words of a path; where it is filled, so is all that it leads through."""
+    if len(path) < 2:
+        return _NOTHING
+    way = range(2, len(path)) if FILLED in words else ()
+    return frozenset((*(Fact(path, word) for word in words),
+                      *(Fact(path[:length], FILLED) for length in way)))  # fmt: skip
+
+
+def _of_logic(items: tuple[Node, ...], word: str, truth: bool, known: _Cache) -> Proven:
+    """All of its parts, where each has to be so; else what each way to this outcome has in common.
+
+    The second part of an `or` is only asked when the first was false.
+    """
+    if truth == (word == "and"):
+        return _NOTHING.union(*(_proves(item, truth, known) for item in items))
+    before, common = _NOTHING, None
+    for item in items:
+        way = before | _proves(item, truth, known)
+        common = way if common is None else common & way
+        before |= _proves(item, not truth, known)
+    return common or _NOTHING
+
+
+def _of_test(name: str, path: _Parts, truth: bool) -> Proven:
+    if name in ("defined", "undefined"):
+        is_there = truth == (name == "defined")
+        return _defined(path) if is_there else _NOTHING
+    if name == "none":
+        return _about(path, NULL if truth else FILLED)
+    return _about(path, FILLED) if truth else _NOTHING
+
+
+def _defined(path: _Parts) -> Proven:
+    """Null is defined; of what is no data of the call, null and missing are one."""
+    if path[:1] != ("data",):
+        return _about(path, FILLED)
+    return _about(path, THERE) | _about(path[:-1], FILLED)
+
+
+def _of_comparison(left: Node, sign: str, right: Node, truth: bool) -> Proven:
+    if isinstance(left, Constant) and sign in ("==", "!="):
+        left, right = right, left
+    path = subject(left)
+    if sign in ("in", "not in"):
+        values = _constants(right)
+        return _of_values(path, values, truth == (sign == "in")) if values else _NOTHING
+    if sign not in ("==", "!="):
+        return _about(path, FILLED) if truth else _NOTHING
+    if not isinstance(right, Constant):
+        return _NOTHING
+    return _of_values(path, (right.value,), truth == (sign == "=="))
+
+
+def _of_values(path: _Parts, values: tuple[object, ...], is_one: bool) -> Proven:
+    """What it says that a value is one of these, or none of them."""
+    words = [] if None in values and is_one else [FILLED]
+    if is_one and len(values) == 1:
+        words = [NULL if values == (None,) else FILLED, f"is {values[0]}"]
+    elif not is_one:
+        words = [*(f"not {value}" for value in values), *([FILLED] if None in values else [])]
+    return _about(path, *words)
+
+
+def _constants(node: Node) -> tuple[object, ...]:
+    items = node.items if isinstance(node, ListOf) else ()
+    values = tuple(item.value for item in items if isinstance(item, Constant))
+    return values if len(values) == len(items) else ()
+
+
+# --- `default`
+
+
+def _of_default(node: Node, truth: bool) -> Proven:
+    """`data.r.tier | default('') == 'gold'` can only be true where the path is there."""
+    found = _without(node)
+    return _about(found[0], FILLED) if found is not None and bool(found[1]) != truth else _NOTHING
+
+
+def _without(node: Node) -> tuple[_Parts, Any] | None:
+    """A path that an expression guards, and the value of the expression without it."""
+    match node:
+        case Filtered(name="default", args=(Constant(value=value), *_)):
+            path = default_chain(node)[0]
+            return (prefix(path), value) if path is not None else None
+        case Filtered(name=name, item=item) if name in _PLAIN:
+            return _applied(item, _PLAIN[name])
+        case Tested(search=search, item=item) if search is not None:
+            return _applied(item, search)
+        case Comparison(first=first, rest=((sign, Constant(value=value)),)):
+            return _applied(first, partial(_compare, sign, value))
+        case Comparison(first=first, rest=((sign, ListOf() as items),)):
+            return _applied(first, partial(_compare, sign, _constants(items)))
+    return None
+
+
+def _applied(item: Node, function: Callable[[Any], Any]) -> tuple[_Parts, Any] | None:
+    found = _without(item)
+    if found is None:
+        return None
+    try:
+        return found[0], function(found[1])
+    except (TypeError, ValueError, AttributeError, ArithmeticError):
+        return None
+
+
+_PLAIN: Mapping[str, Callable[[Any], Any]] = {
+    "lower": str.lower, "upper": str.upper, "trim": str.strip, "string": str,
+    "int": int, "float": float, "length": len,
+}  # fmt: skip
+_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
+    ">=": operator.ge, "in": lambda left, right: left in right,
+    "not in": lambda left, right: left not in right,
+}  # fmt: skip
+
+
+def _compare(sign: str, right: Any, left: Any) -> bool:
+    return _OPERATORS[sign](left, right)

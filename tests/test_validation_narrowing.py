@@ -1,0 +1,126 @@
+"""What conditions prove: by status, null tests, `and`, `or`, `if` and `stop`, and what joins keep."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.test_validation_flow import codes, hook
+
+LOOKUP = """
+- crm_lookup: {connection: c, table: t, match: {a: "1"}, fields: [tier]}
+  id: q
+  save: r
+  timeout: 1s
+"""
+ASKED = """
+- http: {connection: c, path: /x}
+  id: q
+  save: r
+  on_error: continue
+"""
+CONNECTED = 'connections: {c: {kind: http, base_url: "https://crm.example.com"}}'
+DATABASE = 'connections: {c: {kind: sql, url: "sqlite:///crm.db"}}'
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "when: steps.q.status == 'ok' and data.r.status == 200",
+        "when: 200 == data.r.status if steps.q.status == 'ok' else false",
+        "when: not (steps.q.status != 'ok' or data.r.status != 200)",
+        "when: steps.q.error is none and data.r.status == 200",
+        "when: steps.q.output and data.r.status == 200",
+        "when: steps.q.status not in ['failed', 'timed_out'] and data.r.status == 200",
+        "when: data.r.status | default(0) == 200 and data.r.body",
+        "when: data.r is defined and data.r.status == 200",
+    ],
+)
+def test_what_a_step_saved_is_there_once_it_went_well(guard: str) -> None:
+    """Every way of asking counts, as a whole condition and as a part of one."""
+    assert codes(f"{CONNECTED}\n{hook(ASKED + '- log: hi' + chr(10) + '  ' + guard)}") == []
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "when: steps.q.status != 'failed' and data.r.status == 200",
+        "when: steps.q.status == 'ok' or data.r.status == 200",
+        "when: data.r.status | default(200) == 200 and data.r.body",
+    ],
+)
+def test_what_does_not_follow_is_not_proved(guard: str) -> None:
+    """A step that did not fail may be late; and a default may be what is compared with."""
+    found = codes(f"{CONNECTED}\n{hook(ASKED + '- log: hi' + chr(10) + '  ' + guard)}")
+    assert found == ["HK229"]
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "- stop: x\n  when: data.r is none",
+        "- if: data.r is none\n  then: [{stop: x}]",
+        "- if: data.r == none\n  then: [{stop: x}]",
+        "- if: steps.q.output is none\n  then: [{stop: x}]",
+        "- if: not data.r\n  then: [{stop: x}]",
+        "- if: data.r\n  then: []\n  else: [{stop: x}]",
+        "- if: data.r is none\n  then: [{set: {r: {tier: basic}}}]",
+        "- set: {r: {tier: basic}}\n  when: data.r is none",
+    ],
+)
+def test_null_is_ruled_out_for_the_steps_that_come_on(guard: str) -> None:
+    """By a `stop` on the other way, or by a value that is set there."""
+    steps = f'{LOOKUP}{guard.replace("[]", "[{log: hi}]")}\n- log: "{{{{ data.r.tier }}}}"'
+    assert codes(f"{DATABASE}\n{hook(steps)}") == []
+
+
+def test_a_proof_ends_where_the_value_is_saved_anew() -> None:
+    """What was asked of the old value says nothing of the new one."""
+    stop = "- if: data.r is none\n  then: [{stop: x}]\n"
+    read = '- log: {message: hi, fields: {name: "{{ data.r.tier }}"}}'
+    again = LOOKUP.replace("id: q", "id: p")
+    assert codes(f"{DATABASE}\n{hook(LOOKUP + stop + read)}") == []
+    assert codes(f"{DATABASE}\n{hook(LOOKUP + stop + again + read)}") == ["HK203"]
+
+
+@pytest.mark.parametrize("policy", ["on_error: continue", "background: true", "on_error: stop"])
+def test_a_save_that_fails_leaves_what_was_there(policy: str) -> None:
+    """Who sets a value first needs no guard after a step that may save another."""
+    text = f"""
+    session:
+      call_start:
+        - name: plan
+          do:
+            - set: {{plan: basic}}
+            - python: my.hooks:plan
+              save: plan
+              {policy}
+            - log: "{{{{ data.plan }}}}"
+      user_turn: [{{log: "{{{{ data.plan }}}}"}}]
+    """
+    assert codes(text) == []
+
+
+def test_what_came_with_the_call_or_is_set_is_there() -> None:
+    """A branch that sets what is missing meets one where it was not."""
+    steps = """
+    - if: data.vip is not defined
+      then: [{set: {vip: false}}]
+    - log: "{{ data.vip }}"
+    """
+    assert codes(hook(steps)) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "memory.get('calls') is not none and memory.get('calls') > 3",
+        "memory.get('calls') | default(0) > 3",
+        "memory.get('calls') | int(0) > 3",
+        "[call.turns, 5] | min > 3",
+        "call.outcome == 'busy' or call.outcome is none",
+        "call.language and call.language is matching('de')",
+    ],
+)
+def test_null_that_is_provided_for_is_no_finding(condition: str) -> None:
+    """A key of the memory is asked about as a path is."""
+    assert codes(hook(f'- log: hi\n  when: "{condition}"')) == []
