@@ -19,6 +19,7 @@ from orchestrator.outbox import ATTEMPT_LIMIT, Outbox
 from orchestrator.outbox.breaker import FAILURES, LONGEST, PAUSE, Breaker
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.schedule import SCHEDULE, delay_before, retry_after
+from orchestrator.outbox.store import Room
 
 Answer = Any
 
@@ -261,6 +262,30 @@ def test_an_attempt_that_the_end_cuts_off_does_not_count() -> None:
         return [(entry.state, entry.attempts, entry.reason) for entry in await outbox.list()]
 
     assert play(failing, last, store) == [("waiting", 1, "HTTP 503")]
+
+
+class SlowStore(MemoryStore):
+    """Gives what is claimed a second later, as a busy disk does."""
+
+    async def claim(self, now: float, room: Room) -> Any:
+        claimed = await super().claim(now, room)
+        await asyncio.sleep(1)
+        return claimed
+
+
+def test_what_is_claimed_while_the_outbox_closes_is_given_back() -> None:
+    """No lease has to run out before the next process has it."""
+    store = SlowStore()
+
+    async def main() -> list[int]:
+        outbox = Outbox(Receiver(), clock=virtual_clock(), store=store)
+        await outbox.put(delivery(1))
+        await asyncio.sleep(0.5)
+        await outbox.aclose(0)
+        now = virtual_clock().wall().timestamp()
+        return [entry.attempts for entry in await MemoryStore.claim(store, now, Room(9))]
+
+    assert run_virtual(main()) == [1]
 
 
 def test_what_cannot_be_sent_for_our_own_reasons_says_nothing_of_the_receiver() -> None:

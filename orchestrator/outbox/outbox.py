@@ -34,6 +34,8 @@ _log = logging.getLogger("orchestrator.outbox")
 
 #: Seconds that one attempt may take.
 ATTEMPT_LIMIT = 15.0
+#: Seconds that a closing outbox waits for what it has claimed, to give it back.
+CLAIM_LIMIT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +137,12 @@ class Outbox:
         if self._runner is not None:
             await asyncio.wait({self._runner}, timeout=limit)
             self._runner.cancel()
+            await asyncio.wait({self._runner})
+        await asyncio.sleep(0)  # an attempt that has not begun could not give back what it holds
         for task in self._attempts:
             task.cancel()
-        left = {*self._attempts, *([self._runner] if self._runner else [])}
-        if left:
-            await asyncio.wait(left)
+        if self._attempts:
+            await asyncio.wait(self._attempts)
         waiting = await self._left_behind() if self._runner is not None else 0
         self._runner = None
         await self._store.aclose()
@@ -191,17 +194,28 @@ class Outbox:
         """Start attempts at what is due; True when there was nothing to start."""
         self._wake.clear()
         room = self._room()
-        claimed = await self._store.claim(self._now(), room) if room.limit > 0 else ()
+        claimed = await self._claim(room) if room.limit > 0 else ()
         for entry in claimed:
             self._breaker.meet(entry.endpoint, has_failed=entry.attempts > 1)
-            if entry.endpoint in self._breaker.single and self._busy[entry.endpoint]:
-                await self._give_back(entry, entry.reason)
-                continue
+            is_one_too_many = entry.endpoint in self._breaker.single and self._busy[entry.endpoint]
             self._busy[entry.endpoint] += 1
-            task = asyncio.get_running_loop().create_task(self._attempt(entry))
+            work = self._leave(entry) if is_one_too_many else self._attempt(entry)
+            task = asyncio.get_running_loop().create_task(work)
             self._attempts.add(task)
             task.add_done_callback(self._attempt_over)
         return not claimed
+
+    async def _claim(self, room: Room) -> Sequence[Entry]:
+        """What the store gives us; if we are stopped meanwhile, it gets that back."""
+        claim = asyncio.ensure_future(self._store.claim(self._now(), room))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(CLAIM_LIMIT):
+                    for entry in await claim:
+                        await self._give_back(entry, entry.reason)
+            raise
 
     def _room(self) -> Room:
         """What can be taken on: endpoints have a limit, and the breaker leaves some alone."""
@@ -233,6 +247,24 @@ class Outbox:
 
     # --- how
 
+    async def _leave(self, entry: Entry) -> None:
+        """Give back what was claimed at an endpoint that is to get one attempt at a time."""
+        try:
+            await self._give_back(entry, entry.reason)
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreFailed):
+                await self._give_back(entry, entry.reason)
+            raise
+        except Exception as error:  # noqa: BLE001 - the store failed: a lease brings it back
+            _log.warning("the outbox store failed", exc_info=error)
+        finally:
+            self._is_free(entry.endpoint)
+
+    def _is_free(self, endpoint: str) -> None:
+        self._busy[endpoint] -= 1
+        if not self._busy[endpoint]:
+            del self._busy[endpoint]
+
     async def _attempt(self, entry: Entry) -> None:
         try:
             if await self._is_closed(entry):
@@ -249,9 +281,7 @@ class Outbox:
         except Exception as error:  # noqa: BLE001 - the store failed: a lease brings it back
             _log.warning("the outbox store failed", exc_info=error)
         finally:
-            self._busy[entry.endpoint] -= 1
-            if not self._busy[entry.endpoint]:
-                del self._busy[entry.endpoint]
+            self._is_free(entry.endpoint)
 
     async def _is_closed(self, entry: Entry) -> bool:
         try:

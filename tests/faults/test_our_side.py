@@ -53,7 +53,7 @@ def delivery(number: int, connection: str = "api", **fields: Any) -> Delivery:
     return Delivery(f"{connection}_{number}", connection, "/x", b"{}", config="ours", **fields)
 
 
-async def settled(store: SqliteStore, state: Any, count: int, seconds: float = 10.0) -> None:
+async def settled(store: SqliteStore, state: Any, count: int, seconds: float = 40.0) -> None:
     end = time.monotonic() + seconds
     while await store.count(state) < count:
         assert time.monotonic() < end, [(e.id, e.state, e.reason) for e in await store.list()]
@@ -215,7 +215,7 @@ session:
 
 def test_functions_that_hang_in_threads_harm_no_other() -> None:
     """More of them than any pool has threads; in each call the next function comes back."""
-    fault = Fault("plain functions that hang", injected=size(24, 200))
+    fault = Fault("plain functions that hang", injected=size(24, 60))
     checked = check_text(HANGING)
     assert checked.config is not None
 
