@@ -17,9 +17,9 @@ __all__ = [
     "TARGETS",
     "Need",
     "describe",
-    "lent_by_kind",
     "lenders_of",
     "lends_what_is_needed",
+    "lent_by_kind",
     "lent_to",
     "needs_of",
 ]
