@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from orchestrator.config import Config, ConnectionConfig, HookConfig, StepConfig
 from orchestrator.validation.findings import Findings, related
@@ -162,8 +162,8 @@ def _check_cycles(config: Config, findings: Findings) -> bool:
     """Report chains that run themselves; whether there are any."""
     runs = _runs(config)
     known: set[str] = set()  # chains of a cycle that is reported
-    for name, values in runs.items():
-        for value in values if name not in known else ():
+    for name in _near_cycles(_named(runs)):
+        for value in runs[name] if name not in known else ():
             reached = _reached(runs, str(value.raw))
             if name in reached:
                 message, hint = f"chain `{name}` runs itself", "a chain must end; take the step out"
@@ -171,6 +171,39 @@ def _check_cycles(config: Config, findings: Findings) -> bool:
                 known |= reached
                 break
     return bool(known)
+
+
+def _named(runs: Mapping[str, Sequence[Value]]) -> dict[str, list[str]]:
+    """The names of the chains that each runs."""
+    return {name: [str(value.raw) for value in values] for name, values in runs.items()}
+
+
+def _near_cycles(runs: Mapping[str, Sequence[str]]) -> list[str]:
+    """Chains that may be in a cycle, in the order written: no end of the way leads out of one.
+
+    Chains that run none, and chains that none runs, are taken away until there are no more.
+    """
+    left = dict.fromkeys(runs)
+    for follows in (_turned(runs), runs):  # who runs it; whom it runs
+        open_ends = Counter(other for others in follows.values() for other in others)
+        done = [name for name in left if not open_ends[name]]
+        while done:
+            name = done.pop()
+            left.pop(name, None)
+            for other in follows.get(name, ()):
+                open_ends[other] -= 1
+                if not open_ends[other] and other in left:
+                    done.append(other)
+    return list(left)
+
+
+def _turned(runs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The chains by which each is run."""
+    found: dict[str, list[str]] = {name: [] for name in runs}
+    for name, others in runs.items():
+        for other in others:
+            found.setdefault(other, []).append(name)
+    return found
 
 
 def _reached(runs: dict[str, list[Value]], start: str) -> set[str]:
@@ -191,12 +224,12 @@ def _length(steps: tuple[StepConfig, ...]) -> int:
 
 def _check_size(config: Config, findings: Findings) -> None:
     """Chains that run chains multiply: the plan of a hook must stay small."""
-    runs = _runs(config)
+    runs = _named(_runs(config))
     own = {name: _length(chain.steps) for name, chain in config.chains.items()}
     sizes: dict[str, int] = defaultdict(int)
     for _ in range(min(len(runs), MAX_LEVELS)):  # each round follows one more level
         for name, values in runs.items():
-            inner = sum(sizes[str(value.raw)] for value in values)
+            inner = sum([sizes[other] for other in values])
             sizes[name] = min(own[name] + inner, MAX_STEPS + 1)
     for step in config.steps():
         value = step.options["run"] if step.kind == "run" else None
@@ -208,12 +241,12 @@ def _check_size(config: Config, findings: Findings) -> None:
 
 def _check_depth(config: Config, findings: Findings, *, has_cycle: bool) -> bool:
     """Report chains that run one another too deep; whether they can be followed to their ends."""
-    runs = _runs(config)
+    runs = _named(_runs(config))
     levels = dict.fromkeys(runs, 1)
     for _ in range(MAX_LEVELS if len(runs) > MAX_LEVELS else 0):
         levels = {
-            name: 1 + max((levels.get(str(value.raw), 0) for value in values), default=0)
-            for name, values in runs.items()
+            name: 1 + max([levels.get(other, 0) for other in others], default=0)
+            for name, others in runs.items()
         }
     deep = next((name for name, level in levels.items() if level > MAX_LEVELS), None)
     if deep is not None and not has_cycle:
