@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator.commands import command_fields, send_command
 from orchestrator.digits import digits_in
-from orchestrator.errors import ActionFailed, LineGone, named, words
+from orchestrator.errors import ActionFailed, LineGone, NotSupported, named, words
 from orchestrator.facts import CallFacts
 from orchestrator.journal import Journal, Redactor
 from orchestrator.limits import Limit
@@ -226,14 +226,18 @@ class Call:
             self.facts.end_reason = command.reason
 
     async def pause_recording(self, reason: str, at_most: float, by: str) -> None:
-        """Pause the recording, and see to it that it resumes."""
-        await self.command(Recording("pause", reason), by)
+        """Pause the recording, and see to it that it resumes.
+
+        Digits are hidden from here on, also if the far side refuses or does not answer: the caller
+        may give them all the same, and it may have paused.
+        """
         if self._recording_timer is not None:
             self._recording_timer.cancel()
         else:
             self._hide_digits(is_on=True)
         loop = asyncio.get_running_loop()
         self._recording_timer = loop.call_later(at_most, self._resume_recording_now, "its limit")
+        await self.command(Recording("pause", reason), by)
 
     async def resume_recording(self, by: str) -> None:
         """Record again; harmless when nothing was paused."""
@@ -272,6 +276,8 @@ class Call:
     async def _resume_quietly(self) -> None:
         try:
             await self.resume_recording("recording")
+        except NotSupported:
+            return  # it was never paused
         except ActionFailed as error:
             self.journal.note("the recording could not be resumed", why=words(error))
             extra = {"call_id": self.facts.id, "reason": words(error)}

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.errors import ActionFailed, EnvironmentFailure
 from orchestrator.limits import Rate
 from orchestrator.memory import Memory, sqlite
 from orchestrator.memory import memory as module
@@ -240,6 +240,93 @@ def test_a_process_that_looks_very_late_reads_all_anew(
     wait_for(lambda: late.get("k") == 7)
     assert late.get("own") == 1
     late.close()
+
+
+def test_a_file_that_is_taken_away_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what the processes know, counted once; they see each other again."""
+    one, other = Memory(tmp_path / "m.db"), Memory(tmp_path / "m.db")
+    one.remember("k", "v")
+    one.remember("k", "v")
+    wait_for(lambda: other.count("k") == 2)
+    for path in tmp_path.glob("m.db*"):
+        path.unlink()
+    one.remember("after", 1)
+    wait_for(lambda: other.get("after") == 1)
+    one.close()
+    other.close()
+    again = Memory(tmp_path / "m.db")
+    assert (again.get("k"), again.count("k"), again.get("after")) == ("v", 2, 1)
+    again.close()
+    assert "was taken away or replaced" in caplog.text
+
+
+def test_a_file_that_is_locked_at_the_start_is_read_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody waits for it, and nothing is lost."""
+    monkeypatch.setattr(sqlite, "BUSY", 0.05)
+    first = Memory(tmp_path / "m.db")
+    first.remember("k", 1)
+    first.close()
+    lock = sqlite3.connect(tmp_path / "m.db", isolation_level=None)
+    lock.execute("begin exclusive")
+    with caplog.at_level(logging.WARNING):
+        late = open_memory(tmp_path / "m.db", {})
+    late.remember("new", 2)
+    lock.execute("rollback")
+    lock.close()
+    wait_for(lambda: late.get("k") == 1 and late.get("new") == 2)
+    late.close()
+    again = Memory(tmp_path / "m.db")
+    assert (again.get("k"), again.get("new")) == (1, 2)
+    again.close()
+
+
+def test_keys_that_went_long_ago_go_in_a_process_that_looks_late(tmp_path: Path) -> None:
+    """Also when the list of changes does not have them any more."""
+    late = Memory(tmp_path / "m.db")
+    late.remember("gone", 1)
+    wait_for(lambda: late._keeper.has_queued("gone") is False)  # type: ignore[union-attr]
+    busy = sqlite3.connect(tmp_path / "m.db", isolation_level=None)
+    busy.executescript(
+        "begin; delete from entries; delete from times; delete from changes;"
+        "insert into changes (number, key, writer) values (900, 'other', 'w'); commit;"
+    )
+    busy.close()
+    wait_for(lambda: late.get("gone") is None)
+    late.close()
+
+
+def test_a_clock_that_is_ahead_for_a_moment_removes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that starts then, or stays, believes it only after an hour."""
+    one = Memory(tmp_path / "m.db")
+    one.remember("k", 1, lifetime=3600.0)
+    one.close()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 40 * 86_400)
+    ahead = Memory(tmp_path / "m.db")
+    wait_for(lambda: ahead.count("k", 50 * 86_400.0) == 1)
+    ahead.close()
+    monkeypatch.setattr(time, "time", real)
+    back = Memory(tmp_path / "m.db")
+    assert (back.get("k"), back.count("k")) == (1, 1)
+    back.close()
+
+
+def test_what_is_too_large_is_refused_at_once(shared: Open) -> None:
+    """Its step fails; what comes after it is kept."""
+    one, other = shared(), shared()
+    with pytest.raises(ActionFailed, match="the value is too large to be remembered; 65,536"):
+        one.remember("big", "x" * 2_000_000)
+    with pytest.raises(ActionFailed, match="the key is too large"):
+        one.remember("k" * 2_000, 1)
+    one.remember("after", 1)
+    wait_for(lambda: other.get("after") == 1)
+    assert one.get("big") is None
 
 
 CHOICES: dict[str, tuple[str | None, dict[str, str]]] = {

@@ -6,7 +6,7 @@ thread of its own, and tells the copy what others have written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from orchestrator.limits import Rate
@@ -27,6 +27,10 @@ class Replica(Protocol):
 
         False when the process has something newer queued for it: tell it again later.
         """
+        ...
+
+    def contents(self) -> Mapping[str, tuple[Any, float | None, Sequence[float]]]:
+        """All keys, as they are now: value, when it expires, and times."""
         ...
 
     def failed(self) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import threading
 import time
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.durations import parse_duration
+from orchestrator.errors import ActionFailed
 from orchestrator.limits import MOST, Rate
 from orchestrator.memory.keeper import Keeper
 from orchestrator.memory.sqlite import SqliteKeeper
@@ -32,6 +34,8 @@ __all__ = ["MAX_KEYS", "MAX_TIMES", "Memory"]
 MAX_KEYS = 100_000
 #: Times of one key kept for `count`.
 MAX_TIMES = 10_000
+#: Bytes of JSON that a value may have, and characters of a key: what every keeper takes.
+MOST_BYTES, MOST_KEY = 64 * 1024, 1_024
 #: Seconds that a step waits for the keeper to say whether it may run.
 PATIENCE = 0.25
 #: Seconds for which a keeper that did not answer is left alone.
@@ -83,6 +87,14 @@ class Memory:
                 self._put(key, value, expires)
         return True
 
+    def contents(self) -> dict[str, tuple[Any, float | None, list[float]]]:
+        """All keys, as they are now: value, when it expires, and times."""
+        with self._lock:
+            return {
+                key: (value, expires, list(self._times.get(key, ())))
+                for key, (value, expires) in self._entries.items()
+            }
+
     def failed(self) -> None:
         """Something could not be kept."""
         self.failures += 1
@@ -107,8 +119,15 @@ class Memory:
         return sum(1 for at in times if at > since)
 
     def remember(self, key: str, value: Any = True, *, lifetime: float | None = None) -> None:
-        """Set a value, for `lifetime` seconds or for ever, and count it."""
-        now = self.wall()
+        """Set a value, for `lifetime` seconds or for ever, and count it.
+
+        Raises:
+            ActionFailed: the value or the key is too large.
+        """
+        now, size = self.wall(), len(json.dumps(value))
+        if size > MOST_BYTES or len(key) > MOST_KEY:
+            what, most = ("value", MOST_BYTES) if size > MOST_BYTES else ("key", MOST_KEY)
+            raise ActionFailed(f"the {what} is too large to be remembered; {most:,} is the most")
         expires = now + lifetime if lifetime is not None else None
         with self._lock:
             if self._keeper is not None:

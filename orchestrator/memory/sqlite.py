@@ -7,6 +7,7 @@ other processes have written.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import sqlite3
@@ -19,11 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.errors import EnvironmentFailure, words
 from orchestrator.limits import Rate
 from orchestrator.memory.keeper import LONGEST, Replica
+from orchestrator.retention import Trail, Watch
 
 __all__ = ["SqliteKeeper"]
+
+_log = logging.getLogger("orchestrator.memory")
 
 #: Seconds between two looks for what other processes wrote.
 LOOK = 0.5
@@ -45,6 +49,8 @@ create table if not exists times (key text not null, at real not null);
 create index if not exists times_by_key on times (key, at);
 create table if not exists taken (key text not null, at real not null);
 create index if not exists taken_by_key on taken (key, at);
+create table if not exists trail (one integer primary key check (one = 1),
+    since real not null, until real not null);
 create table if not exists changes (
     number integer primary key autoincrement, key text not null, writer text not null);
 """
@@ -53,6 +59,11 @@ create table if not exists changes (
 _TAKE = """
 insert into taken select :key, :now where :count >
     (select count(*) from taken where key = :key and at > :since and at <= :latest)
+"""
+
+#: Processes that write back what they know must not count one time twice.
+_TIME_ONCE = """
+insert into times select ?, ? where not exists (select 1 from times where key = ? and at = ?)
 """
 
 #: What a key begins with that the file has as JSON.
@@ -80,6 +91,7 @@ class SqliteKeeper:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer = uuid.uuid4().hex[:12]
         self._lock = threading.Lock()
@@ -87,39 +99,96 @@ class SqliteKeeper:
         self._later: set[str] = set()
         self._left: list[_Write] = []
         self._seen = self._version = 0
+        self._watch = Watch()
+        self._database: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._pruned = -PRUNE
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Its log files get the same mode: what it holds is nobody else's business.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._database = sqlite3.connect(path, timeout=BUSY, check_same_thread=False)
-            self._database.execute("pragma journal_mode = wal")
-            self._database.executescript(_TABLES)
+            self._open()
+        except sqlite3.OperationalError as error:
+            if not path.is_file():
+                raise _cannot_open(path, error) from error
+            self._busy(error)
         except (OSError, sqlite3.Error) as error:
-            raise EnvironmentFailure(f"cannot open the memory file {path}: {error}") from error
+            raise _cannot_open(path, error) from error
         self._thread = threading.Thread(target=self._work, name="memory", daemon=True)
 
+    def _open(self) -> None:
+        # Its log files get the same mode: what it holds is nobody else's business.
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        database = sqlite3.connect(self._path, timeout=BUSY, check_same_thread=False)
+        try:
+            database.execute("pragma journal_mode = wal")
+            database.executescript(_TABLES)
+        except BaseException:
+            database.close()
+            raise
+        self._identity = _identity(self._path)
+        self._is_filled = False
+        self._database = database
+
     def start(self, replica: Replica) -> None:
-        """Read the file; then the thread takes over."""
+        """Read the file; then the thread takes over. One that is locked is read by the thread."""
         self._replica = replica
         try:
-            self._prune()
-            self._read_all()
-        except sqlite3.Error as error:
-            raise EnvironmentFailure(f"cannot read the memory file: {error}") from error
+            self._ready()
+        except sqlite3.OperationalError as error:
+            self._busy(error)
+        except (OSError, sqlite3.Error) as error:
+            raise _cannot_open(self._path, error) from error
         self._thread.start()
 
-    def _prune(self) -> None:
+    def _busy(self, error: Exception) -> None:
+        _log.warning("the memory file is busy: it is read later", extra={"reason": words(error)})
+
+    def _ready(self) -> sqlite3.Connection:
+        """The file, open and read; one that was deleted or replaced is opened anew."""
+        if self._database is not None and _identity(self._path) != self._identity:
+            _log.warning("the memory file was taken away or replaced, and is opened anew")
+            self._database.close()
+            self._database = None
+        if self._database is None:
+            self._open()
+        assert self._database is not None  # noqa: S101 - narrows the type for the checker
+        if not self._is_filled:
+            self._write_back(self._database)
+            self._read_all(self._database)
+            self._is_filled = True
+        if time.monotonic() > self._pruned + PRUNE:
+            self._prune(self._database)
+        return self._database
+
+    def _write_back(self, database: sqlite3.Connection) -> None:
+        """What this process knows goes into a file that has taken the place of another."""
+        with database:
+            for key, (value, expires, times) in self._replica.contents().items():
+                row = _packed(key)
+                found = database.execute("select 1 from entries where key = ?", (row,)).fetchone()
+                if found is None:
+                    entry = (row, json.dumps(value), expires)
+                    database.execute("insert into entries values (?, ?, ?)", entry)
+                    rows = [(row, at, row, at) for at in times]
+                    database.executemany(_TIME_ONCE, rows)
+                    database.execute(*self._change(row))
+
+    def _prune(self, database: sqlite3.Connection) -> None:
         """Drop what has expired, and times that nothing can count any more."""
         now = time.time()
-        self._pruned = time.monotonic()
-        with self._database as database:
-            database.execute("delete from entries where expires < ?", (now,))
-            database.execute("delete from times where at < ?", (now - LONGEST,))
-            database.execute("delete from taken where at < ?", (now - LONGEST,))
+        with database:
+            kept = database.execute("select since, until from trail").fetchone()
+            trail = self._watch.look(now, Trail(*kept) if kept else None)
+            row = (trail.since, trail.until)
+            database.execute("insert or replace into trail values (1, ?, ?)", row)
+            if trail.is_trusted:
+                database.execute("delete from entries where expires < ?", (now,))
+                database.execute("delete from times where at < ?", (now - LONGEST,))
+                database.execute("delete from taken where at < ?", (now - LONGEST,))
             database.execute(
                 "delete from changes where number <= (select max(number) from changes) - ?",
                 (MOST_CHANGES,),
             )
+        self._pruned = time.monotonic()
 
     # --- what is asked, in the caller's thread
 
@@ -179,7 +248,8 @@ class SqliteKeeper:
         """Write out what is queued and close the file."""
         self._queue.put(None)
         self._thread.join()
-        self._database.close()
+        if self._database is not None:
+            self._database.close()
 
     # --- the thread
 
@@ -207,9 +277,9 @@ class SqliteKeeper:
         if not writes:
             return
         try:
-            with self._database as database:
+            with self._ready() as database:
                 rows = [_execute(database, write) for write in writes]
-        except sqlite3.OperationalError:  # locked by another, a full disk
+        except (sqlite3.OperationalError, OSError):  # locked by another, a full disk
             self._wait_with(writes)
         except (sqlite3.Error, ValueError, OverflowError):  # a value that SQLite cannot hold
             if len(writes) == 1:
@@ -243,36 +313,37 @@ class SqliteKeeper:
     def _look(self) -> None:
         """Take over what other processes wrote since the last look."""
         try:
-            (version,) = self._database.execute("pragma data_version").fetchone()
+            database = self._ready()
+            (version,) = database.execute("pragma data_version").fetchone()
             if version != self._version or self._later:
                 self._version = version
-                self._follow()
-            if time.monotonic() > self._pruned + PRUNE:
-                self._prune()
-        except sqlite3.Error:
+                self._follow(database)
+        except sqlite3.OperationalError:
+            return  # busy: the next look sees it
+        except (sqlite3.Error, OSError):
             self._replica.failed()
 
-    def _follow(self) -> None:
-        rows = self._database.execute(
+    def _follow(self, database: sqlite3.Connection) -> None:
+        rows = database.execute(
             "select number, key, writer from changes where number > ? order by number",
             (self._seen,),
         ).fetchall()
         if rows and rows[0][0] > self._seen + 1:  # so late that some are gone
-            self._read_all()
+            self._read_all(database)
             return
         keys = {_unpacked(key) for _, key, writer in rows if writer != self._writer}
         keys |= self._later
         if rows:
             self._seen = rows[-1][0]
-        self._later = {key for key in keys if not self._absorb(key)}
+        self._later = {key for key in keys if not self._absorb(database, key)}
 
-    def _absorb(self, key: str) -> bool:
+    def _absorb(self, database: sqlite3.Connection, key: str) -> bool:
         """Tell the copy of a key; False when it has something newer."""
         row = _packed(key)
-        found = self._database.execute(
+        found = database.execute(
             "select value, expires from entries where key = ?", (row,)
         ).fetchone()
-        times = self._database.execute(
+        times = database.execute(
             "select at from times where key = ? order by at", (row,)
         ).fetchall()
         if found is None and not times:
@@ -280,14 +351,17 @@ class SqliteKeeper:
         text, expires = found or _NO_VALUE
         return self._tell(key, text, expires, [at for (at,) in times])
 
-    def _read_all(self) -> None:
-        database = self._database
+    def _read_all(self, database: sqlite3.Connection) -> None:
         (last,) = database.execute("select max(number) from changes").fetchone()
         times: dict[str, list[float]] = {}
         for key, at in database.execute("select key, at from times order by at"):
             times.setdefault(key, []).append(at)
         entries = database.execute("select key, value, expires from entries").fetchall()
         values = {key: (text, expires) for key, text, expires in entries}
+        there = {_unpacked(key) for key in (*times, *values)}
+        for key in self._replica.contents():
+            if key not in there:
+                self._replica.absorb(key, None, None, None)
         for key in [*(times.keys() - values.keys()), *values]:
             text, expires = values.get(key, _NO_VALUE)
             self._tell(_unpacked(key), text, expires, times.get(key, ()))
@@ -299,6 +373,19 @@ class SqliteKeeper:
         except ValueError:  # a row that others damaged
             return True
         return self._replica.absorb(key, value, expires, times)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another under the same name; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _cannot_open(path: Path, error: Exception) -> EnvironmentFailure:
+    return EnvironmentFailure(f"cannot open the memory file {path}: {error}")
 
 
 def _execute(database: sqlite3.Connection, write: _Write) -> int:
