@@ -329,6 +329,52 @@ def test_what_is_too_large_is_refused_at_once(shared: Open) -> None:
     assert one.get("big") is None
 
 
+def test_a_server_that_refuses_one_value_takes_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said, counted, and stops nothing."""
+    monkeypatch.setattr(module, "MOST_BYTES", 10_000_000)
+    with NatsServer(tmp_path) as server, caplog.at_level(logging.WARNING):
+        one, other = (Memory(NatsKeeper(server.url)) for _ in "12")
+        one.remember("big", "x" * 2_000_000)
+        one.remember("after", 1)
+        wait_for(lambda: other.get("after") == 1)
+        assert one.failures == 1
+        one.close()
+        other.close()
+    assert "refuses what is to be remembered" in caplog.text
+
+
+def test_what_has_expired_is_swept_from_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the clock has gone on for an hour; what is there for ever stays."""
+    from nats import connect
+
+    from orchestrator.memory import nats as keeper
+    from orchestrator.retention import Trail
+
+    async def names(url: str) -> int:
+        client = await connect(url)
+        bucket = await client.jetstream().key_value("hooks_memory")
+        count = len(await bucket.keys())
+        await client.close()
+        return count
+
+    monkeypatch.setattr(keeper, "LONGEST", 0.0)
+    with NatsServer(tmp_path) as server:
+        one = Memory(NatsKeeper(server.url))
+        one.remember("short", 1, lifetime=0.01)
+        one.remember("long", 1)
+        wait_for(lambda: asyncio.run(names(server.url)) == 2)
+        kept: Any = one._keeper
+        kept._trail = Trail(time.time() - 7_200, time.time())
+        monkeypatch.setattr(keeper, "SWEEP", -1.0)
+        wait_for(lambda: asyncio.run(names(server.url)) == 1)
+        assert one.get("long") == 1
+        one.close()
+
+
 CHOICES: dict[str, tuple[str | None, dict[str, str]]] = {
     "nothing": (None, {"XDG_STATE_HOME": "{tmp}"}),
     "a path": ("{tmp}/hook-orchestrator/memory.db", {}),

@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -24,9 +25,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.errors import words
 from orchestrator.limits import Rate
 from orchestrator.memory.keeper import LONGEST, Replica
 from orchestrator.outbox.nats_link import Target, import_nats
+from orchestrator.retention import Trail, Watch
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -40,6 +43,8 @@ CONNECT, ANSWER, CLOSE = 2.0, 2.0, 3.0
 FILL = 1.0
 #: Seconds between two tries while the server is away, and to see that it is back.
 PAUSE, LOOK = 0.5, 0.5
+#: Seconds between two times that what has expired is deleted.
+SWEEP = 3_600.0
 #: Writes that wait while the server is away; times that one key keeps there.
 MOST_LEFT, MOST_TIMES = 10_000, 1_000
 #: Seconds in the future beyond which a time was written before the clock was set back.
@@ -60,6 +65,15 @@ class _Write:
     at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A key by the name of its entry, and until when something can be asked of it."""
+
+    key: str
+    revision: int
+    until: float
+
+
 class NatsKeeper:
     """Keeps a memory on a server; see `keeper.Keeper`.
 
@@ -73,7 +87,9 @@ class NatsKeeper:
         self._lock = threading.Lock()
         self._queued: Counter[str] = Counter()
         self._writes: deque[_Write] = deque()
-        self._names: dict[str, str] = {}
+        self._known: dict[str, _Known] = {}
+        self._watch, self._swept = Watch(), time.monotonic()
+        self._trail: Trail | None = None
         self._is_closing = self._is_over = False
         self._is_filled = threading.Event()
         self._has_loop = threading.Event()
@@ -220,31 +236,41 @@ class NatsKeeper:
                 try:
                     entry = await watcher.updates(timeout=LOOK)  # type: ignore[no-untyped-call]
                 except TimeoutError:
+                    await self._sweep(bucket)
                     continue
                 if entry is None:
                     self._is_filled.set()
-                elif not self._absorb(entry):
-                    with contextlib.suppress(self._nats.errors.Error):  # another is faster
-                        await bucket.delete(entry.key, last=entry.revision)
+                else:
+                    self._absorb(entry)
         finally:
             with contextlib.suppress(Exception):  # it went with the connection
                 await watcher.stop()  # type: ignore[no-untyped-call]
 
-    def _absorb(self, entry: Any) -> bool:
-        """Tell the copy of an entry; False for one that nothing can be asked of any more."""
+    def _absorb(self, entry: Any) -> None:
+        """Tell the copy of an entry."""
         found = _read(entry.value) if entry.operation is None else None
         if found is None:
-            key = self._names.pop(entry.key, None)
-            if key is not None:
-                self._replica.absorb(key, None, None, None)
-            return True
-        self._names[entry.key] = found["key"]
-        now, expires = time.time(), found["expires"]
-        times = [at for at in found["times"] if at > now - LONGEST]
-        if expires is not None and expires < now and not times:
-            return False
-        self._replica.absorb(found["key"], found["value"], expires, times)
-        return True
+            known = self._known.pop(entry.key, None)
+            if known is not None:
+                self._replica.absorb(known.key, None, None, None)
+            return
+        key, expires, times = found["key"], found["expires"], found["times"]
+        until = math.inf if expires is None else max([expires, *(at + LONGEST for at in times)])
+        self._known[entry.key] = _Known(key, entry.revision, until)
+        self._replica.absorb(key, found["value"], expires, times)
+
+    async def _sweep(self, bucket: KeyValue) -> None:
+        """Once an hour, delete what has expired and can be counted no more."""
+        if time.monotonic() < self._swept + SWEEP:
+            return
+        self._swept, now = time.monotonic(), time.time()
+        self._trail = self._watch.look(now, self._trail)
+        if not self._trail.is_trusted:  # a clock that has just jumped removes nothing
+            return
+        for name, known in list(self._known.items()):
+            if known.until < now:
+                with contextlib.suppress(self._nats.errors.Error):  # somebody has written it
+                    await bucket.delete(name, last=known.revision)
 
     # --- writes, in the order queued
 
@@ -271,16 +297,23 @@ class NatsKeeper:
                     self._queued += Counter()  # without those that are done
 
     async def _is_written(self, write: _Write) -> bool:
+        from nats.js.errors import BadRequestError
+
         bucket, name = self._bucket, f"e.{_hash(write.key)}"
         if bucket is None:
             return False
         try:
             async with asyncio.timeout(ANSWER):
                 if write.at is None:
-                    self._names[name] = write.key
+                    self._known[name] = _Known(write.key, 0, math.inf)
                     await bucket.purge(name)
                     return True
                 return await self._change(bucket, name, lambda old: _with(old, write))
+        except (self._nats.errors.MaxPayloadError, BadRequestError) as error:
+            extra = {"reason": words(error)}
+            _log.warning("the NATS server refuses what is to be remembered", extra=extra)
+            self._replica.failed()
+            return True
         except (self._nats.errors.Error, OSError, TimeoutError):
             return False
 
