@@ -115,6 +115,20 @@ def test_a_recorded_call_becomes_a_test_that_passes(journals: Path) -> None:
     assert run_cli("test", test).out == "1 passed in 1 file\n"
 
 
+def test_a_call_that_a_hook_ended_needs_no_hang_up(tmp_path: Path) -> None:
+    """At the moment of its end the test would hang up before the hook ends it."""
+    (tmp_path / "support.yaml").write_text(SUPPORT)
+    call = tmp_path / "c2.jsonl"
+    call.write_text('{"t": 1, "agent_turn": "How can I help?"}\n{"t": 90, "hangup": "x"}\n')
+    run_cli("run", tmp_path / "support.yaml", "--call", call, "--journal-dir", tmp_path / "j")
+    test = tmp_path / "c2.calltest.yaml"
+    run_cli("journal", "to-test", tmp_path / "j" / "c2.jsonl", "-o", test)
+    text = test.read_text()
+    assert "state: ended" in text
+    assert "ends:" not in text
+    assert run_cli("test", test).out == "1 passed in 1 file\n"
+
+
 @pytest.mark.parametrize(
     "given",
     [

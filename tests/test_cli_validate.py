@@ -219,6 +219,16 @@ def test_an_included_file_need_not_stand_alone(config_of_two: Path, paths: list[
     assert ("checked as part of main.yaml" in result.output) == ("parts" in paths[0])
 
 
+def test_actions_of_the_plugins_of_the_whole_are_known_in_a_part(config_of_two: Path) -> None:
+    """A part given alone is checked with them."""
+    (config_of_two / "main.yaml").write_text(MAIN + "plugins: [tests.limited]\n")
+    part = "version: 1\nsession: {dtmf: [{send_text: hi}]}\n"
+    (config_of_two / "parts" / "greet.yaml").write_text(part)
+    result = validate("parts/greet.yaml")
+    assert "checked as part of main.yaml" in result.output
+    assert "HK221" not in result.output
+
+
 def test_a_mistake_in_an_included_file_is_found_once(config_of_two: Path) -> None:
     """Whichever way the file is named, its own mistakes are told, with their place in it."""
     part = config_of_two / "parts" / "greet.yaml"

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.digits import digits_in, hide_digits, hide_heard
-from tests.kit import lines, run
+from orchestrator.replay import play
+from orchestrator.runtimes.script_bridge import PlayOptions
+from tests.kit import lines, make_plan, run, script
 from tests.test_hostile_events import logged
 
 CARD = "4242424242421234"
@@ -54,6 +56,20 @@ def test_keys_that_were_put_together_stay_hidden(privacy: str) -> None:
     keys = [{"t": 2 + n, "dtmf": digit} for n, digit in enumerate(CARD)]
     found = written(*keys, privacy=privacy)
     assert not any(CARD[at : at + 3] in found for at in range(len(CARD) - 2))
+
+
+def test_a_pause_that_is_refused_hides_digits_all_the_same() -> None:
+    """The caller may give them anyway; after its time what comes is shown, they are not."""
+    events = [{"t": 1, "agent_turn": "Your number?"}, {"t": 2, "user_turn": f"it is {CARD}"},
+              {"t": 70, "user_turn": f"{CARD}, and my order is 7788"},
+              {"t": 71, "hangup": ""}]  # fmt: skip
+    played = play(
+        make_plan(TEXT), script(events), options=PlayOptions(refuses=frozenset({"recording"}))
+    )
+    assert lines(played, step="recording", status="failed")
+    text = json.dumps(played.lines)
+    assert not any(CARD[at : at + 3] in text for at in range(len(CARD) - 2))
+    assert "order is 7788" in text
 
 
 @pytest.mark.parametrize("privacy", ["open", "redact"])

@@ -63,9 +63,13 @@ def _call(journal: JournalFile) -> dict[str, Any]:
     if journal.script.started is not None:
         call["at"] = journal.script.started.isoformat()
     is_hung_up = any(event.event.name == "hangup" for event in journal.script.events)
-    if not is_hung_up and journal.end is not None:
+    if not is_hung_up and journal.end is not None and _end_state(journal) not in _BY_US:
         call["ends"] = journal.end
     return call
+
+
+#: How a call ends that a hook has ended: nobody need hang up, and at that moment nobody may.
+_BY_US = ("ended", "transferred")
 
 
 def _given(journal: JournalFile) -> dict[str, Any]:
@@ -131,9 +135,13 @@ def _told(options: Mapping[str, Any]) -> Any:
 
 
 def _state(journal: JournalFile) -> list[str]:
-    ends = (line.get("state") for line in journal.lines if is_session_end(line))
-    state = next(ends, None)
+    state = _end_state(journal)
     return [f"    state: {_flow(state)}"] if isinstance(state, str) else []
+
+
+def _end_state(journal: JournalFile) -> Any:
+    ends = (line.get("state") for line in journal.lines if is_session_end(line))
+    return next(ends, None)
 
 
 # --- YAML
