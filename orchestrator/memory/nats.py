@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import words
 from orchestrator.limits import Rate
 from orchestrator.memory.keeper import LONGEST, Replica
-from orchestrator.outbox.nats_link import Target, import_nats
+from orchestrator.outbox.nats_link import Target, import_nats, open_client, told
 from orchestrator.retention import Trail, Watch
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NatsKeeper"]
 
-#: Seconds to connect, for an answer, and for what is queued when we close.
-CONNECT, ANSWER, CLOSE = 2.0, 2.0, 3.0
+#: Seconds for an answer, and for what is queued when we close.
+ANSWER, CLOSE = 2.0, 3.0
 #: Seconds that whoever opens it waits for the copy to be filled: a call may be waiting already.
 FILL = 1.0
 #: Seconds between two tries while the server is away, and to see that it is back.
@@ -51,6 +51,9 @@ MOST_LEFT, MOST_TIMES = 10_000, 1_000
 SKEW = 60.0
 #: Times that a write is tried when others write the same key.
 TRIES = 50
+
+#: What the server calls us.
+_NAME = "hook-orchestrator memory"
 
 _log = logging.getLogger("orchestrator.memory")
 
@@ -91,6 +94,7 @@ class NatsKeeper:
         self._watch, self._swept = Watch(), time.monotonic()
         self._trail: Trail | None = None
         self._is_closing = self._is_over = False
+        self._why = ""
         self._is_filled = threading.Event()
         self._has_loop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="memory", daemon=True)
@@ -101,7 +105,8 @@ class NatsKeeper:
         self._thread.start()
         self._has_loop.wait()
         if not self._is_filled.wait(FILL):
-            _log.warning("the NATS server is away: the memory begins empty, and is filled later")
+            why = self._why or "no NATS server answers there in time"
+            _log.warning("the memory begins empty, and is filled later", extra={"reason": why})
 
     # --- what is asked, in the caller's thread
 
@@ -178,41 +183,27 @@ class NatsKeeper:
         async def back() -> None:
             is_back.set()
 
+        async def failed(error: Exception) -> None:
+            self._why = told(error)
+
         client: Client | None = None
         try:
             while not self._is_over:
                 try:
                     if client is None:
-                        client = await self._open(back)
+                        client = await open_client(self._target, _NAME, back, failed)
                     is_back.clear()
                     self._bucket = await self._find_bucket(client)
                     self._wake.set()
                     await self._follow(self._bucket, is_back)
-                except (self._nats.errors.Error, OSError, TimeoutError):
+                except (self._nats.errors.Error, OSError, TimeoutError) as error:
+                    self._why = told(error)
                     await asyncio.sleep(PAUSE)
         finally:
             self._bucket = None
             if client is not None:
                 with contextlib.suppress(Exception):  # closing what is broken already
                     await client.close()
-
-    async def _open(self, back: Callable[[], Any]) -> Client:
-        async def quiet(*_: Any) -> None:
-            """Errors come out where something is asked."""
-
-        creds = {"user_credentials": self._target.creds} if self._target.creds else {}
-        client: Client = await self._nats.connect(
-            list(self._target.servers),
-            name="hook-orchestrator memory",
-            connect_timeout=int(CONNECT),
-            reconnect_time_wait=PAUSE,
-            max_reconnect_attempts=-1,
-            allow_reconnect=True,
-            error_cb=quiet,
-            reconnected_cb=back,
-            **creds,
-        )
-        return client
 
     async def _find_bucket(self, client: Client) -> KeyValue:
         """The bucket; one that is there stays as its operator has set it."""

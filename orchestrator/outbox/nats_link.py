@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.js import JetStreamContext
 
-__all__ = ["Link", "Target", "digest", "import_nats", "token"]
+__all__ = ["Link", "Target", "digest", "import_nats", "open_client", "token", "told"]
 
 #: Seconds that a request may take, and to connect at first; what waits longer goes to the fallback.
 ANSWER, CONNECT = 2.0, 2.0
@@ -129,7 +129,7 @@ class Link:
                     await self._make_streams(self._client.jetstream(timeout=ANSWER))
             except (self._nats.errors.Error, OSError, TimeoutError) as error:
                 if not isinstance(error, TimeoutError):  # which says less than what came before
-                    self._why = _told(error)
+                    self._why = told(error)
                 await self._close_client()
                 await asyncio.sleep(0.5)
             else:
@@ -142,20 +142,9 @@ class Link:
 
         async def noted(error: Exception) -> None:
             """Errors come out where something is asked."""
-            self._why = _told(error)
+            self._why = told(error)
 
-        creds = {"user_credentials": self.target.creds} if self.target.creds else {}
-        client: Client = await self._nats.connect(
-            list(self.target.servers),
-            name="hook-orchestrator",
-            connect_timeout=int(CONNECT),
-            reconnect_time_wait=0.5,
-            max_reconnect_attempts=-1,
-            error_cb=noted,
-            reconnected_cb=back,
-            **creds,
-        )
-        return client
+        return await open_client(self.target, "hook-orchestrator", back, noted)
 
     async def _make_streams(self, js: JetStreamContext) -> None:
         """Make what is missing; what is there stays as its operator has set it."""
@@ -211,7 +200,32 @@ _MISSET = {
 }
 
 
-def _told(error: Exception) -> str:
+async def open_client(
+    target: Target,
+    name: str,
+    back: Callable[[], Awaitable[None]],
+    failed: Callable[[Exception], Awaitable[None]],
+) -> Client:
+    """A connection that is made again whenever it breaks; `back` and `failed` are told.
+
+    Raises:
+        nats.errors.Error, OSError, TimeoutError: it cannot be made.
+    """
+    creds = {"user_credentials": target.creds} if target.creds else {}
+    client: Client = await import_nats().connect(
+        list(target.servers),
+        name=name,
+        connect_timeout=int(CONNECT),
+        reconnect_time_wait=0.5,
+        max_reconnect_attempts=-1,
+        error_cb=failed,
+        reconnected_cb=back,
+        **creds,
+    )
+    return client
+
+
+def told(error: Exception) -> str:
     """Why the server cannot be used."""
     if isinstance(error, TimeoutError):
         return "no NATS server answers there in time"
