@@ -320,10 +320,11 @@ def test_a_clock_that_is_ahead_for_a_moment_removes_nothing(
 def test_what_is_too_large_is_refused_at_once(shared: Open) -> None:
     """Its step fails; what comes after it is kept."""
     one, other = shared(), shared()
-    with pytest.raises(ActionFailed, match="the value is too large to be remembered; 65,536"):
+    with pytest.raises(ActionFailed, match="too large to be remembered: 262,144 bytes"):
         one.remember("big", "x" * 2_000_000)
-    with pytest.raises(ActionFailed, match="the key is too large"):
-        one.remember("k" * 2_000, 1)
+    with pytest.raises(ActionFailed, match="too large to be remembered"):
+        one.remember("k" * 300_000, 1)
+    one.remember("\ud800" * 40_000, "x" * 10_000)
     one.remember("after", 1)
     wait_for(lambda: other.get("after") == 1)
     assert one.get("big") is None

@@ -34,8 +34,8 @@ __all__ = ["MAX_KEYS", "MAX_TIMES", "Memory"]
 MAX_KEYS = 100_000
 #: Times of one key kept for `count`.
 MAX_TIMES = 10_000
-#: Bytes of JSON that a value may have, and characters of a key: what every keeper takes.
-MOST_BYTES, MOST_KEY = 64 * 1024, 1_024
+#: Bytes of JSON that a key and its value may have: what every keeper takes.
+MOST_BYTES = 256 * 1024
 #: Seconds that a step waits for the keeper to say whether it may run.
 PATIENCE = 0.25
 #: Seconds for which a keeper that did not answer is left alone.
@@ -122,12 +122,11 @@ class Memory:
         """Set a value, for `lifetime` seconds or for ever, and count it.
 
         Raises:
-            ActionFailed: the value or the key is too large.
+            ActionFailed: the key and its value are too large.
         """
-        now, size = self.wall(), len(json.dumps(value))
-        if size > MOST_BYTES or len(key) > MOST_KEY:
-            what, most = ("value", MOST_BYTES) if size > MOST_BYTES else ("key", MOST_KEY)
-            raise ActionFailed(f"the {what} is too large to be remembered; {most:,} is the most")
+        if len(json.dumps((key, value))) > MOST_BYTES:
+            raise ActionFailed(f"too large to be remembered: {MOST_BYTES:,} bytes are the most")
+        now = self.wall()
         expires = now + lifetime if lifetime is not None else None
         with self._lock:
             if self._keeper is not None:
