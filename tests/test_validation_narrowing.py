@@ -124,3 +124,35 @@ def test_what_came_with_the_call_or_is_set_is_there() -> None:
 def test_null_that_is_provided_for_is_no_finding(condition: str) -> None:
     """A key of the memory is asked about as a path is."""
     assert codes(hook(f'- log: hi\n  when: "{condition}"')) == []
+
+
+CAREFUL = LOOKUP.replace("timeout: 1s", "on_error: continue")
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "steps.q.error",
+        "steps.q.error is not none",
+        "steps.q.status == 'failed'",
+        "steps.q.status in ['failed', 'timed_out']",
+        "steps.q.status in ['ok', 'failed']",
+        "steps.q.status is string",
+        "steps.q is defined",
+    ],
+)
+def test_a_fact_about_one_part_proves_nothing_of_its_neighbours(guard: str) -> None:
+    """That a step has an error says nothing good of its output."""
+    steps = f'{CAREFUL}- log: "{{{{ steps.q.output.tier }}}}"\n  when: {guard}'
+    assert codes(f"{DATABASE}\n{hook(steps)}") == ["HK203"]
+
+
+def test_what_is_beside_a_field_may_be_null() -> None:
+    """A record whose one field is known is there; what is in its other fields is not known."""
+    steps = """
+    - set: {r: {c: "{{ memory.get('x') }}", a: 1}}
+    - log: "{{ data.r.c.tier }}"
+      when: GUARD
+    """
+    assert codes(hook(steps.replace("GUARD", "data.r.a == 1"))) == ["HK203"]
+    assert codes(hook(steps.replace("GUARD", "data.r.c"))) == []

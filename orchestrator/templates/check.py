@@ -55,7 +55,7 @@ __all__ = ["Checker"]
 class Checker:
     """Gives every expression its shape, and collects faults on the way."""
 
-    def __init__(self, source: str, names: Mapping[str, Shape], guarded: set[int]) -> None:
+    def __init__(self, source: str, names: Mapping[str, Shape], guarded: Mapping[int, int]) -> None:
         self.source = source
         self.faults: list[Fault] = []
         self.guarded = guarded

@@ -36,9 +36,9 @@ __all__ = [
     "Outcome",
     "Outcomes",
     "Proven",
-    "holds",
     "learn",
     "prefix",
+    "reach",
     "subject",
 ]
 
@@ -112,11 +112,13 @@ def subject(node: Node) -> _Parts:
     return ()
 
 
-def holds(proven: Proven, path: _Parts, word: str) -> bool:
-    """Whether a word is proved of a path, or of one that it begins with."""
-    return bool(proven) and any(
-        Fact(path[:length], word) in proven for length in range(2, len(path) + 1)
-    )
+def reach(proven: Proven, path: _Parts, word: str) -> int:
+    """How many parts of a path have the word proved of them: of its longest beginning, else 0.
+
+    What lies below that, and beside it, is not proved.
+    """
+    lengths = range(len(path), 1, -1) if proven else ()
+    return next((length for length in lengths if Fact(path[:length], word) in proven), 0)
 
 
 # --- steps
