@@ -156,3 +156,28 @@ def test_what_is_beside_a_field_may_be_null() -> None:
     """
     assert codes(hook(steps.replace("GUARD", "data.r.a == 1"))) == ["HK203"]
     assert codes(hook(steps.replace("GUARD", "data.r.c"))) == []
+
+
+REMEMBERED = "session:\n  user_turn:\n    - set: {a: one, b: two}\n    - when: GUARD\n      do:\n"
+
+
+def remembered(guard: str, *steps: str) -> list[str]:
+    """The codes of a hook that asks the memory, and then runs these steps."""
+    return codes(REMEMBERED.replace("GUARD", guard) + "".join(f"        - {s}\n" for s in steps))
+
+
+@pytest.mark.parametrize(
+    ("guard", "read", "found"),
+    [
+        ("memory.get(data.a)", "memory.get(data.b)", ["HK203"]),
+        ("memory.get('data')", "memory.get(data.b)", ["HK203"]),
+        ("memory.get('data.b')", "memory.get(data.b)", ["HK203"]),
+        ("memory.get(data.a)", "memory.get('a')", ["HK203"]),
+        ("memory.get(data[data.a])", "memory.get(data[data.b])", ["HK203"]),
+        ("memory.get(data.a)", "memory.get(data.a)", []),
+        ("memory.get('a')", "memory.get('a')", []),
+    ],
+)
+def test_a_proof_is_about_one_key_of_the_memory(guard: str, read: str, found: list[str]) -> None:
+    """A key that is read and one that is written out are never taken for one another."""
+    assert remembered(guard, f'log: "{{{{ {read}.tier }}}}"') == found

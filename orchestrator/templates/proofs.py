@@ -45,7 +45,9 @@ __all__ = [
 #: Surely there, perhaps null; there and not null; null, or a value that counts as false.
 THERE, FILLED, NULL = "there", "filled", "null"
 
-_Parts = tuple[str | int, ...]
+#: The path of a key that is read stands as one part: `memory.get(data.plan)`.
+_Part = str | int | tuple[str | int, ...]
+_Parts = tuple[_Part, ...]
 
 
 class Fact(NamedTuple):
@@ -88,7 +90,7 @@ def learn(proven: Proven, node: Node, truth: bool, outcomes: Outcomes) -> Proven
     return proven
 
 
-def prefix(node: Path) -> _Parts:
+def prefix(node: Path) -> tuple[str | int, ...]:
     """A path up to its first computed part; empty when it starts from an expression."""
     if isinstance(node.root, Node):
         return ()
@@ -105,10 +107,11 @@ def subject(node: Node) -> _Parts:
     match node:
         case Path():
             return prefix(node)
-        case Called(name="memory.get", args=(Constant(value=key), *_)):
-            return "memory.get", str(key)
-        case Called(name="memory.get", args=(Path() as key, *_)):
-            return "memory.get", *prefix(key)
+        case Called(name="memory.get", args=(Constant(value=str() as key), *_)):
+            return "memory.get", key
+        case Called(name="memory.get", args=(Path(parts=parts) as key, *_)):
+            path = prefix(key)
+            return ("memory.get", path) if len(path) == 1 + len(parts) else ()
     return ()
 
 
