@@ -181,3 +181,24 @@ def remembered(guard: str, *steps: str) -> list[str]:
 def test_a_proof_is_about_one_key_of_the_memory(guard: str, read: str, found: list[str]) -> None:
     """A key that is read and one that is written out are never taken for one another."""
     assert remembered(guard, f'log: "{{{{ {read}.tier }}}}"') == found
+
+
+@pytest.mark.parametrize(
+    ("guard", "step", "found"),
+    [
+        ("memory.get(data.a)", "set: {a: zzz}", ["HK203"]),
+        ("memory.get(data.a)", "set: {b: zzz}", []),
+        ("memory.get('one')", "forget: one", ["HK203"]),
+        ("memory.get('one')", "forget: two", []),
+        ("memory.get('one')", 'forget: "{{ data.b }}"', ["HK203"]),
+        ("memory.get(data.a)", "forget: one", ["HK203"]),
+        ("memory.get('one')", 'remember: {key: one, value: "{{ event.text }}"}', ["HK203"]),
+    ],
+)
+def test_a_proof_about_the_memory_ends_with_its_key(
+    guard: str, step: str, found: list[str]
+) -> None:
+    """Where the value is written or forgotten, and where the key that was read is another."""
+    read = guard.replace("'", '"')
+    read = f"log: '{{{{ {read}.tier }}}}'"
+    assert remembered(guard, step, read) == found

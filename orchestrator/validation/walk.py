@@ -16,7 +16,7 @@ from orchestrator.events import is_custom
 from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, either, maybe, record
 from orchestrator.templates import Outcomes, Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
-from orchestrator.templates.proofs import FILLED, THERE, Fact
+from orchestrator.validation.ending import targets_of, without
 from orchestrator.validation.everywhere import Everywhere, expanded
 from orchestrator.validation.known import (
     CALL_AT_END,
@@ -163,11 +163,6 @@ class HookWalk:
         """What is proved where a condition has turned out true (or false)."""
         return template.proves(self.proven, truth, self.outcomes)
 
-    def _forget(self, key: str) -> None:
-        """What was proved of a value that is replaced."""
-        if any(Fact(("data", key), word) in self.proven for word in (FILLED, THERE)):
-            self.proven = frozenset(f for f in self.proven if f.path[:2] != ("data", key))
-
     def _plain(self, step: StepConfig) -> bool:
         options = step.action.options if step.action is not None else {}
         scene: Scene | None = None
@@ -179,6 +174,8 @@ class HookWalk:
         for name, block in step.blocks.items():
             if name != "on_error":
                 self._later(block)
+        if step.word in ("remember", "forget"):
+            self.proven = without(self.proven, targets_of((step,)))
         return step.kind != "stop"
 
     def _later(self, steps: tuple[StepConfig, ...]) -> None:
@@ -294,7 +291,7 @@ class HookWalk:
 
         `is_open` means that the next steps run then too.
         """
-        self._forget(key)
+        self.proven = without(self.proven, {("data", key)})
         old, shape = before.get(key) or self.base.get(key), saved.shape
         lasting = None if may_fail or self.can_stop else shape
         if lasting is None and old is not None and old.lasting is not None:

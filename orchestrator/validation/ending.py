@@ -1,0 +1,56 @@
+"""What ends a proof: a step that writes the value which it is about, or is run again.
+
+A target is the beginning of a path that a step writes: a key of `data`, an entry of `steps`, or a
+key of the memory, `""` where that is not written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+
+from orchestrator.config import StepConfig
+from orchestrator.templates.proofs import Fact, Proven
+
+__all__ = ["MEMORY", "Target", "targets_of", "without"]
+
+Target = tuple[str, str]
+
+#: The root of what is proved about the memory.
+MEMORY = "memory.get"
+_ANY_KEY: Target = (MEMORY, "")
+
+
+def targets_of(steps: Iterable[StepConfig]) -> set[Target]:
+    """What these steps write, not counting the steps in them."""
+    found: set[Target] = set()
+    for step in steps:
+        if step.id is not None:
+            found.add(("steps", step.id))
+        if step.save is not None:
+            found.add(("data", step.save))
+        if step.kind == "set":
+            found.update(("data", str(name)) for name in step.options)
+        elif step.word in ("remember", "forget"):
+            key = step.options.get("key")
+            found.add((MEMORY, str(key.raw)) if key is not None and not key.parts else _ANY_KEY)
+    return found
+
+
+def without(proven: Proven, targets: AbstractSet[Target]) -> Proven:
+    """What is still proved once all this may have been written."""
+    if not proven or not targets:
+        return proven
+    is_memory = any(root == MEMORY for root, _ in targets)
+    return frozenset(fact for fact in proven if not _is_ended(fact, targets, is_memory=is_memory))
+
+
+def _is_ended(fact: Fact, targets: AbstractSet[Target], *, is_memory: bool) -> bool:
+    """Whether a fact is about a target; a key that is read may be any that is written."""
+    root, part, *_ = fact.path
+    if root != MEMORY:
+        is_entry = root == "steps" and len(fact.path) == 2  # once there, it stays
+        return not is_entry and (root, part) in targets
+    if isinstance(part, tuple):
+        return is_memory or part[:2] in targets
+    return (root, part) in targets or _ANY_KEY in targets
