@@ -202,3 +202,38 @@ def test_a_proof_about_the_memory_ends_with_its_key(
     read = guard.replace("'", '"')
     read = f"log: '{{{{ {read}.tier }}}}'"
     assert remembered(guard, step, read) == found
+
+
+STOP = "- stop: x\n  when: data.r is none\n"
+READ = '- log: {message: hi, fields: {name: "{{ data.r.tier }}"}}\n'
+SECOND = "{crm_lookup: {connection: c, table: t, match: {a: '2'}, fields: [tier]}, id: p, save: r}"
+AGAIN = f"chains:\n  again:\n    - {SECOND}\n"
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        ("- run: again\n", ["HK203"]),
+        ("- run: again\n  on_error: continue\n", ["HK203"]),
+        (f"- parallel: [{SECOND}, {{log: hi}}]\n", ["HK203"]),
+        ("- parallel: [{run: again}, {log: hi}]\n", ["HK203"]),
+        (f"- parallel: [{SECOND}, {READ[2:].strip().join('{}')}]\n", ["HK203"]),
+        (f"- if: event.text == 'a'\n  then:\n    - parallel: [{SECOND}, {{log: hi}}]\n", ["HK203"]),
+        ("- parallel: [{set: {z: 1}}, {log: hi}]\n", []),
+    ],
+)
+def test_a_proof_ends_where_a_chain_or_a_branch_saves_anew(steps: str, found: list[str]) -> None:
+    """Afterwards, and in the other branches at once."""
+    read = READ if "fields: {name" not in steps else ""
+    chains = AGAIN if "again" in steps else ""
+    assert codes(f"{DATABASE}\n{chains}{hook(LOOKUP + STOP + steps + read)}") == found
+
+
+def test_a_stop_in_a_chain_proves_what_one_in_the_hook_does() -> None:
+    """The chain ends the hook, unless it may have failed before it came to that."""
+    asked = ASKED.replace("\n", "\n    ")
+    chains = f"chains:\n  ask:{asked}- {{stop: x, when: steps.q.status != 'ok'}}\n"
+    read = '- log: {message: hi, fields: {status: "{{ data.r.status }}"}}'
+    assert codes(f"{CONNECTED}\n{chains}{hook('- run: ask' + chr(10) + read)}") == []
+    late = "- run: ask\n  on_error: continue\n" + read
+    assert codes(f"{CONNECTED}\n{chains}{hook(late)}") == ["HK229"]

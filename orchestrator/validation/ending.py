@@ -6,13 +6,14 @@ key of the memory, `""` where that is not written out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from orchestrator.config import StepConfig
 from orchestrator.templates.proofs import Fact, Proven
 
-__all__ = ["MEMORY", "Target", "targets_of", "without"]
+__all__ = ["MEMORY", "Target", "beside", "targets_of", "without"]
 
 Target = tuple[str, str]
 
@@ -43,6 +44,14 @@ def without(proven: Proven, targets: AbstractSet[Target]) -> Proven:
         return proven
     is_memory = any(root == MEMORY for root, _ in targets)
     return frozenset(fact for fact in proven if not _is_ended(fact, targets, is_memory=is_memory))
+
+
+def beside(proven: Proven, written: Sequence[AbstractSet[Target]]) -> Iterator[Proven]:
+    """What is proved in each of some branches that run at once, by what each of them writes."""
+    counts = Counter(target for targets in written for target in targets)
+    for own in written:
+        others = {target for target, count in counts.items() if count > (target in own)}
+        yield without(proven, others) if proven else proven
 
 
 def _is_ended(fact: Fact, targets: AbstractSet[Target], *, is_memory: bool) -> bool:

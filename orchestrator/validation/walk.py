@@ -16,7 +16,7 @@ from orchestrator.events import is_custom
 from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, either, maybe, record
 from orchestrator.templates import Outcomes, Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
-from orchestrator.validation.ending import targets_of, without
+from orchestrator.validation.ending import beside, targets_of, without
 from orchestrator.validation.everywhere import Everywhere, expanded
 from orchestrator.validation.known import (
     CALL_AT_END,
@@ -221,8 +221,10 @@ class HookWalk:
         before, done = dict(self.known), dict(self.steps)
         late = step.options.get("late")
         is_kept, reached = late is not None and late.raw == "keep", True
-        for inner in step.blocks.get("parallel", ()):
-            fork = replace(self._fork(known=dict(before)), steps=dict(done))
+        branches = step.blocks.get("parallel", ())
+        written = [targets_of(expanded(self.config, inner.walk())) for inner in branches]
+        for inner, proven in zip(branches, beside(self.proven, written), strict=True):
+            fork = replace(self._fork(known=dict(before)), steps=dict(done), proven=proven)
             reached = fork.step(inner) and reached
             new = {k: s for k, s in fork.known.items() if before.get(k) is not s}
             self.known.update({k: s.unsure() if is_kept else s for k, s in new.items()})
@@ -230,6 +232,7 @@ class HookWalk:
             self.steps.update(map(unsure, steps) if is_kept else steps)
             self.can_stop |= fork.can_stop
             self.can_quit |= fork.can_quit
+        self.proven = without(self.proven, set().union(*written))
         return reached
 
     def _set(self, step: StepConfig) -> bool:
@@ -259,6 +262,9 @@ class HookWalk:
         self.known, self.can_stop = inner.known, inner.can_stop
         self.can_quit = inner.can_quit
         self.steps.update(inner.steps)
+        before, self.proven = self.proven, inner.proven
+        if step.on_error == "continue" or step.runs_in_background:  # it may not have come that far
+            self.proven &= without(before, targets_of(expanded(self.config, step.walk())))
         return reached
 
     def _fork(self, *, known: Known | None = None) -> HookWalk:
