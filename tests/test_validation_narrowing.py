@@ -126,7 +126,7 @@ def test_null_that_is_provided_for_is_no_finding(condition: str) -> None:
     assert codes(hook(f'- log: hi\n  when: "{condition}"')) == []
 
 
-CAREFUL = LOOKUP.replace("timeout: 1s", "on_error: continue")
+CAREFUL = LOOKUP.rstrip() + "\n  on_error: continue\n"
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_proof_about_the_memory_ends_with_its_key(
 
 STOP = "- stop: x\n  when: data.r is none\n"
 READ = '- log: {message: hi, fields: {name: "{{ data.r.tier }}"}}\n'
-SECOND = "{crm_lookup: {connection: c, table: t, match: {a: '2'}, fields: [tier]}, id: p, save: r}"
+SECOND = "{crm_lookup: {connection: c, table: t, match: {a: '2'}, fields: [tier]}, id: p, save: r, timeout: 1s}"
 AGAIN = f"chains:\n  again:\n    - {SECOND}\n"
 
 
@@ -237,3 +237,31 @@ def test_a_stop_in_a_chain_proves_what_one_in_the_hook_does() -> None:
     assert codes(f"{CONNECTED}\n{chains}{hook('- run: ask' + chr(10) + read)}") == []
     late = "- run: ask\n  on_error: continue\n" + read
     assert codes(f"{CONNECTED}\n{chains}{hook(late)}") == ["HK229"]
+
+
+@pytest.mark.parametrize(
+    ("between", "found"),
+    [
+        (f"- {SECOND}\n", ["HK203"]),
+        (f"- if: event.text == 'a'\n  then: [{SECOND}]\n", ["HK229"]),
+        ("- set: {r: null}\n  when: event.text == 'a'\n", ["HK229"]),
+        ("- set: {z: null}\n", []),
+    ],
+)
+def test_a_status_tells_of_data_while_the_value_is_that_of_the_step(
+    between: str, found: list[str]
+) -> None:
+    """Another step may have saved there since; what a step saved over others is its own."""
+    guard = "- if: steps.q.status == 'ok' and steps.q.output\n  then:\n"
+    read = guard + "    " + READ
+    assert codes(f"{DATABASE}\n{hook(CAREFUL + between + read)}") == found
+    assert codes(f"{DATABASE}\n{hook(between + CAREFUL + read)}") == []
+
+
+def test_the_facts_about_a_step_end_where_it_runs_again() -> None:
+    """A chain that is run twice has its second outcome in `steps`."""
+    stop = "- stop: x\n  when: steps.p.output is none\n"
+    read = READ.replace("data.r", "steps.p.output")
+    once, twice = f"- run: again\n{stop}{read}", f"- run: again\n{stop}- run: again\n{read}"
+    assert codes(f"{DATABASE}\n{AGAIN}{hook(once)}") == []
+    assert codes(f"{DATABASE}\n{AGAIN}{hook(twice)}") == ["HK203"]

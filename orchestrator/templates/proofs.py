@@ -39,6 +39,7 @@ __all__ = [
     "learn",
     "prefix",
     "reach",
+    "saved_by",
     "subject",
 ]
 
@@ -67,15 +68,22 @@ class Outcome:
     """How a step with an `id` may end.
 
     `failures` are its statuses beside `ok`. Once it went well, its output is there, and under the
-    key `save` of `data` too; `is_nullable` says that the output may be null.
+    key `save` of `data` too; `is_nullable` says that the output may be null. `is_shared` says that
+    other steps save there too: then it takes a fact that the value, if there is one, is its own.
     """
 
     failures: frozenset[str]
     save: str = ""
     is_nullable: bool = False
+    is_shared: bool = False
 
 
 Outcomes = Mapping[str, Outcome]
+
+
+def saved_by(name: str, outcome: Outcome) -> Fact:
+    """Where a step has gone well, its key of `data` still holds what it saved."""
+    return Fact(("data", outcome.save), f"by {name}")
 
 
 def learn(proven: Proven, node: Node, truth: bool, outcomes: Outcomes) -> Proven:
@@ -138,7 +146,8 @@ def _follows(name: str, proven: Proven, outcome: Outcome) -> Proven:
     if not is_filled and not _went_well(name, proven, outcome):
         return _NOTHING
     word = FILLED if is_filled or not outcome.is_nullable else THERE
-    saved = {Fact(("data", outcome.save), word)} if outcome.save else set()
+    is_its_own = not outcome.is_shared or saved_by(name, outcome) in proven
+    saved = {Fact(("data", outcome.save), word)} if outcome.save and is_its_own else set()
     return frozenset({Fact(output, word), *saved})
 
 

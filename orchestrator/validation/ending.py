@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from orchestrator.config import StepConfig
 from orchestrator.templates.proofs import Fact, Proven
 
-__all__ = ["MEMORY", "Target", "beside", "targets_of", "without"]
+__all__ = ["MEMORY", "Target", "beside", "keys_of", "targets_of", "without"]
 
 Target = tuple[str, str]
 
@@ -22,17 +22,20 @@ MEMORY = "memory.get"
 _ANY_KEY: Target = (MEMORY, "")
 
 
+def keys_of(step: StepConfig) -> tuple[str, ...]:
+    """The keys of `data` that a step writes."""
+    names = tuple(map(str, step.options)) if step.kind == "set" else ()
+    return names if step.save is None else (*names, step.save)
+
+
 def targets_of(steps: Iterable[StepConfig]) -> set[Target]:
     """What these steps write, not counting the steps in them."""
     found: set[Target] = set()
     for step in steps:
         if step.id is not None:
             found.add(("steps", step.id))
-        if step.save is not None:
-            found.add(("data", step.save))
-        if step.kind == "set":
-            found.update(("data", str(name)) for name in step.options)
-        elif step.word in ("remember", "forget"):
+        found.update(("data", key) for key in keys_of(step))
+        if step.word in ("remember", "forget"):
             key = step.options.get("key")
             found.add((MEMORY, str(key.raw)) if key is not None and not key.parts else _ANY_KEY)
     return found

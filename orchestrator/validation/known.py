@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from orchestrator.shapes import (
 )
 from orchestrator.templates import CALL_FIELDS
 from orchestrator.templates.proofs import FILLED, THERE, Fact, Outcome, Outcomes, Proven
+from orchestrator.validation.ending import keys_of
 from orchestrator.values import Place, Value
 
 __all__ = [
@@ -157,13 +159,16 @@ def outcomes_of(steps: list[StepConfig]) -> Outcomes:
     """How each step with an `id` may end; only `parallel` cancels one and goes on."""
     beside = {id(s) for step in steps if step.kind == "parallel" for s in step.walk()}
     outcomes: dict[str, Outcome] = {}
+    writers = Counter(key for step in steps for key in keys_of(step))
     for step in steps:
         if step.id is not None:
             failures = {"failed", "timed_out"}
             failures |= {"skipped"} if step.when is not None else set()
             failures |= {"cancelled"} if id(step) in beside else set()
             is_nullable = output_of(step).is_optional
-            outcomes[step.id] = Outcome(frozenset(failures), step.save or "", is_nullable)
+            key = step.save or ""
+            is_shared = writers[key] > 1
+            outcomes[step.id] = Outcome(frozenset(failures), key, is_nullable, is_shared)
     return outcomes
 
 

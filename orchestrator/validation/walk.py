@@ -16,6 +16,7 @@ from orchestrator.events import is_custom
 from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, either, maybe, record
 from orchestrator.templates import Outcomes, Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
+from orchestrator.templates.proofs import saved_by
 from orchestrator.validation.ending import beside, targets_of, without
 from orchestrator.validation.everywhere import Everywhere, expanded
 from orchestrator.validation.known import (
@@ -78,6 +79,8 @@ class HookWalk:
         every = list(expanded(self.config, hook.walk()))
         self.ids = {step.id: step.settings["id"] for step in every if step.id is not None}
         self.outcomes = outcomes_of(every) if self.ids else {}
+        # of a step that has not run, nothing else can have been saved over it
+        self.proven = frozenset(saved_by(n, o) for n, o in self.outcomes.items() if o.is_shared)
         if is_custom(hook.event):
             self.lacking = partial(self.everywhere.lacking, hook.event)
         if hook.when is not None:
@@ -150,6 +153,7 @@ class HookWalk:
         """Note what `steps.<id>` is; of what runs in the background nothing is seen here."""
         is_sure = step.when is None and not goes_on(self.config, self.hook, step)
         shape = step_shape(step, is_sure=is_sure)
+        self.proven = without(self.proven, {("steps", name)})
         self.steps[name] = maybe(shape) if step.runs_in_background else shape
         if is_certain and self.hook.timeout is None and not step.runs_in_background:
             self.certain.add(name)
@@ -289,6 +293,8 @@ class HookWalk:
             saved = Saved(output_of(step), True, step.settings["save"])
             old = before if is_open else failed
             self._put(step.save, saved, old, may_fail=can_fail, is_open=is_open)
+            if step.id is not None:
+                self.proven |= {saved_by(step.id, self.outcomes[step.id])}
         if can_fail and not is_open:
             self.can_stop = True
 
