@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from tests.test_validation_flow import codes, hook
@@ -265,3 +267,24 @@ def test_the_facts_about_a_step_end_where_it_runs_again() -> None:
     once, twice = f"- run: again\n{stop}{read}", f"- run: again\n{stop}- run: again\n{read}"
     assert codes(f"{DATABASE}\n{AGAIN}{hook(once)}") == []
     assert codes(f"{DATABASE}\n{AGAIN}{hook(twice)}") == ["HK203"]
+
+
+@pytest.mark.parametrize("branch", [ASKED.strip(), "- run: ask"])
+@pytest.mark.parametrize(
+    ("guard", "found"),
+    [
+        ("steps.q.error is none", ["HK229"]),
+        ("steps.q.status not in ['failed', 'timed_out']", ["HK229"]),
+        ("steps.q.status not in ['failed', 'timed_out', 'cancelled']", []),
+        ("steps.q.status == 'ok'", []),
+    ],
+)
+def test_a_step_of_a_branch_may_be_cancelled(branch: str, guard: str, found: list[str]) -> None:
+    """Also one of a chain that is run there; it has no error then, and did not go well."""
+    inner = textwrap.indent(branch + "\n- http: {connection: c, path: /y}\n", "      ")
+    chains = textwrap.indent(ASKED.strip(), "    ") if "ask" in branch else "    - log: hi"
+    steps = f"- parallel:\n    first_error: cancel\n    steps:\n{inner}  on_error: continue\n"
+    read = f'- log: "{{{{ data.r.status }}}}"\n  when: {guard}\n'
+    run = "" if "ask" in branch else "- run: ask\n"
+    text = f"{CONNECTED}\nchains:\n  ask:\n{chains}\n{hook(run + steps + read)}"
+    assert codes(text) == found

@@ -152,9 +152,14 @@ def _follows(name: str, proven: Proven, outcome: Outcome) -> Proven:
 
 
 def _went_well(name: str, proven: Proven, outcome: Outcome) -> bool:
-    """Whether the status is `ok`, or none of the others, or there is no error."""
+    """Whether the status is `ok`, or none of the others, or there is no error.
+
+    A step that is cancelled has none either.
+    """
     status, error = ("steps", name, "status"), ("steps", name, "error")
-    if Fact(status, "is ok") in proven or Fact(error, NULL) in proven:
+    if Fact(status, "is ok") in proven:
+        return True
+    if Fact(error, NULL) in proven and "cancelled" not in outcome.failures:
         return True
     return all(Fact(status, f"not {word}") in proven for word in outcome.failures)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from orchestrator.config import Config, HookConfig, StepConfig
@@ -155,9 +155,13 @@ def unreached(item: tuple[str, Shape]) -> tuple[str, Shape]:
     return name, maybe(shape)
 
 
-def outcomes_of(steps: list[StepConfig]) -> Outcomes:
-    """How each step with an `id` may end; only `parallel` cancels one and goes on."""
-    beside = {id(s) for step in steps if step.kind == "parallel" for s in step.walk()}
+def outcomes_of(steps: list[StepConfig], branched: Iterable[StepConfig]) -> Outcomes:
+    """How each step with an `id` may end.
+
+    Only `parallel` cancels one and goes on: `branched` are the steps in its branches, those of
+    their chains included.
+    """
+    beside = {id(step) for step in branched}
     outcomes: dict[str, Outcome] = {}
     writers = Counter(key for step in steps for key in keys_of(step))
     for step in steps:

@@ -78,7 +78,8 @@ class HookWalk:
         hook = self.hook
         every = list(expanded(self.config, hook.walk()))
         self.ids = {step.id: step.settings["id"] for step in every if step.id is not None}
-        self.outcomes = outcomes_of(every) if self.ids else {}
+        branched = (inner for s in every if s.kind == "parallel" for inner in s.walk())
+        self.outcomes = outcomes_of(every, expanded(self.config, branched)) if self.ids else {}
         # of a step that has not run, nothing else can have been saved over it
         self.proven = frozenset(saved_by(n, o) for n, o in self.outcomes.items() if o.is_shared)
         if is_custom(hook.event):
