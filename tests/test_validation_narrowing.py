@@ -288,3 +288,28 @@ def test_a_step_of_a_branch_may_be_cancelled(branch: str, guard: str, found: lis
     run = "" if "ask" in branch else "- run: ask\n"
     text = f"{CONNECTED}\nchains:\n  ask:\n{chains}\n{hook(run + steps + read)}"
     assert codes(text) == found
+
+
+@pytest.mark.parametrize(
+    ("guard", "found"),
+    [
+        ("data.r.tier | default('none1') in ['a', event.text]", ["HK203"]),
+        ("not (data.r.tier | default('none1') not in ['a', event.text])", ["HK203"]),
+        ("data.r.tier | default('none1') in ['a', 'b']", []),
+        ("data.r.tier | default('a') not in ['a', 'b']", []),
+        ("steps.q.output is defined", ["HK203"]),
+        ("data.r is defined", ["HK203"]),
+        ("steps.q.output is not none", []),
+        ("data.r.tier is defined", []),
+    ],
+)
+def test_what_a_default_and_defined_prove(guard: str, found: list[str]) -> None:
+    """A list of which one item is not known proves nothing; null is defined."""
+    steps = f"{LOOKUP}{READ.rstrip()}\n  when: {guard}\n"
+    assert codes(f"{DATABASE}\n{hook(steps)}") == found
+
+
+def test_a_field_of_the_call_that_is_defined_may_be_null() -> None:
+    """All of them are always there, and some are null until they are known."""
+    guard = "call.end_reason is defined"
+    assert "HK203" in codes(hook(f'- log: "{{{{ call.end_reason | upper }}}}"\n  when: {guard}'))

@@ -231,8 +231,8 @@ def _of_test(name: str, path: _Parts, truth: bool) -> Proven:
 
 
 def _defined(path: _Parts) -> Proven:
-    """Null is defined; of what is no data of the call, null and missing are one."""
-    if path[:1] != ("data",):
+    """Null is defined, where it is not a field of an event that is left out or a step not run."""
+    if path[:1] == ("event",) or (path[:1] == ("steps",) and len(path) == 2):
         return _about(path, FILLED)
     return _about(path, THERE) | _about(path[:-1], FILLED)
 
@@ -289,7 +289,8 @@ def _without(node: Node) -> tuple[_Parts, Any] | None:
         case Comparison(first=first, rest=((sign, Constant(value=value)),)):
             return _applied(first, partial(_compare, sign, value))
         case Comparison(first=first, rest=((sign, ListOf() as items),)):
-            return _applied(first, partial(_compare, sign, _constants(items)))
+            values = _constants(items)
+            return _applied(first, partial(_compare, sign, values)) if values else None
     return None
 
 
