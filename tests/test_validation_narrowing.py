@@ -313,3 +313,29 @@ def test_a_field_of_the_call_that_is_defined_may_be_null() -> None:
     """All of them are always there, and some are null until they are known."""
     guard = "call.end_reason is defined"
     assert "HK203" in codes(hook(f'- log: "{{{{ call.end_reason | upper }}}}"\n  when: {guard}'))
+
+
+@pytest.mark.parametrize(
+    ("event", "after", "found"),
+    [
+        ("call_start", "- set: {r: null}\n", ["HK203"]),
+        ("call_start", "- set: {z: null}\n", []),
+        ("user_turn", "", ["HK203"]),
+    ],
+)
+def test_a_timer_reads_what_is_there_when_it_is_due(
+    event: str, after: str, found: list[str]
+) -> None:
+    """By then the rest of its hook has run, and perhaps the hook again."""
+    timer = "- if: data.r\n  then:\n    - timer: {after: 5s, steps: [READ]}\n"
+    timer = timer.replace("READ", '{say: "{{ data.r.tier }}"}')
+    assert codes(f"{DATABASE}\n{hook(LOOKUP + timer + after, event)}") == found
+
+
+def test_a_ladder_may_begin_again() -> None:
+    """What a later rung saves is there in the second round."""
+    rungs = ['- say: "{{ data.r.tier }}"', "- set: {r: null}", "- end_call: bye"]
+    for steps, found in ((rungs, ["HK203"]), ([rungs[0], rungs[2]], [])):
+        ladder = textwrap.indent("\n".join(steps), "      ")
+        ladder = f"{STOP}- silence_timer:\n    after: 3s\n    steps:\n{ladder}\n"
+        assert codes(f"{DATABASE}\n{hook(LOOKUP + ladder, 'call_start')}") == found

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from orchestrator.config import StepConfig
 from orchestrator.templates.proofs import Fact, Proven
 
-__all__ = ["MEMORY", "Target", "beside", "keys_of", "targets_of", "without"]
+__all__ = ["MEMORY", "Target", "beside", "keys_of", "lasting", "targets_of", "without"]
 
 Target = tuple[str, str]
 
@@ -55,6 +55,16 @@ def beside(proven: Proven, written: Sequence[AbstractSet[Target]]) -> Iterator[P
     for own in written:
         others = {target for target, count in counts.items() if count > (target in own)}
         yield without(proven, others) if proven else proven
+
+
+def lasting(proven: Proven, writers: Counter[Target], done: Counter[Target]) -> Proven:
+    """What is proved still holds at any later time: of `data` that no step is yet to write.
+
+    `writers` counts all steps of the config, `done` those that never run again. What is remembered
+    may be forgotten by then, in any call.
+    """
+    keys = {("data", str(fact.path[1])) for fact in proven if fact.path[0] == "data"}
+    return without(proven, {key for key in keys if writers[key] > done[key]} | {_ANY_KEY})
 
 
 def _is_ended(fact: Fact, targets: AbstractSet[Target], *, is_memory: bool) -> bool:

@@ -41,6 +41,7 @@ __all__ = [
     "narrowed",
     "outcomes_of",
     "output_of",
+    "resaved",
     "step_shape",
     "unreached",
     "unsure",
@@ -80,6 +81,10 @@ class Saved:
         """The same key, if something may have kept it from being saved."""
         return Saved(self.shape, False, self.place) if self.is_sure else self
 
+    def settled(self) -> Saved:
+        """The same key, if nothing can keep what is surely there from staying."""
+        return replace(self, lasting=self.shape if self.is_sure else None)
+
 
 #: What was saved on the way to a place; what was known before the hook stands in a base below it.
 Known = dict[str, Saved]
@@ -107,6 +112,22 @@ def joined(one: Saved, other: Saved) -> Saved:
         lasting = either(one.lasting, other.lasting)
     is_sure = one.is_sure and other.is_sure
     return Saved(either(one.shape, other.shape), is_sure, other.place, lasting)
+
+
+def resaved(saved: Saved, old: Saved | None, *, is_lasting: bool, is_open: bool) -> Saved:
+    """What is known of a key where a value is saved over an `old` one.
+
+    `is_lasting` says that nothing can have kept it from being saved; `is_open` that what comes
+    next runs even then.
+    """
+    shape = saved.shape
+    lasting = shape if is_lasting else None
+    if lasting is None and old is not None and old.lasting is not None:
+        lasting = either(old.lasting, shape)
+    if is_open and old is not None and old.is_sure:
+        shape = either(old.shape, shape)
+    is_sure = not is_open or (old is not None and old.is_sure)
+    return Saved(shape, is_sure, saved.place, lasting)
 
 
 def narrowed(known: Known, proven: Proven, other: Known, base: Known) -> None:

@@ -7,18 +7,19 @@ known when they are armed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
 from orchestrator.events import is_custom
-from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, either, maybe, record
+from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, maybe, record
 from orchestrator.templates import Outcomes, Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
 from orchestrator.templates.proofs import saved_by
-from orchestrator.validation.ending import beside, targets_of, without
-from orchestrator.validation.everywhere import Everywhere, expanded
+from orchestrator.validation.ending import Target, beside, lasting, targets_of, without
+from orchestrator.validation.everywhere import Everywhere, expanded, written
 from orchestrator.validation.known import (
     CALL_AT_END,
     ERROR,
@@ -29,6 +30,7 @@ from orchestrator.validation.known import (
     narrowed,
     outcomes_of,
     output_of,
+    resaved,
     step_shape,
     unreached,
     unsure,
@@ -50,6 +52,7 @@ class HookWalk:
     `can_stop` means that something before may have ended the hook, `can_quit` that it may have
     done so without its `on_error`. `ids` and `outcomes` are by `id`: where a step is, and how it
     may end. `certain` are the steps that surely ran or were left out, whatever else happened.
+    `done` counts what steps that never run again have written.
     """
 
     config: Config
@@ -59,6 +62,7 @@ class HookWalk:
     base: Known
     event: Shape
     is_first: bool = False
+    done: Counter[Target] = field(default_factory=Counter)
     known: Known = field(default_factory=dict)
     steps: dict[str, Shape] = field(default_factory=dict)
     ids: Mapping[str, Place] = field(default_factory=dict)
@@ -87,24 +91,17 @@ class HookWalk:
         if hook.when is not None:
             self.condition(hook.when)
             self.proven = self._learned(hook.when.template, truth=True)
-        met = self.proven
+        met = without(self.proven, written(self.config, (*hook.steps, *hook.on_error_steps)))
         self.block(hook.steps)
         end = self.known
         if hook.on_error_steps and not self.can_quit and hook.timeout is None:
             # either all steps ran, or those of `on_error` do: what both save is there afterwards
-            end = {
-                key: replace(saved, lasting=saved.shape if saved.is_sure else None)
-                for key, saved in end.items()
-            }
+            end = {key: saved.settled() for key, saved in end.items()}
         for block, error in ((hook.on_error_steps, ERROR), (hook.cleanup, None)):
             if block:
-                known, steps = (
-                    merge({}, end, self.base),
-                    dict(map(self._afterwards, self.steps.items())),
-                )
-                inner = replace(
-                    self, known=known, steps=steps, error=error, can_stop=False, proven=met
-                )
+                inner = replace(self, known=merge({}, end, self.base), error=error)
+                inner.steps = dict(map(self._afterwards, self.steps.items()))
+                inner.can_stop, inner.proven = False, met
                 inner.block(block)
                 end = merge(end, inner.known, self.base)
         is_certain = not hook.background and hook.when is None
@@ -138,6 +135,9 @@ class HookWalk:
             reached = True
         if step.id is not None:
             self._keep(step, step.id, is_certain=not could_stop)
+        in_background = self.hook.background or step.runs_in_background
+        if self.is_first and not self.trail and not in_background:
+            self.done.update(targets_of((step,)))
         return reached
 
     def _join(self, before: Known, skipped: Proven, *, reached: bool) -> None:
@@ -184,14 +184,19 @@ class HookWalk:
         return step.kind != "stop"
 
     def _later(self, steps: tuple[StepConfig, ...]) -> None:
-        """Steps of a timer or a ladder; what they save may be there afterwards."""
+        """Steps of a timer or a ladder; what they save may be there afterwards.
+
+        Of what any step may have written until then, nothing is proved.
+        """
         inner = self._fork()
         inner.is_first = False
+        inner.proven = lasting(self.proven, self.everywhere.writers, self.done)
         for step in steps:
             inner.step(step)
         for key, saved in inner.known.items():
             if self.known.get(key) is not saved:
                 self.known[key] = saved.unsure()
+        self.proven = without(self.proven, written(self.config, steps))
 
     def _if(self, step: StepConfig) -> bool:
         template = condition_of(step.options["if"])
@@ -227,8 +232,8 @@ class HookWalk:
         late = step.options.get("late")
         is_kept, reached = late is not None and late.raw == "keep", True
         branches = step.blocks.get("parallel", ())
-        written = [targets_of(expanded(self.config, inner.walk())) for inner in branches]
-        for inner, proven in zip(branches, beside(self.proven, written), strict=True):
+        targets = [written(self.config, (inner,)) for inner in branches]
+        for inner, proven in zip(branches, beside(self.proven, targets), strict=True):
             fork = replace(self._fork(known=dict(before)), steps=dict(done), proven=proven)
             reached = fork.step(inner) and reached
             new = {k: s for k, s in fork.known.items() if before.get(k) is not s}
@@ -237,7 +242,7 @@ class HookWalk:
             self.steps.update(map(unsure, steps) if is_kept else steps)
             self.can_stop |= fork.can_stop
             self.can_quit |= fork.can_quit
-        self.proven = without(self.proven, set().union(*written))
+        self.proven = without(self.proven, set().union(*targets))
         return reached
 
     def _set(self, step: StepConfig) -> bool:
@@ -269,7 +274,7 @@ class HookWalk:
         self.steps.update(inner.steps)
         before, self.proven = self.proven, inner.proven
         if step.on_error == "continue" or step.runs_in_background:  # it may not have come that far
-            self.proven &= without(before, targets_of(expanded(self.config, step.walk())))
+            self.proven &= without(before, written(self.config, (step,)))
         return reached
 
     def _fork(self, *, known: Known | None = None) -> HookWalk:
@@ -305,14 +310,8 @@ class HookWalk:
         `is_open` means that the next steps run then too.
         """
         self.proven = without(self.proven, {("data", key)})
-        old, shape = before.get(key) or self.base.get(key), saved.shape
-        lasting = None if may_fail or self.can_stop else shape
-        if lasting is None and old is not None and old.lasting is not None:
-            lasting = either(old.lasting, shape)
-        if is_open and old is not None and old.is_sure:
-            shape = either(old.shape, shape)
-        is_sure = not is_open or (old is not None and old.is_sure)
-        self.known[key] = Saved(shape, is_sure, saved.place, lasting)
+        old, is_lasting = before.get(key) or self.base.get(key), not (may_fail or self.can_stop)
+        self.known[key] = resaved(saved, old, is_lasting=is_lasting, is_open=is_open)
 
     # --- templates
 
