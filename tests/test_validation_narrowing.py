@@ -339,3 +339,28 @@ def test_a_ladder_may_begin_again() -> None:
         ladder = textwrap.indent("\n".join(steps), "      ")
         ladder = f"{STOP}- silence_timer:\n    after: 3s\n    steps:\n{ladder}\n"
         assert codes(f"{DATABASE}\n{hook(LOOKUP + ladder, 'call_start')}") == found
+
+
+@pytest.mark.parametrize(
+    ("guard", "found"),
+    [
+        ("data.r.body.items | default([]) | length > 0", []),
+        ("data.r.body.items | default([]) | length < 3", ["HK229"]),
+        ("data.r.body | default({}) | length == 2", []),
+        ("data.r | default(none) is not none", []),
+        ("data.r | default(none) is none", ["HK229"]),
+        ("data.r | default(false) | bool", []),
+        ("data.r.body | default('no') | bool", ["HK229"]),
+        ("not (data.r.body | default('no') | bool)", ["HK229"]),
+        ("data.r.body | default('') | capitalize == 'Gold'", []),
+        ("(data.r is defined) == true", []),
+        ("(data.r is defined) != false", []),
+        ("(data.r is defined) is true", []),
+        ("(data.r is defined) is false", ["HK229"]),
+        ("(data.r is defined) == false", ["HK229"]),
+    ],
+)
+def test_the_usual_defaults_are_guards(guard: str, found: list[str]) -> None:
+    """Where the condition could not be as it is with the default."""
+    steps = f'{ASKED}- log: "{{{{ data.r.status }}}}"\n  when: {guard}\n'
+    assert codes(f"{CONNECTED}\n{hook(steps)}") == found

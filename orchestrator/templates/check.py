@@ -30,7 +30,6 @@ from orchestrator.templates.operators import (
     sum_shape,
 )
 from orchestrator.templates.paths import PathChecker
-from orchestrator.templates.proofs import prefix
 from orchestrator.templates.tree import (
     Arithmetic,
     Called,
@@ -47,6 +46,7 @@ from orchestrator.templates.tree import (
     RecordOf,
     Sign,
     Tested,
+    prefix,
 )
 
 __all__ = ["Checker"]

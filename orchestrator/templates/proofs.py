@@ -7,25 +7,22 @@ how that step may end.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from orchestrator.frozen import frozen
+from orchestrator.templates.defaults import constants, without_default
 from orchestrator.templates.library import TEST_SIGNS
 from orchestrator.templates.tree import (
     Called,
     Comparison,
     Constant,
-    Filtered,
-    ListOf,
     Logic,
     Negation,
     Node,
     Path,
     Tested,
-    default_chain,
+    prefix,
 )
 
 __all__ = [
@@ -37,7 +34,6 @@ __all__ = [
     "Outcomes",
     "Proven",
     "learn",
-    "prefix",
     "reach",
     "saved_by",
     "subject",
@@ -96,18 +92,6 @@ def learn(proven: Proven, node: Node, truth: bool, outcomes: Outcomes) -> Proven
         if name in outcomes:
             proven |= _follows(name, proven, outcomes[name])
     return proven
-
-
-def prefix(node: Path) -> tuple[str | int, ...]:
-    """A path up to its first computed part; empty when it starts from an expression."""
-    if isinstance(node.root, Node):
-        return ()
-    known: list[str | int] = [node.root]
-    for part in node.parts:
-        if isinstance(part, Node):
-            break
-        known.append(part)
-    return tuple(known)
 
 
 def subject(node: Node) -> _Parts:
@@ -185,11 +169,28 @@ def _proved(node: Node, truth: bool, known: _Cache) -> Proven:
             return _of_logic(items, word, truth, known)
         case Tested(name=name, args=args) if name in TEST_SIGNS:
             return _proves(_compared(node, TEST_SIGNS[name], args[0]), truth, {})
+        case Tested(name="true" | "false", item=item) if _is_asked(item):
+            return _proves(item, truth == (node.name == "true"), known)
         case Tested(name=name, item=Path() | Called() as item):
             return _of_test(name, subject(item), truth)
+        case Comparison(
+            first=first, rest=(("==" | "!=" as sign, Constant(value=bool() as value)),)
+        ):
+            is_so = value == (sign == "==")
+            asked = _proves(first, truth == is_so, known) if _is_asked(first) else _NOTHING
+            return (
+                asked
+                | _of_comparison(first, sign, node.rest[0][1], truth)
+                | (_of_default(node, truth))
+            )
         case Comparison(first=first, rest=((sign, right),)):
             return _of_comparison(first, sign, right, truth) | _of_default(node, truth)
     return _of_default(node, truth)
+
+
+def _is_asked(node: Node) -> bool:
+    """Whether it gives true or false, and nothing else."""
+    return isinstance(node, Comparison | Tested | Negation)
 
 
 def _compared(node: Tested, sign: str, right: Node) -> Comparison:
@@ -242,7 +243,7 @@ def _of_comparison(left: Node, sign: str, right: Node, truth: bool) -> Proven:
         left, right = right, left
     path = subject(left)
     if sign in ("in", "not in"):
-        values = _constants(right)
+        values = constants(right)
         return _of_values(path, values, truth == (sign == "in")) if values else _NOTHING
     if sign not in ("==", "!="):
         return _about(path, FILLED) if truth else _NOTHING
@@ -261,59 +262,10 @@ def _of_values(path: _Parts, values: tuple[object, ...], is_one: bool) -> Proven
     return _about(path, *words)
 
 
-def _constants(node: Node) -> tuple[object, ...]:
-    items = node.items if isinstance(node, ListOf) else ()
-    values = tuple(item.value for item in items if isinstance(item, Constant))
-    return values if len(values) == len(items) else ()
-
-
 # --- `default`
 
 
 def _of_default(node: Node, truth: bool) -> Proven:
     """`data.r.tier | default('') == 'gold'` can only be true where the path is there."""
-    found = _without(node)
+    found = without_default(node)
     return _about(found[0], FILLED) if found is not None and bool(found[1]) != truth else _NOTHING
-
-
-def _without(node: Node) -> tuple[_Parts, Any] | None:
-    """A path that an expression guards, and the value of the expression without it."""
-    match node:
-        case Filtered(name="default", args=(Constant(value=value), *_)):
-            path = default_chain(node)[0]
-            return (prefix(path), value) if path is not None else None
-        case Filtered(name=name, item=item) if name in _PLAIN:
-            return _applied(item, _PLAIN[name])
-        case Tested(search=search, item=item) if search is not None:
-            return _applied(item, search)
-        case Comparison(first=first, rest=((sign, Constant(value=value)),)):
-            return _applied(first, partial(_compare, sign, value))
-        case Comparison(first=first, rest=((sign, ListOf() as items),)):
-            values = _constants(items)
-            return _applied(first, partial(_compare, sign, values)) if values else None
-    return None
-
-
-def _applied(item: Node, function: Callable[[Any], Any]) -> tuple[_Parts, Any] | None:
-    found = _without(item)
-    if found is None:
-        return None
-    try:
-        return found[0], function(found[1])
-    except (TypeError, ValueError, AttributeError, ArithmeticError):
-        return None
-
-
-_PLAIN: Mapping[str, Callable[[Any], Any]] = {
-    "lower": str.lower, "upper": str.upper, "trim": str.strip, "string": str,
-    "int": int, "float": float, "length": len,
-}  # fmt: skip
-_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
-    ">=": operator.ge, "in": lambda left, right: left in right,
-    "not in": lambda left, right: left not in right,
-}  # fmt: skip
-
-
-def _compare(sign: str, right: Any, left: Any) -> bool:
-    return _OPERATORS[sign](left, right)

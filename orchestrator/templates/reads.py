@@ -11,7 +11,6 @@ from orchestrator.templates.proofs import (
     Outcomes,
     Proven,
     learn,
-    prefix,
     reach,
     subject,
 )
@@ -25,6 +24,7 @@ from orchestrator.templates.tree import (
     Tested,
     children,
     default_chain,
+    prefix,
 )
 
 __all__ = ["Reads", "collect_reads"]
