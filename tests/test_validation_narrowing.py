@@ -364,3 +364,17 @@ def test_the_usual_defaults_are_guards(guard: str, found: list[str]) -> None:
     """Where the condition could not be as it is with the default."""
     steps = f'{ASKED}- log: "{{{{ data.r.status }}}}"\n  when: {guard}\n'
     assert codes(f"{CONNECTED}\n{hook(steps)}") == found
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        ("- http: {connection: c, path: /x}\n  save: r\n", []),
+        ("- set: {r: null}\n- http: {connection: c, path: /x}\n  save: r\n", ["HK229"]),
+    ],
+)
+def test_what_a_hook_has_asked_for_is_there_in_finally(steps: str, found: list[str]) -> None:
+    """Or what its one step has saved over it; of what is between two steps nothing is known."""
+    text = hook(steps, when="data.r is defined and data.r is not none").rstrip()
+    text += '\n      finally:\n        - log: "{{ data.r.status }}"\n'
+    assert codes(f"{CONNECTED}\n{text}") == found

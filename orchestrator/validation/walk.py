@@ -18,7 +18,7 @@ from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, maybe, record
 from orchestrator.templates import Outcomes, Proven, Template, parse_condition
 from orchestrator.templates.failing import can_fail
 from orchestrator.templates.proofs import saved_by
-from orchestrator.validation.ending import Target, beside, lasting, targets_of, without
+from orchestrator.validation.ending import Target, beside, keys_of, lasting, targets_of, without
 from orchestrator.validation.everywhere import Everywhere, expanded, written
 from orchestrator.validation.known import (
     CALL_AT_END,
@@ -91,6 +91,7 @@ class HookWalk:
         if hook.when is not None:
             self.condition(hook.when)
             self.proven = self._learned(hook.when.template, truth=True)
+        asked = self.proven
         met = without(self.proven, written(self.config, (*hook.steps, *hook.on_error_steps)))
         self.block(hook.steps)
         end = self.known
@@ -99,7 +100,7 @@ class HookWalk:
             end = {key: saved.settled() for key, saved in end.items()}
         for block, error in ((hook.on_error_steps, ERROR), (hook.cleanup, None)):
             if block:
-                inner = replace(self, known=merge({}, end, self.base), error=error)
+                inner = replace(self, known=self._untouched(asked, end, every), error=error)
                 inner.steps = dict(map(self._afterwards, self.steps.items()))
                 inner.can_stop, inner.proven = False, met
                 inner.block(block)
@@ -158,6 +159,15 @@ class HookWalk:
         self.steps[name] = maybe(shape) if step.runs_in_background else shape
         if is_certain and self.hook.timeout is None and not step.runs_in_background:
             self.certain.add(name)
+
+    def _untouched(self, asked: Proven, end: Known, every: list[StepConfig]) -> Known:
+        """What is known where the hook may have ended at any step.
+
+        A key that only one step writes is as it was `asked` for, or as that step has left it.
+        """
+        writers, before = Counter(key for step in every for key in keys_of(step)), Known()
+        narrowed(before, asked, {k: s for k, s in end.items() if writers[k] == 1}, self.base)
+        return merge(before, end, self.base)
 
     def _afterwards(self, item: tuple[str, Shape]) -> tuple[str, Shape]:
         """A step as `on_error` and `finally` see it: it may not have come to it."""
