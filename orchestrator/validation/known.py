@@ -45,6 +45,7 @@ __all__ = [
     "step_shape",
     "unreached",
     "unsure",
+    "untouched",
 ]
 
 #: What nothing in the file saves came with the call: from whoever placed it.
@@ -143,6 +144,16 @@ def narrowed(known: Known, proven: Proven, other: Known, base: Known) -> None:
         shape = here.shape if here is not None else BROUGHT
         shape = replace(shape, is_optional=False) if is_filled else shape
         known[key] = Saved(shape, True, here.place if here is not None else there.place, shape)
+
+
+def untouched(asked: Proven, end: Known, every: list[StepConfig], base: Known) -> Known:
+    """What is known where a hook may have ended at any of its steps.
+
+    A key that only one step writes is as it was `asked` for, or as that step has left it.
+    """
+    writers, before = Counter(key for step in every for key in keys_of(step)), Known()
+    narrowed(before, asked, {k: s for k, s in end.items() if writers[k] == 1}, base)
+    return merge(before, end, base)
 
 
 def output_of(step: StepConfig) -> Shape:

@@ -15,10 +15,10 @@ from functools import partial
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
 from orchestrator.events import is_custom
 from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, maybe, record
-from orchestrator.templates import Outcomes, Proven, Template, parse_condition
+from orchestrator.templates import Outcomes, Proven, Template
 from orchestrator.templates.failing import can_fail
 from orchestrator.templates.proofs import saved_by
-from orchestrator.validation.ending import Target, beside, keys_of, lasting, targets_of, without
+from orchestrator.validation.ending import Target, beside, lasting, targets_of, without
 from orchestrator.validation.everywhere import Everywhere, expanded, written
 from orchestrator.validation.known import (
     CALL_AT_END,
@@ -34,9 +34,10 @@ from orchestrator.validation.known import (
     step_shape,
     unreached,
     unsure,
+    untouched,
 )
 from orchestrator.validation.templates import Scene
-from orchestrator.validation.visits import ValueChecker
+from orchestrator.validation.visits import ValueChecker, condition_of
 from orchestrator.values import Place, Value
 
 __all__ = ["HookWalk"]
@@ -100,7 +101,7 @@ class HookWalk:
             end = {key: saved.settled() for key, saved in end.items()}
         for block, error in ((hook.on_error_steps, ERROR), (hook.cleanup, None)):
             if block:
-                inner = replace(self, known=self._untouched(asked, end, every), error=error)
+                inner = replace(self, known=untouched(asked, end, every, self.base), error=error)
                 inner.steps = dict(map(self._afterwards, self.steps.items()))
                 inner.can_stop, inner.proven = False, met
                 inner.block(block)
@@ -159,15 +160,6 @@ class HookWalk:
         self.steps[name] = maybe(shape) if step.runs_in_background else shape
         if is_certain and self.hook.timeout is None and not step.runs_in_background:
             self.certain.add(name)
-
-    def _untouched(self, asked: Proven, end: Known, every: list[StepConfig]) -> Known:
-        """What is known where the hook may have ended at any step.
-
-        A key that only one step writes is as it was `asked` for, or as that step has left it.
-        """
-        writers, before = Counter(key for step in every for key in keys_of(step)), Known()
-        narrowed(before, asked, {k: s for k, s in end.items() if writers[k] == 1}, self.base)
-        return merge(before, end, self.base)
 
     def _afterwards(self, item: tuple[str, Shape]) -> tuple[str, Shape]:
         """A step as `on_error` and `finally` see it: it may not have come to it."""
@@ -348,12 +340,6 @@ class HookWalk:
 
     def _check(self, template: Template, value: Value) -> None:
         self.values.checker.check(template, value.place, 0, self.scene())
-
-
-def condition_of(value: Value) -> Template:
-    """The condition of an `if` step."""
-    raw = value.raw
-    return parse_condition(str(raw).lower() if isinstance(raw, bool) else str(raw))
 
 
 _WALKS: Mapping[str, Callable[[HookWalk, StepConfig], bool]] = {
