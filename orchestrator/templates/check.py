@@ -30,7 +30,6 @@ from orchestrator.templates.operators import (
     sum_shape,
 )
 from orchestrator.templates.paths import PathChecker
-from orchestrator.templates.proofs import prefix
 from orchestrator.templates.tree import (
     Arithmetic,
     Called,
@@ -47,6 +46,7 @@ from orchestrator.templates.tree import (
     RecordOf,
     Sign,
     Tested,
+    prefix,
 )
 
 __all__ = ["Checker"]
@@ -55,7 +55,7 @@ __all__ = ["Checker"]
 class Checker:
     """Gives every expression its shape, and collects faults on the way."""
 
-    def __init__(self, source: str, names: Mapping[str, Shape], guarded: set[int]) -> None:
+    def __init__(self, source: str, names: Mapping[str, Shape], guarded: Mapping[int, int]) -> None:
         self.source = source
         self.faults: list[Fault] = []
         self.guarded = guarded

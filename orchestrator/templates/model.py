@@ -53,8 +53,8 @@ class Read:
     """A path that a template reads, up to its first computed part.
 
     `part_offsets` has one offset for each part. `is_guarded` means that a missing value and null
-    are provided for: by `default`, or by what a condition about this path, or one that it starts
-    with, has proved. `is_there` means that the value is there, but may be null.
+    are provided for: by `default`, or by what a condition about this path has proved. `is_there`
+    means that a beginning of the path is proved to be there; the value itself may be null.
     """
 
     path: tuple[str | int, ...]

@@ -25,7 +25,11 @@ class PathChecker:
     """Follows paths through the shapes of the names in scope."""
 
     def __init__(
-        self, source: str, names: Mapping[str, Shape], guarded: set[int], faults: list[Fault]
+        self,
+        source: str,
+        names: Mapping[str, Shape],
+        guarded: Mapping[int, int],
+        faults: list[Fault],
     ) -> None:
         self.source = source
         self.names = {**_BUILT_IN, **names}
@@ -46,8 +50,12 @@ class PathChecker:
         except _Stop:
             return ANY
 
+    def _is_guarded(self, node: Path, index: int) -> bool:
+        """Whether the path up to the part with this index, 0 for the root, is provided for."""
+        return self.guarded.get(node.offset, 0) > index
+
     def _finish(self, node: Path, shape: Shape) -> Shape:
-        if node.offset in self.guarded:
+        if self._is_guarded(node, len(node.parts)):
             is_null = shape.kind == "null"
             return shape if shape.is_optional == is_null else replace(shape, is_optional=is_null)
         if node.root == "steps" and len(node.parts) == 1 and shape.is_optional:
@@ -111,7 +119,7 @@ class PathChecker:
 
     def _step(self, node: Path, index: int, shape: Shape, part: str | int | Node) -> Shape:
         is_known_field = shape.kind == "record" and isinstance(part, str) and part in shape.fields
-        if shape.is_optional and node.offset not in self.guarded:
+        if shape.is_optional and not self._is_guarded(node, index):
             raise self._missing(node, index)
         if is_known_field:
             return _inherit(shape.fields[str(part)], shape)
@@ -137,7 +145,7 @@ class PathChecker:
             return _inherit(inner, shape)
         if shape.kind == "record" and (shape.is_open or self._is_brought(node, index)):
             return _inherit(ANY, shape)
-        if shape.kind == "null" and node.offset in self.guarded:
+        if shape.kind == "null" and self._is_guarded(node, index):
             return shape
         where = self._spelled(node, index)
         if shape.kind == "record":
@@ -149,7 +157,7 @@ class PathChecker:
 
     def _is_brought(self, node: Path, index: int) -> bool:
         """Calls arrive with data, so a guarded read of it needs nothing in the file to save it."""
-        return node.root == "data" and index == 0 and node.offset in self.guarded
+        return node.root == "data" and index == 0 and self._is_guarded(node, 1)
 
     def _advise_field(self, node: Path, index: int, shape: Shape) -> str | None:
         part = str(node.parts[index])

@@ -7,25 +7,22 @@ how that step may end.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from orchestrator.frozen import frozen
+from orchestrator.templates.defaults import constants, without_default
 from orchestrator.templates.library import TEST_SIGNS
 from orchestrator.templates.tree import (
     Called,
     Comparison,
     Constant,
-    Filtered,
-    ListOf,
     Logic,
     Negation,
     Node,
     Path,
     Tested,
-    default_chain,
+    prefix,
 )
 
 __all__ = [
@@ -36,16 +33,18 @@ __all__ = [
     "Outcome",
     "Outcomes",
     "Proven",
-    "holds",
     "learn",
-    "prefix",
+    "reach",
+    "saved_by",
     "subject",
 ]
 
 #: Surely there, perhaps null; there and not null; null, or a value that counts as false.
 THERE, FILLED, NULL = "there", "filled", "null"
 
-_Parts = tuple[str | int, ...]
+#: The path of a key that is read stands as one part: `memory.get(data.plan)`.
+_Part = str | int | tuple[str | int, ...]
+_Parts = tuple[_Part, ...]
 
 
 class Fact(NamedTuple):
@@ -65,15 +64,22 @@ class Outcome:
     """How a step with an `id` may end.
 
     `failures` are its statuses beside `ok`. Once it went well, its output is there, and under the
-    key `save` of `data` too; `is_nullable` says that the output may be null.
+    key `save` of `data` too; `is_nullable` says that the output may be null. `is_shared` says that
+    other steps save there too: then it takes a fact that the value, if there is one, is its own.
     """
 
     failures: frozenset[str]
     save: str = ""
     is_nullable: bool = False
+    is_shared: bool = False
 
 
 Outcomes = Mapping[str, Outcome]
+
+
+def saved_by(name: str, outcome: Outcome) -> Fact:
+    """Where a step has gone well, its key of `data` still holds what it saved."""
+    return Fact(("data", outcome.save), f"by {name}")
 
 
 def learn(proven: Proven, node: Node, truth: bool, outcomes: Outcomes) -> Proven:
@@ -88,35 +94,26 @@ def learn(proven: Proven, node: Node, truth: bool, outcomes: Outcomes) -> Proven
     return proven
 
 
-def prefix(node: Path) -> _Parts:
-    """A path up to its first computed part; empty when it starts from an expression."""
-    if isinstance(node.root, Node):
-        return ()
-    known: list[str | int] = [node.root]
-    for part in node.parts:
-        if isinstance(part, Node):
-            break
-        known.append(part)
-    return tuple(known)
-
-
 def subject(node: Node) -> _Parts:
     """What is asked about: a path, or a key of the memory that is written out or read."""
     match node:
         case Path():
             return prefix(node)
-        case Called(name="memory.get", args=(Constant(value=key), *_)):
-            return "memory.get", str(key)
-        case Called(name="memory.get", args=(Path() as key, *_)):
-            return "memory.get", *prefix(key)
+        case Called(name="memory.get", args=(Constant(value=str() as key), *_)):
+            return "memory.get", key
+        case Called(name="memory.get", args=(Path(parts=parts) as key, *_)):
+            path = prefix(key)
+            return ("memory.get", path) if len(path) == 1 + len(parts) else ()
     return ()
 
 
-def holds(proven: Proven, path: _Parts, word: str) -> bool:
-    """Whether a word is proved of a path, or of one that it begins with."""
-    return bool(proven) and any(
-        Fact(path[:length], word) in proven for length in range(2, len(path) + 1)
-    )
+def reach(proven: Proven, path: _Parts, word: str) -> int:
+    """How many parts of a path have the word proved of them: of its longest beginning, else 0.
+
+    What lies below that, and beside it, is not proved.
+    """
+    lengths = range(len(path), 1, -1) if proven else ()
+    return next((length for length in lengths if Fact(path[:length], word) in proven), 0)
 
 
 # --- steps
@@ -133,14 +130,20 @@ def _follows(name: str, proven: Proven, outcome: Outcome) -> Proven:
     if not is_filled and not _went_well(name, proven, outcome):
         return _NOTHING
     word = FILLED if is_filled or not outcome.is_nullable else THERE
-    saved = {Fact(("data", outcome.save), word)} if outcome.save else set()
+    is_its_own = not outcome.is_shared or saved_by(name, outcome) in proven
+    saved = {Fact(("data", outcome.save), word)} if outcome.save and is_its_own else set()
     return frozenset({Fact(output, word), *saved})
 
 
 def _went_well(name: str, proven: Proven, outcome: Outcome) -> bool:
-    """Whether the status is `ok`, or none of the others, or there is no error."""
+    """Whether the status is `ok`, or none of the others, or there is no error.
+
+    A step that is cancelled has none either.
+    """
     status, error = ("steps", name, "status"), ("steps", name, "error")
-    if Fact(status, "is ok") in proven or Fact(error, NULL) in proven:
+    if Fact(status, "is ok") in proven:
+        return True
+    if Fact(error, NULL) in proven and "cancelled" not in outcome.failures:
         return True
     return all(Fact(status, f"not {word}") in proven for word in outcome.failures)
 
@@ -166,11 +169,28 @@ def _proved(node: Node, truth: bool, known: _Cache) -> Proven:
             return _of_logic(items, word, truth, known)
         case Tested(name=name, args=args) if name in TEST_SIGNS:
             return _proves(_compared(node, TEST_SIGNS[name], args[0]), truth, {})
+        case Tested(name="true" | "false", item=item) if _is_asked(item):
+            return _proves(item, truth == (node.name == "true"), known)
         case Tested(name=name, item=Path() | Called() as item):
             return _of_test(name, subject(item), truth)
+        case Comparison(
+            first=first, rest=(("==" | "!=" as sign, Constant(value=bool() as value)),)
+        ):
+            is_so = value == (sign == "==")
+            asked = _proves(first, truth == is_so, known) if _is_asked(first) else _NOTHING
+            return (
+                asked
+                | _of_comparison(first, sign, node.rest[0][1], truth)
+                | (_of_default(node, truth))
+            )
         case Comparison(first=first, rest=((sign, right),)):
             return _of_comparison(first, sign, right, truth) | _of_default(node, truth)
     return _of_default(node, truth)
+
+
+def _is_asked(node: Node) -> bool:
+    """Whether it gives true or false, and nothing else."""
+    return isinstance(node, Comparison | Tested | Negation)
 
 
 def _compared(node: Tested, sign: str, right: Node) -> Comparison:
@@ -212,8 +232,8 @@ def _of_test(name: str, path: _Parts, truth: bool) -> Proven:
 
 
 def _defined(path: _Parts) -> Proven:
-    """Null is defined; of what is no data of the call, null and missing are one."""
-    if path[:1] != ("data",):
+    """Null is defined, where it is not a field of an event that is left out or a step not run."""
+    if path[:1] == ("event",) or (path[:1] == ("steps",) and len(path) == 2):
         return _about(path, FILLED)
     return _about(path, THERE) | _about(path[:-1], FILLED)
 
@@ -223,7 +243,7 @@ def _of_comparison(left: Node, sign: str, right: Node, truth: bool) -> Proven:
         left, right = right, left
     path = subject(left)
     if sign in ("in", "not in"):
-        values = _constants(right)
+        values = constants(right)
         return _of_values(path, values, truth == (sign == "in")) if values else _NOTHING
     if sign not in ("==", "!="):
         return _about(path, FILLED) if truth else _NOTHING
@@ -242,58 +262,10 @@ def _of_values(path: _Parts, values: tuple[object, ...], is_one: bool) -> Proven
     return _about(path, *words)
 
 
-def _constants(node: Node) -> tuple[object, ...]:
-    items = node.items if isinstance(node, ListOf) else ()
-    values = tuple(item.value for item in items if isinstance(item, Constant))
-    return values if len(values) == len(items) else ()
-
-
 # --- `default`
 
 
 def _of_default(node: Node, truth: bool) -> Proven:
     """`data.r.tier | default('') == 'gold'` can only be true where the path is there."""
-    found = _without(node)
+    found = without_default(node)
     return _about(found[0], FILLED) if found is not None and bool(found[1]) != truth else _NOTHING
-
-
-def _without(node: Node) -> tuple[_Parts, Any] | None:
-    """A path that an expression guards, and the value of the expression without it."""
-    match node:
-        case Filtered(name="default", args=(Constant(value=value), *_)):
-            path = default_chain(node)[0]
-            return (prefix(path), value) if path is not None else None
-        case Filtered(name=name, item=item) if name in _PLAIN:
-            return _applied(item, _PLAIN[name])
-        case Tested(search=search, item=item) if search is not None:
-            return _applied(item, search)
-        case Comparison(first=first, rest=((sign, Constant(value=value)),)):
-            return _applied(first, partial(_compare, sign, value))
-        case Comparison(first=first, rest=((sign, ListOf() as items),)):
-            return _applied(first, partial(_compare, sign, _constants(items)))
-    return None
-
-
-def _applied(item: Node, function: Callable[[Any], Any]) -> tuple[_Parts, Any] | None:
-    found = _without(item)
-    if found is None:
-        return None
-    try:
-        return found[0], function(found[1])
-    except (TypeError, ValueError, AttributeError, ArithmeticError):
-        return None
-
-
-_PLAIN: Mapping[str, Callable[[Any], Any]] = {
-    "lower": str.lower, "upper": str.upper, "trim": str.strip, "string": str,
-    "int": int, "float": float, "length": len,
-}  # fmt: skip
-_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
-    ">=": operator.ge, "in": lambda left, right: left in right,
-    "not in": lambda left, right: left not in right,
-}  # fmt: skip
-
-
-def _compare(sign: str, right: Any, left: Any) -> bool:
-    return _OPERATORS[sign](left, right)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator.templates.model import Read
+from orchestrator.templates.model import MAX_SOURCE, Read
 from orchestrator.templates.proofs import (
     FILLED,
     THERE,
     Outcomes,
     Proven,
-    holds,
     learn,
-    prefix,
+    reach,
     subject,
 )
 from orchestrator.templates.tree import (
@@ -25,20 +24,27 @@ from orchestrator.templates.tree import (
     Tested,
     children,
     default_chain,
+    prefix,
 )
 
 __all__ = ["Reads", "collect_reads"]
 
 _NOTHING: Proven = frozenset()
+#: More parts than any path has.
+_ALL = MAX_SOURCE
 
 
 @dataclass(slots=True)
 class Reads:
-    """The reads and calls of a template; `guarded` holds the offsets of guarded paths."""
+    """The reads and calls of a template.
+
+    `guarded` has, by the offset of a path, how many of its parts are provided for, the root
+    included: where they may be missing or null, nothing is wrong.
+    """
 
     reads: list[Read] = field(default_factory=list)
     calls: list[tuple[str, int]] = field(default_factory=list)
-    guarded: set[int] = field(default_factory=set)
+    guarded: dict[int, int] = field(default_factory=dict)
     nodes: list[Path | Called] = field(default_factory=list)
     outcomes: Outcomes = field(default_factory=dict)
 
@@ -75,8 +81,8 @@ def _walk(node: Node, proven: Proven, is_guarded: bool, found: Reads) -> None:
             if isinstance(node, Called):
                 found.calls.append((node.name, node.offset))
                 found.nodes.append(node)
-                if is_guarded or holds(proven, subject(node), FILLED):
-                    found.guarded.add(node.offset)
+                if is_guarded or reach(proven, subject(node), FILLED):
+                    found.guarded[node.offset] = _ALL
             _walk_all(tuple(children(node)), proven, found)
 
 
@@ -87,11 +93,12 @@ def _walk_all(nodes: tuple[Node, ...], proven: Proven, found: Reads) -> None:
 
 def _read(node: Path, proven: Proven, is_guarded: bool, found: Reads) -> None:
     path = prefix(node)
-    is_guarded = is_guarded or holds(proven, path, FILLED)
-    is_there = holds(proven, path, THERE)
+    filled = _ALL if is_guarded else reach(proven, path, FILLED)
+    is_there = any(reach(proven, path, word) for word in (FILLED, THERE))
+    is_guarded = filled > len(node.parts)
     found.nodes.append(node)
-    if is_guarded:
-        found.guarded.add(node.offset)
+    if filled:
+        found.guarded[node.offset] = filled
     if path:
         length = node.ends[len(path) - 1] - node.offset
         offsets = node.offsets[: len(path)]

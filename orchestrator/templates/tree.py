@@ -27,6 +27,7 @@ __all__ = [
     "Tested",
     "children",
     "default_chain",
+    "prefix",
 ]
 
 
@@ -191,3 +192,15 @@ def default_chain(node: Filtered) -> tuple[Path | None, tuple[Filtered, ...]]:
         between.append(item)
         item = item.item
     return (item if isinstance(item, Path) else None), tuple(reversed(between))
+
+
+def prefix(node: Path) -> tuple[str | int, ...]:
+    """A path up to its first computed part; empty when it starts from an expression."""
+    if isinstance(node.root, Node):
+        return ()
+    known: list[str | int] = [node.root]
+    for part in node.parts:
+        if isinstance(part, Node):
+            break
+        known.append(part)
+    return tuple(known)

@@ -6,8 +6,8 @@ saves are known first. Values that are computed from other values need more than
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +23,7 @@ from orchestrator.shapes import (
     join_taint,
     record,
 )
+from orchestrator.validation.ending import Target, targets_of
 from orchestrator.validation.findings import ANYTHING
 from orchestrator.validation.known import (
     ERROR,
@@ -37,7 +38,7 @@ from orchestrator.validation.secrets import is_secret_name
 from orchestrator.validation.templates import Scene
 from orchestrator.values import EnvRef, Place, Value
 
-__all__ = ["Everywhere", "expanded", "survey"]
+__all__ = ["Everywhere", "expanded", "survey", "written"]
 
 _ROUNDS = 3
 #: Actions that give a value of the step to other places.
@@ -55,7 +56,7 @@ class Everywhere:
     (`("steps", id)`). A secret that flows
     into any of these is reported there, so it goes no further.
 
-    `lost` are names that broken steps would have given.
+    `lost` are names that broken steps would have given. `writers` counts the steps that write.
     """
 
     variables: Shape
@@ -66,6 +67,7 @@ class Everywhere:
     remembered: dict[str, Shape] = field(default_factory=dict)
     origins: dict[tuple[str, str], Place] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
+    writers: Counter[Target] = field(default_factory=Counter)
     is_doubtful: bool = False
 
     def given(self, value: Value, scene: Scene) -> Shape:
@@ -142,6 +144,7 @@ def survey(
         found = _round(hooks, found, is_doubtful=True) if is_computed else found
     found.names = {"vars": found.variables, **found.memory()}
     found.lost = lost if isinstance(lost, frozenset) else frozenset(lost)
+    found.writers.update(target for step in config.steps() for target in targets_of((step,)))
     named = [step for step in config.steps() if step.id is not None]
     found.origins |= {("steps", str(step.id)): step.settings["id"] for step in named}
     found.origins |= {("vars", name): value.place for name, value in config.vars.items()}
@@ -223,6 +226,11 @@ def expanded(config: Config, steps: Iterator[StepConfig]) -> Iterator[StepConfig
         if chain is not None and name not in seen:
             seen.add(name)
             queue.extend(inner for s in chain.steps for inner in s.walk())
+
+
+def written(config: Config, steps: Iterable[StepConfig]) -> set[Target]:
+    """What these steps write, with those in them and in the chains that they run."""
+    return targets_of(expanded(config, (inner for step in steps for inner in step.walk())))
 
 
 def _names(before: Everywhere, hook: HookConfig, steps: list[StepConfig]) -> dict[str, Shape]:

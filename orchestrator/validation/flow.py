@@ -6,6 +6,7 @@ event each hook knows what the hooks before it have saved.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -13,6 +14,7 @@ from itertools import groupby
 
 from orchestrator.config import Config, HookConfig
 from orchestrator.shapes import ANY_RECORD
+from orchestrator.validation.ending import Target
 from orchestrator.validation.everywhere import Everywhere, survey
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.known import Known, merge
@@ -39,13 +41,16 @@ def check_flow(
     everywhere, visits = survey(config, lost, variables), list[Visit]()
     checker = TemplateChecker(findings)
     first: Known = {}
+    done: Counter[Target] = Counter()
     for pair, group in groupby(_in_order(config), key=lambda hook: (hook.scope, hook.event)):
         known: Known = dict(first)
         hooks = list(group)
         event = everywhere.event_shape(hooks[0])
         for hook in hooks:
             values = ValueChecker(checker, hook, visits)
-            saved = HookWalk(config, hook, values, everywhere, known, event, pair in _FIRST).run()
+            saved = HookWalk(
+                config, hook, values, everywhere, known, event, pair in _FIRST, done
+            ).run()
             lasting = {
                 key: replace(s, shape=s.lasting, is_sure=True)
                 for key, s in saved.items()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from orchestrator.config import Config, HookConfig, StepConfig
@@ -23,6 +24,7 @@ from orchestrator.shapes import (
 )
 from orchestrator.templates import CALL_FIELDS
 from orchestrator.templates.proofs import FILLED, THERE, Fact, Outcome, Outcomes, Proven
+from orchestrator.validation.ending import keys_of
 from orchestrator.values import Place, Value
 
 __all__ = [
@@ -39,9 +41,11 @@ __all__ = [
     "narrowed",
     "outcomes_of",
     "output_of",
+    "resaved",
     "step_shape",
     "unreached",
     "unsure",
+    "untouched",
 ]
 
 #: What nothing in the file saves came with the call: from whoever placed it.
@@ -78,6 +82,10 @@ class Saved:
         """The same key, if something may have kept it from being saved."""
         return Saved(self.shape, False, self.place) if self.is_sure else self
 
+    def settled(self) -> Saved:
+        """The same key, if nothing can keep what is surely there from staying."""
+        return replace(self, lasting=self.shape if self.is_sure else None)
+
 
 #: What was saved on the way to a place; what was known before the hook stands in a base below it.
 Known = dict[str, Saved]
@@ -107,6 +115,22 @@ def joined(one: Saved, other: Saved) -> Saved:
     return Saved(either(one.shape, other.shape), is_sure, other.place, lasting)
 
 
+def resaved(saved: Saved, old: Saved | None, *, is_lasting: bool, is_open: bool) -> Saved:
+    """What is known of a key where a value is saved over an `old` one.
+
+    `is_lasting` says that nothing can have kept it from being saved; `is_open` that what comes
+    next runs even then.
+    """
+    shape = saved.shape
+    lasting = shape if is_lasting else None
+    if lasting is None and old is not None and old.lasting is not None:
+        lasting = either(old.lasting, shape)
+    if is_open and old is not None and old.is_sure:
+        shape = either(old.shape, shape)
+    is_sure = not is_open or (old is not None and old.is_sure)
+    return Saved(shape, is_sure, saved.place, lasting)
+
+
 def narrowed(known: Known, proven: Proven, other: Known, base: Known) -> None:
     """Narrow what is known on one way by what is proved there, where another way saved anew.
 
@@ -120,6 +144,16 @@ def narrowed(known: Known, proven: Proven, other: Known, base: Known) -> None:
         shape = here.shape if here is not None else BROUGHT
         shape = replace(shape, is_optional=False) if is_filled else shape
         known[key] = Saved(shape, True, here.place if here is not None else there.place, shape)
+
+
+def untouched(asked: Proven, end: Known, every: list[StepConfig], base: Known) -> Known:
+    """What is known where a hook may have ended at any of its steps.
+
+    A key that only one step writes is as it was `asked` for, or as that step has left it.
+    """
+    writers, before = Counter(key for step in every for key in keys_of(step)), Known()
+    narrowed(before, asked, {k: s for k, s in end.items() if writers[k] == 1}, base)
+    return merge(before, end, base)
 
 
 def output_of(step: StepConfig) -> Shape:
@@ -153,17 +187,24 @@ def unreached(item: tuple[str, Shape]) -> tuple[str, Shape]:
     return name, maybe(shape)
 
 
-def outcomes_of(steps: list[StepConfig]) -> Outcomes:
-    """How each step with an `id` may end; only `parallel` cancels one and goes on."""
-    beside = {id(s) for step in steps if step.kind == "parallel" for s in step.walk()}
+def outcomes_of(steps: list[StepConfig], branched: Iterable[StepConfig]) -> Outcomes:
+    """How each step with an `id` may end.
+
+    Only `parallel` cancels one and goes on: `branched` are the steps in its branches, those of
+    their chains included.
+    """
+    beside = {id(step) for step in branched}
     outcomes: dict[str, Outcome] = {}
+    writers = Counter(key for step in steps for key in keys_of(step))
     for step in steps:
         if step.id is not None:
             failures = {"failed", "timed_out"}
             failures |= {"skipped"} if step.when is not None else set()
             failures |= {"cancelled"} if id(step) in beside else set()
             is_nullable = output_of(step).is_optional
-            outcomes[step.id] = Outcome(frozenset(failures), step.save or "", is_nullable)
+            key = step.save or ""
+            is_shared = writers[key] > 1
+            outcomes[step.id] = Outcome(frozenset(failures), key, is_nullable, is_shared)
     return outcomes
 
 

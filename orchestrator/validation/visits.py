@@ -19,7 +19,7 @@ from orchestrator.validation.rendered import misfit, misfit_help
 from orchestrator.validation.templates import Scene, TemplateChecker
 from orchestrator.values import EnvRef, Place, Value
 
-__all__ = ["ValueChecker", "Visit"]
+__all__ = ["ValueChecker", "Visit", "condition_of"]
 
 #: What a condition of an action may read, which is asked when the caller has spoken.
 _SEEN = ("event", "vars")
@@ -214,3 +214,9 @@ def _items(option: Option | None, value: Value) -> Iterator[tuple[object, Option
             yield key, None, item
         else:
             yield key, option.fields.get(str(key), option.item), item
+
+
+def condition_of(value: Value) -> Template:
+    """The condition of an `if` step."""
+    raw = value.raw
+    return parse_condition(str(raw).lower() if isinstance(raw, bool) else str(raw))

@@ -7,17 +7,19 @@ known when they are armed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from orchestrator.config import Condition, Config, HookConfig, StepConfig
 from orchestrator.events import is_custom
-from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, either, maybe, record
-from orchestrator.templates import Outcomes, Proven, Template, parse_condition
+from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, maybe, record
+from orchestrator.templates import Outcomes, Proven, Template
 from orchestrator.templates.failing import can_fail
-from orchestrator.templates.proofs import FILLED, THERE, Fact
-from orchestrator.validation.everywhere import Everywhere, expanded
+from orchestrator.templates.proofs import saved_by
+from orchestrator.validation.ending import Target, beside, lasting, targets_of, without
+from orchestrator.validation.everywhere import Everywhere, expanded, written
 from orchestrator.validation.known import (
     CALL_AT_END,
     ERROR,
@@ -28,12 +30,14 @@ from orchestrator.validation.known import (
     narrowed,
     outcomes_of,
     output_of,
+    resaved,
     step_shape,
     unreached,
     unsure,
+    untouched,
 )
 from orchestrator.validation.templates import Scene
-from orchestrator.validation.visits import ValueChecker
+from orchestrator.validation.visits import ValueChecker, condition_of
 from orchestrator.values import Place, Value
 
 __all__ = ["HookWalk"]
@@ -49,6 +53,7 @@ class HookWalk:
     `can_stop` means that something before may have ended the hook, `can_quit` that it may have
     done so without its `on_error`. `ids` and `outcomes` are by `id`: where a step is, and how it
     may end. `certain` are the steps that surely ran or were left out, whatever else happened.
+    `done` counts what steps that never run again have written.
     """
 
     config: Config
@@ -58,6 +63,7 @@ class HookWalk:
     base: Known
     event: Shape
     is_first: bool = False
+    done: Counter[Target] = field(default_factory=Counter)
     known: Known = field(default_factory=dict)
     steps: dict[str, Shape] = field(default_factory=dict)
     ids: Mapping[str, Place] = field(default_factory=dict)
@@ -77,30 +83,27 @@ class HookWalk:
         hook = self.hook
         every = list(expanded(self.config, hook.walk()))
         self.ids = {step.id: step.settings["id"] for step in every if step.id is not None}
-        self.outcomes = outcomes_of(every) if self.ids else {}
+        branched = (inner for s in every if s.kind == "parallel" for inner in s.walk())
+        self.outcomes = outcomes_of(every, expanded(self.config, branched)) if self.ids else {}
+        # of a step that has not run, nothing else can have been saved over it
+        self.proven = frozenset(saved_by(n, o) for n, o in self.outcomes.items() if o.is_shared)
         if is_custom(hook.event):
             self.lacking = partial(self.everywhere.lacking, hook.event)
         if hook.when is not None:
             self.condition(hook.when)
             self.proven = self._learned(hook.when.template, truth=True)
-        met = self.proven
+        asked = self.proven
+        met = without(self.proven, written(self.config, (*hook.steps, *hook.on_error_steps)))
         self.block(hook.steps)
         end = self.known
         if hook.on_error_steps and not self.can_quit and hook.timeout is None:
             # either all steps ran, or those of `on_error` do: what both save is there afterwards
-            end = {
-                key: replace(saved, lasting=saved.shape if saved.is_sure else None)
-                for key, saved in end.items()
-            }
+            end = {key: saved.settled() for key, saved in end.items()}
         for block, error in ((hook.on_error_steps, ERROR), (hook.cleanup, None)):
             if block:
-                known, steps = (
-                    merge({}, end, self.base),
-                    dict(map(self._afterwards, self.steps.items())),
-                )
-                inner = replace(
-                    self, known=known, steps=steps, error=error, can_stop=False, proven=met
-                )
+                inner = replace(self, known=untouched(asked, end, every, self.base), error=error)
+                inner.steps = dict(map(self._afterwards, self.steps.items()))
+                inner.can_stop, inner.proven = False, met
                 inner.block(block)
                 end = merge(end, inner.known, self.base)
         is_certain = not hook.background and hook.when is None
@@ -134,6 +137,9 @@ class HookWalk:
             reached = True
         if step.id is not None:
             self._keep(step, step.id, is_certain=not could_stop)
+        in_background = self.hook.background or step.runs_in_background
+        if self.is_first and not self.trail and not in_background:
+            self.done.update(targets_of((step,)))
         return reached
 
     def _join(self, before: Known, skipped: Proven, *, reached: bool) -> None:
@@ -150,6 +156,7 @@ class HookWalk:
         """Note what `steps.<id>` is; of what runs in the background nothing is seen here."""
         is_sure = step.when is None and not goes_on(self.config, self.hook, step)
         shape = step_shape(step, is_sure=is_sure)
+        self.proven = without(self.proven, {("steps", name)})
         self.steps[name] = maybe(shape) if step.runs_in_background else shape
         if is_certain and self.hook.timeout is None and not step.runs_in_background:
             self.certain.add(name)
@@ -163,11 +170,6 @@ class HookWalk:
         """What is proved where a condition has turned out true (or false)."""
         return template.proves(self.proven, truth, self.outcomes)
 
-    def _forget(self, key: str) -> None:
-        """What was proved of a value that is replaced."""
-        if any(Fact(("data", key), word) in self.proven for word in (FILLED, THERE)):
-            self.proven = frozenset(f for f in self.proven if f.path[:2] != ("data", key))
-
     def _plain(self, step: StepConfig) -> bool:
         options = step.action.options if step.action is not None else {}
         scene: Scene | None = None
@@ -179,17 +181,24 @@ class HookWalk:
         for name, block in step.blocks.items():
             if name != "on_error":
                 self._later(block)
+        if step.word in ("remember", "forget"):
+            self.proven = without(self.proven, targets_of((step,)))
         return step.kind != "stop"
 
     def _later(self, steps: tuple[StepConfig, ...]) -> None:
-        """Steps of a timer or a ladder; what they save may be there afterwards."""
+        """Steps of a timer or a ladder; what they save may be there afterwards.
+
+        Of what any step may have written until then, nothing is proved.
+        """
         inner = self._fork()
         inner.is_first = False
+        inner.proven = lasting(self.proven, self.everywhere.writers, self.done)
         for step in steps:
             inner.step(step)
         for key, saved in inner.known.items():
             if self.known.get(key) is not saved:
                 self.known[key] = saved.unsure()
+        self.proven = without(self.proven, written(self.config, steps))
 
     def _if(self, step: StepConfig) -> bool:
         template = condition_of(step.options["if"])
@@ -224,8 +233,10 @@ class HookWalk:
         before, done = dict(self.known), dict(self.steps)
         late = step.options.get("late")
         is_kept, reached = late is not None and late.raw == "keep", True
-        for inner in step.blocks.get("parallel", ()):
-            fork = replace(self._fork(known=dict(before)), steps=dict(done))
+        branches = step.blocks.get("parallel", ())
+        targets = [written(self.config, (inner,)) for inner in branches]
+        for inner, proven in zip(branches, beside(self.proven, targets), strict=True):
+            fork = replace(self._fork(known=dict(before)), steps=dict(done), proven=proven)
             reached = fork.step(inner) and reached
             new = {k: s for k, s in fork.known.items() if before.get(k) is not s}
             self.known.update({k: s.unsure() if is_kept else s for k, s in new.items()})
@@ -233,6 +244,7 @@ class HookWalk:
             self.steps.update(map(unsure, steps) if is_kept else steps)
             self.can_stop |= fork.can_stop
             self.can_quit |= fork.can_quit
+        self.proven = without(self.proven, set().union(*targets))
         return reached
 
     def _set(self, step: StepConfig) -> bool:
@@ -262,6 +274,9 @@ class HookWalk:
         self.known, self.can_stop = inner.known, inner.can_stop
         self.can_quit = inner.can_quit
         self.steps.update(inner.steps)
+        before, self.proven = self.proven, inner.proven
+        if step.on_error == "continue" or step.runs_in_background:  # it may not have come that far
+            self.proven &= without(before, written(self.config, (step,)))
         return reached
 
     def _fork(self, *, known: Known | None = None) -> HookWalk:
@@ -286,6 +301,8 @@ class HookWalk:
             saved = Saved(output_of(step), True, step.settings["save"])
             old = before if is_open else failed
             self._put(step.save, saved, old, may_fail=can_fail, is_open=is_open)
+            if step.id is not None:
+                self.proven |= {saved_by(step.id, self.outcomes[step.id])}
         if can_fail and not is_open:
             self.can_stop = True
 
@@ -294,15 +311,9 @@ class HookWalk:
 
         `is_open` means that the next steps run then too.
         """
-        self._forget(key)
-        old, shape = before.get(key) or self.base.get(key), saved.shape
-        lasting = None if may_fail or self.can_stop else shape
-        if lasting is None and old is not None and old.lasting is not None:
-            lasting = either(old.lasting, shape)
-        if is_open and old is not None and old.is_sure:
-            shape = either(old.shape, shape)
-        is_sure = not is_open or (old is not None and old.is_sure)
-        self.known[key] = Saved(shape, is_sure, saved.place, lasting)
+        self.proven = without(self.proven, {("data", key)})
+        old, is_lasting = before.get(key) or self.base.get(key), not (may_fail or self.can_stop)
+        self.known[key] = resaved(saved, old, is_lasting=is_lasting, is_open=is_open)
 
     # --- templates
 
@@ -329,12 +340,6 @@ class HookWalk:
 
     def _check(self, template: Template, value: Value) -> None:
         self.values.checker.check(template, value.place, 0, self.scene())
-
-
-def condition_of(value: Value) -> Template:
-    """The condition of an `if` step."""
-    raw = value.raw
-    return parse_condition(str(raw).lower() if isinstance(raw, bool) else str(raw))
 
 
 _WALKS: Mapping[str, Callable[[HookWalk, StepConfig], bool]] = {
