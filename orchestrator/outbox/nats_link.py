@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from orchestrator.errors import EnvironmentFailure, StoreFailed, words
 
@@ -35,6 +35,7 @@ ANSWER, CONNECT = 2.0, 2.0
 #: Seconds that the server remembers ids of what was put.
 KNOWN = 24 * 3_600.0
 KEEPS_DEAD, KEEPS_NOTES, KEEPS_CLOSED = 30 * 86_400.0, 14 * 86_400.0, 30 * 86_400.0
+_FORM = "the NATS URL is nats://host:4222/prefix?replicas=1|3|5&creds=FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +54,60 @@ class Target:
         Raises:
             EnvironmentFailure: it cannot be used.
         """
-        parts, query = urlsplit(url), parse_qs(urlsplit(url).query)
+        try:
+            return cls._read(url)
+        except ValueError as error:  # what it says holds no part of the URL: there are passwords
+            raise EnvironmentFailure(f"{_FORM}: {error}") from None
+
+    @classmethod
+    def _read(cls, url: str) -> Target:
+        if not url.isprintable() or " " in url:
+            raise ValueError("there is a space or a control character in it")
+        scheme, sign, rest = url.partition("://")
+        netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+        servers = tuple(f"{scheme}{sign}{host}" for host in netloc.split(","))
+        for server in servers:
+            _check_host(server)
+        parts = urlsplit(f"{scheme}{sign}host{rest[len(netloc) :]}")
+        options = _options(parts.query)
         prefix = parts.path.strip("/") or "hooks"
-        replicas = query.get("replicas", ["1"])[0]
-        unknown = sorted(set(query) - {"replicas", "creds"})
-        if unknown or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", prefix) or replicas not in "135":
-            raise EnvironmentFailure(
-                "the NATS URL is nats://host:4222/prefix?replicas=1|3|5&creds=FILE, the prefix "
-                "of letters, digits, - and _"
-            )
-        creds = query.get("creds", [None])[0]
-        if creds is not None and not os.access(creds, os.R_OK):
+        if parts.fragment or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", prefix):
+            raise ValueError("the prefix has 1 to 40 letters, digits, - and _")
+        if (replicas := options.get("replicas", "1")) not in {"1", "3", "5"}:
+            raise ValueError("`replicas` is 1, 3 or 5")
+        creds = options.get("creds")
+        if creds is not None and ("\0" in creds or not os.access(creds, os.R_OK)):
             raise EnvironmentFailure(f"the NATS URL: the file of `creds` cannot be read: {creds}")
-        servers = tuple(f"{parts.scheme}://{host}" for host in parts.netloc.split(","))
         return cls(servers, prefix, int(replicas), creds)
+
+
+def _check_host(url: str) -> None:
+    """Raise `ValueError` for one server that no connection can be made to."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address, or letters that become a `/`
+        raise ValueError("a host cannot be read; in a password write %5B for [") from None
+    if not parts.hostname:
+        raise ValueError("a host is missing")
+    try:
+        parts.hostname.encode("idna")  # as it is looked up
+    except UnicodeError:
+        raise ValueError("a host cannot be looked up") from None
+    try:
+        is_port = parts.port is None or parts.port > 0
+    except ValueError:
+        is_port = False
+    if not is_port:
+        raise ValueError("a port is a number from 1 to 65535")
+
+
+def _options(query: str) -> dict[str, str]:
+    """What stands behind the `?`, each once."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
+    if len(options) < len(pairs) or not set(options) <= {"replicas", "creds"}:
+        raise ValueError("its options are `replicas` and `creds`, each once")
+    return options
 
 
 def token(text: str) -> str:
