@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.deliveries import OUTBOX, failures_named
+from orchestrator.cli.numbers import FiniteRange
 from orchestrator.compiler import compile_config
 from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.outbox import Limits
@@ -25,7 +26,7 @@ __all__ = ["command"]
                 type=click.Path(path_type=Path))  # fmt: skip
 @OUTBOX
 @click.option("--once", is_flag=True, help="Send what is due now, then end.")
-@click.option("--drain", metavar="SECONDS", type=click.FloatRange(min=0), default=10.0,
+@click.option("--drain", metavar="SECONDS", type=FiniteRange(0, 86_400), default=10.0,
               show_default=True, help="How long to go on once asked to end.")  # fmt: skip
 @click.option("--per-endpoint", metavar="N", type=click.IntRange(1, 100), default=4,
               show_default=True, help="Attempts under way at once to one endpoint.")  # fmt: skip
