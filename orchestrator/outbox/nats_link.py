@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from orchestrator.errors import EnvironmentFailure, StoreFailed, words
+from orchestrator.hosts import split_server_url
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -61,13 +62,13 @@ class Target:
 
     @classmethod
     def _read(cls, url: str) -> Target:
-        if not url.isprintable() or " " in url:
-            raise ValueError("there is a space or a control character in it")
+        if not url.isprintable():
+            raise ValueError("there is a control character in it")
         scheme, sign, rest = url.partition("://")
         netloc = re.split("[/?#]", rest, maxsplit=1)[0]
         servers = tuple(f"{scheme}{sign}{host}" for host in netloc.split(","))
         for server in servers:
-            _check_host(server)
+            split_server_url(server)
         parts = urlsplit(f"{scheme}{sign}host{rest[len(netloc) :]}")
         options = _options(parts.query)
         prefix = parts.path.strip("/") or "hooks"
@@ -79,26 +80,6 @@ class Target:
         if creds is not None and ("\0" in creds or not os.access(creds, os.R_OK)):
             raise EnvironmentFailure(f"the NATS URL: the file of `creds` cannot be read: {creds}")
         return cls(servers, prefix, int(replicas), creds)
-
-
-def _check_host(url: str) -> None:
-    """Raise `ValueError` for one server that no connection can be made to."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # half an IPv6 address, or letters that become a `/`
-        raise ValueError("a host cannot be read; in a password write %5B for [") from None
-    if not parts.hostname:
-        raise ValueError("a host is missing")
-    try:
-        parts.hostname.encode("idna")  # as it is looked up
-    except UnicodeError:
-        raise ValueError("a host cannot be looked up") from None
-    try:
-        is_port = parts.port is None or parts.port > 0
-    except ValueError:
-        is_port = False
-    if not is_port:
-        raise ValueError("a port is a number from 1 to 65535")
 
 
 def _options(query: str) -> dict[str, str]:
