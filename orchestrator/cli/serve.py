@@ -87,8 +87,8 @@ def command(config: Path, **given: Any) -> int:
           --public-url https://calls.example.com --dialog openai:gpt-4.1-mini
       orchestrator serve support-line.yaml --insecure-no-signatures     # a trial at home
 
-    Exit codes: 0 it ended as asked, 1 the config has mistakes, 2 wrong usage, 3 the port is taken,
-    a secret is not set or a package is missing.
+    Exit codes: 0 it ended as asked, 1 the config has mistakes, 2 an option or its variable is
+    wrong, 3 the environment fails: a file, port, address, secret, package or machine.
     """
     from orchestrator.relay.listener import open_socket  # the packages are an extra
     from orchestrator.serve import RelayService
@@ -97,6 +97,7 @@ def command(config: Path, **given: Any) -> int:
     _hear_others()
     asked = Asked(**given)
     verifier = asked.verifier(os.environ)
+    asked.check_memory(os.environ)
     dialogs = dialogs_named(asked.dialog, asked.instructions)
     loaded = load_config(config)
     socket = open_socket(asked.host, asked.port)

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from orchestrator.engine import Engine
 from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.hosts import split_server_url
+from orchestrator.memory.choice import VARIABLE as MEMORY
+from orchestrator.outbox.nats_link import Target
 from orchestrator.relay.attributes import read_language, read_pair, split_pairs
 from orchestrator.relay.dialects import DIALECTS, Dialect
 from orchestrator.relay.signatures import TelnyxSignatures, TwilioSignatures, Unsigned, Verifier
@@ -87,6 +90,16 @@ class Asked:
             return TwilioSignatures([token.strip() for token in given.split(",")])
         except UserError as error:
             raise EnvironmentFailure(f"{dialect.variable}: {error}") from None
+
+    def check_memory(self, variables: Mapping[str, str]) -> None:
+        """Whether the memory can be what is set, also where only a later config uses it.
+
+        Raises:
+            EnvironmentFailure: it cannot.
+        """
+        engine = Engine.read(self.memory, variables, MEMORY, "memory.db")
+        if engine.is_nats:
+            Target.parse(engine.url)
 
     def settings(
         self, verifier: Verifier, variables: Mapping[str, str], port: int
