@@ -198,7 +198,7 @@ def _unit(words: list[_Word], at: int, plain: str) -> tuple[int, str | None]:
     word, after = words[at][0], _ahead(words, at, plain)
     if word == "quatre" and after[:1] in (["vingt"], ["vingts"]):
         return _tens(words, at + 1, plain, 80, 2)
-    if word in (*_UNITS, "ein") and after[:1] == ["und"] and len(after) > 1 and after[1] in _TENS:
+    if after[:1] == ["und"] and len(after) > 1 and after[1] in _TENS:
         return 3, str(_TENS[after[1]] + _UNITS.get(word, 1))
     if word == "ein":
         return 1, "1" if after[:1] and after[0] in _SCALES else None
