@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.numbervalues import valued
 from orchestrator.numberwords import Token, tokens
 
 __all__ = ["digits_in", "hide_digits", "hide_heard"]
@@ -18,7 +19,7 @@ __all__ = ["digits_in", "hide_digits", "hide_heard"]
 #: Digits in a row that must have been heard, to be hidden later: fewer are in every text.
 _FEWEST = 3
 #: What may stand between the digits of one number.
-_GAP = re.compile(r"[\s.,:;/()_+*#-]{0,8}(?:(?:and|und|y|et)[\s.,-]{1,4})?", re.IGNORECASE)
+_GAP = re.compile(r"[\s.,:;/()_+*#-]{0,8}(?:(?:and|und|y|et)[\s.,-]{0,4})?", re.IGNORECASE)
 
 
 def hide_digits(text: str) -> str:
@@ -29,8 +30,18 @@ def hide_digits(text: str) -> str:
 
 
 def digits_in(value: Any) -> str:
-    """All digits in a value, in the order in which they stand there, words read as digits."""
-    return "".join(token.digits for text in _texts(value) for token in tokens(text))
+    """All digits in a value, in the order in which they stand there, words read as digits.
+
+    Where numbers are said with hundreds there are two readings, 40012 and 412 of `four hundred and
+    twelve`. They stand side by side, the digits as they were said at both ends: what was given
+    before, and what comes next, goes on with them.
+    """
+    said, meant = "", ""
+    for text in _texts(value):
+        for run in _runs(text, list(tokens(text))):
+            said += _digits(run)
+            meant += _digits(list(valued(run)))
+    return said if said == meant else f"{said} {meant} {said}"
 
 
 def hide_heard(text: str, heard: str) -> str:
@@ -39,36 +50,55 @@ def hide_heard(text: str, heard: str) -> str:
     Groups of digits that were heard count in any order, if there are several side by side: a number
     is given, and read back, in groups.
     """
-    found = list(tokens(text))
-    hidden: list[tuple[int, int]] = []
-    for run in _runs(text, found):
-        digits = "".join(token.digits for token in run)
+    hidden: list[Token] = []
+    for run in _runs(text, list(tokens(text))):
         is_whole = run[0].start == 0 and run[-1].end == len(text)
-        fewest = 1 if is_whole and len(digits) < _FEWEST else _FEWEST
-        covered = _covered(digits, heard, fewest)
-        groups = [place for place in _groups(run) if digits[place] in heard]
-        for place in groups if len(groups) > 1 else ():
-            covered[place] = [True] * len(covered[place])
-        at = 0
-        for token in run:
-            if any(covered[at : at + len(token.digits)]):
-                hidden.append((token.start, token.end))
-            at += len(token.digits)
-    for start, end in reversed(hidden):
-        text = f"{text[:start]}*{text[end:]}"
+        known = {token.start for token in _known(run, heard, is_whole=is_whole)}
+        meant = list(valued(run))
+        if _digits(meant) != _digits(run):
+            numbers = list(_known(meant, heard, is_whole=is_whole))
+            known |= {token.start for token in _within(run, numbers)}
+        hidden += [token for token in run if token.start in known]
+    for token in reversed(hidden):
+        text = f"{text[: token.start]}*{text[token.end :]}"
     return text
+
+
+def _within(run: list[Token], numbers: list[Token]) -> Iterator[Token]:
+    """Those of a run that are parts of these numbers."""
+    at = 0
+    for token in run:
+        while at < len(numbers) and numbers[at].end <= token.start:
+            at += 1
+        if at < len(numbers) and numbers[at].start <= token.start:
+            yield token
+
+
+def _digits(run: list[Token]) -> str:
+    return "".join(token.digits for token in run)
+
+
+def _known(run: list[Token], heard: str, *, is_whole: bool) -> Iterator[Token]:
+    """Those of a run that have digits which were heard in this order."""
+    digits = _digits(run)
+    fewest = 1 if is_whole and len(digits) < _FEWEST else _FEWEST
+    covered = _covered(digits, heard, fewest)
+    groups = [place for place in _groups(run) if digits[place] in heard]
+    for place in groups if len(groups) > 1 else ():
+        covered[place] = [True] * len(covered[place])
+    at = 0
+    for token in run:
+        if any(covered[at : at + len(token.digits)]):
+            yield token
+        at += len(token.digits)
 
 
 def _covered(digits: str, heard: str, fewest: int) -> list[bool]:
     """For each digit, whether it is in a row of digits that was heard."""
-    covered, at = [False] * len(digits), 0
-    while at < len(digits):
-        length = 0
-        while at + length < len(digits) and digits[at : at + length + 1] in heard:
-            length += 1
-        if length >= fewest:
-            covered[at : at + length] = [True] * length
-        at += length if length >= fewest else 1
+    covered = [False] * len(digits)
+    for at in range(len(digits) - fewest + 1):
+        if digits[at : at + fewest] in heard:
+            covered[at : at + fewest] = [True] * fewest
     return covered
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from orchestrator.errors import UserError, named
+from orchestrator.errors import EnvironmentFailure, named
 
 __all__ = ["JsonFormatter", "logging_set_up", "set_up_logging"]
 
@@ -71,14 +71,16 @@ def set_up_logging(variables: Mapping[str, str], stream: TextIO) -> None:
     """Send the orchestrator's log to a stream, as the environment asks.
 
     Raises:
-        UserError: `ORCHESTRATOR_LOG` or `ORCHESTRATOR_LOG_LEVEL` is none of the known words.
+        EnvironmentFailure: `ORCHESTRATOR_LOG` or `ORCHESTRATOR_LOG_LEVEL` is none of the known
+            words.
     """
     form = variables.get("ORCHESTRATOR_LOG") or "text"
     level = (variables.get("ORCHESTRATOR_LOG_LEVEL") or "info").lower()
     if form not in ("text", "json"):
-        raise UserError(f"ORCHESTRATOR_LOG is text or json, not {form!r}")
+        raise EnvironmentFailure(f"ORCHESTRATOR_LOG is text or json, not {form!r}")
     if level not in _LEVELS:
-        raise UserError(f"ORCHESTRATOR_LOG_LEVEL is one of {', '.join(_LEVELS)}, not {level!r}")
+        levels = ", ".join(_LEVELS)
+        raise EnvironmentFailure(f"ORCHESTRATOR_LOG_LEVEL is one of {levels}, not {level!r}")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if form == "json" else _TextFormatter())
     logger = logging.getLogger("orchestrator")
@@ -92,7 +94,7 @@ def logging_set_up(variables: Mapping[str, str], stream: TextIO) -> Iterator[Non
     """`set_up_logging` for as long as a command runs.
 
     Raises:
-        UserError: as there.
+        EnvironmentFailure: as there.
     """
     logger = logging.getLogger("orchestrator")
     before = logger.handlers[:], logger.level, logger.propagate

@@ -18,11 +18,15 @@ __all__ = ["Token", "tokens"]
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A part of a text that stands for digits; a word such as `double` for none of its own."""
+    """A part of a text that stands for digits; a word such as `double` for none of its own.
+
+    `scale` is 100 or 1000 for the word of one, and 0 for any other.
+    """
 
     start: int
     end: int
     digits: str
+    scale: int = 0
 
 
 def _numbered(words: str, first: int = 0, step: int = 1) -> dict[str, int]:
@@ -35,10 +39,16 @@ def _numbered(words: str, first: int = 0, step: int = 1) -> dict[str, int]:
 
 
 _UNITS = {
-    **_numbered("zero/oh/nought/null/cero one/eins two/zwei/zwo/dos/deux three/drei/tres/trois"
+    **_numbered("zero/oh/nought/naught/aught/null/cero one/eins two/zwei/zwo/dos/deux"
+                " three/drei/tres/trois"
                 " four/vier/cuatro/quatre five/funf/fuenf/cinco/cinq six/sechs/seis"
                 " seven/sieben/siete/sept eight/acht/ocho/huit nine/niner/neun/nueve/neuf"),
     "un": 1, "uno": 1, "una": 1, "une": 1,
+    # `three sevens`, `tres sietes`, `drei Siebenen`
+    **_numbered("zeros/zeroes/ohs/noughts/naughts/aughts/nullen/ceros ones/einsen twos/zweien/doses"
+                " threes/dreien/treses fours/vieren/cuatros fives/funfen/cincos"
+                " sixes/sechsen/seises sevens/siebenen/sietes eights/achten/ochos"
+                " nines/neunen/nueves"),
 }  # fmt: skip
 _TEENS = {
     **_numbered("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"
@@ -48,7 +58,8 @@ _TEENS = {
     **_numbered("diez once doce trece catorce quince dieciseis diecisiete dieciocho"
                 " diecinueve", 10),
     **_numbered("dix onze douze treize quatorze quinze seize dixsept dixhuit dixneuf", 10),
-    **_numbered("veintiuno/veintiun veintidos veintitres veinticuatro veinticinco veintiseis"
+    **_numbered("veintiuno/veintiun/veintiuna veintidos"
+                " veintitres veinticuatro veinticinco veintiseis"
                 " veintisiete veintiocho veintinueve", 21),
 }  # fmt: skip
 _TENS = {
@@ -59,16 +70,27 @@ _TENS = {
                 " seventy/siebzig/setenta/septante eighty/achtzig/ochenta/octante/huitante"
                 " ninety/neunzig/noventa/nonante", 20, 10),
 }  # fmt: skip
-_SCALES = {
-    **dict.fromkeys(("hundred", "hundert", "cien", "ciento", "cent", "cents"), "00"),
-    **dict.fromkeys(("thousand", "tausend", "mil", "mille"), "000"),
+#: Hundreds in one word.
+_HUNDREDS = {
+    word: number * 100
+    for number, stem in enumerate(
+        ("dosc", "tresc", "cuatroc", "quin", "seisc", "setec", "ochoc", "novec"), 2
+    )
+    for word in (f"{stem}ientos", f"{stem}ientas")
 }
+_SCALES = {
+    **dict.fromkeys(("hundred", "hundreds", "hundert", "cien", "ciento", "cent", "cents"), 100),
+    **dict.fromkeys(("thousand", "thousands", "tausend", "mil", "mille"), 1000),
+}
+#: Zero as a word of its own; as a part of others it would make numbers of half the language.
+_ALONE = "o"
 #: `twice` the digits that follow.
 _TIMES = {"double": 2, "triple": 3, "treble": 3}
 #: What joins two words of one number. `ein` is an article but for `einundzwanzig`, `einhundert`.
 _JOINS = frozenset({"und", "y", "et", "and"})
 _WORDS: Mapping[str, object] = {
-    **_UNITS, **_TEENS, **_TENS, **_SCALES, **_TIMES, "ein": 1, **dict.fromkeys(_JOINS),
+    **_UNITS, **_TEENS, **_TENS, **_HUNDREDS, **_SCALES, **_TIMES, "ein": 1,
+    **dict.fromkeys(_JOINS),
 }  # fmt: skip
 _LONGEST = sorted(_WORDS, key=len, reverse=True)
 _BEGINS = re.compile("|".join(_LONGEST))
@@ -91,7 +113,8 @@ def tokens(text: str) -> Iterator[Token]:
         count, digits = _number(words, at, plain)
         start, end = words[at][1], words[at + count - 1][2]
         if digits is not None:
-            yield Token(places[start], places[end - 1] + 1, digits)
+            scale = _SCALES.get(words[at][0], 0)
+            yield Token(places[start], places[end - 1] + 1, digits, scale)
         at += count
 
 
@@ -112,6 +135,8 @@ def _plain(text: str) -> tuple[str, list[int] | range]:
 def _split(run: str, start: int) -> list[_Word]:
     """The number words that a run of letters is made of; none if anything else is in it."""
     if run.isdecimal():
+        return [(run, start, start + 1)]
+    if run == _ALONE:
         return [(run, start, start + 1)]
     if _BEGINS.match(run) is None:
         return []
@@ -154,7 +179,11 @@ def _number(words: list[_Word], at: int, plain: str) -> tuple[int, str | None]:
         count, digits = _number(words, at + 1, plain)
         return count + 1, (digits or "") * _TIMES[word]
     if word in _SCALES:
-        return 1, _SCALES[word]
+        return 1, str(_SCALES[word])[1:]
+    if word in _HUNDREDS:
+        return 1, str(_HUNDREDS[word])
+    if word == _ALONE:
+        return 1, "0"
     if word in _TENS:
         return _tens(words, at, plain, _TENS[word], 1)
     if word in _UNITS or word == "ein":
@@ -169,7 +198,7 @@ def _unit(words: list[_Word], at: int, plain: str) -> tuple[int, str | None]:
     word, after = words[at][0], _ahead(words, at, plain)
     if word == "quatre" and after[:1] in (["vingt"], ["vingts"]):
         return _tens(words, at + 1, plain, 80, 2)
-    if word in (*_UNITS, "ein") and after[:1] == ["und"] and len(after) > 1 and after[1] in _TENS:
+    if after[:1] == ["und"] and len(after) > 1 and after[1] in _TENS:
         return 3, str(_TENS[after[1]] + _UNITS.get(word, 1))
     if word == "ein":
         return 1, "1" if after[:1] and after[0] in _SCALES else None

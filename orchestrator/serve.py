@@ -118,7 +118,7 @@ class RelayService:
         """Take calls until `stop`, then drain; `ready` is called once we listen.
 
         Raises:
-            UserError: the dialog machine cannot be made.
+            EnvironmentFailure: the dialog machine cannot be made.
         """
         self._dialogs.prepare()
         self._begin_deliveries()

@@ -71,7 +71,7 @@ def test_outside_systems_answer_what_is_given(folder: Path) -> None:
 def test_what_is_no_dialog_machine_is_refused(folder: Path) -> None:
     """One message, before any call."""
     ran = run_process("console", "support.yaml", "--dialog", "machines:nothing", cwd=folder)
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert "neither a dialog machine" in ran.stderr
 
 

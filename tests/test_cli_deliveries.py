@@ -146,6 +146,9 @@ def test_looking_makes_no_file(
     with pytest.raises(SystemExit) as ended:
         main(["deliver", str(tmp_path / "c.yaml"), "--once", *named])
     assert ended.value.code == 3
+    with pytest.raises(SystemExit) as ended:
+        main(["deliver", str(tmp_path / "c.yaml"), "--once", "--outbox", "memory:"])
+    assert ended.value.code == 2, "an option that can never do anything"
     assert [file.name for file in tmp_path.iterdir()] == ["c.yaml"]
 
 

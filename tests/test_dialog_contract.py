@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import click
 import pytest
 
 from orchestrator import AgentRunner, Orchestrator
 from orchestrator.callscript import CallScript, TimedEvent
 from orchestrator.cli.dialogs import dialogs_named
 from orchestrator.dialog.contract import Machine
-from orchestrator.errors import UserError
 from orchestrator.runtime import CallEvent
 from orchestrator.runtimes.script_bridge import ScriptBridge
 from orchestrator.testing.conformance import _Lines
@@ -254,6 +254,6 @@ def test_one_conversation_is_not_shared_by_callers(
         "    return DialogMachine()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match="one conversation"):
+    with pytest.raises(click.UsageError, match="one conversation"):
         dialogs_named("superdialog:machine")
     dialogs_named("superdialog:make").prepare()

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from orchestrator.cli.dialogs import dialogs_named
 from orchestrator.dialog import Dialogs
-from orchestrator.errors import UserError
 from orchestrator.runtimes.native import AgentRunner
 from orchestrator.runtimes.script_bridge import ScriptBridge
 from tests.cli import run_process
@@ -117,7 +117,7 @@ def test_a_class_that_cannot_be_made_is_found_at_the_start(folder: Path, command
     """One line that names it, before any call."""
     more = ["--port", "0", "--insecure-no-signatures"] if command == "serve" else []
     ran = run_process(command, "line.yaml", "--dialog", "machines:Boom", *more, cwd=folder, text="")
-    assert ran.returncode != 0
+    assert ran.returncode == 3
     assert "machines:Boom cannot be made: RuntimeError: no config" in ran.stderr
     assert "Traceback" not in ran.stderr
 
@@ -203,5 +203,5 @@ def test_a_model_has_instructions_from_a_file_and_of_the_call(
 
 def test_instructions_are_for_models(tmp_path: Path) -> None:
     """With anything else they would be lost without a word."""
-    with pytest.raises(UserError, match="for openai:MODEL"):
+    with pytest.raises(click.UsageError, match="for openai:MODEL"):
         dialogs_named("echo", tmp_path / "prompt.txt")

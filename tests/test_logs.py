@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.errors import UserError
+from orchestrator.errors import EnvironmentFailure
 from orchestrator.logs import set_up_logging
 from tests.kit import did, run
 
@@ -77,7 +77,7 @@ def test_an_exception_that_cannot_say_what_is_wrong_is_a_line_too(
 @pytest.mark.parametrize("name", ["ORCHESTRATOR_LOG", "ORCHESTRATOR_LOG_LEVEL"])
 def test_an_unknown_setting_is_said(name: str, stream: io.StringIO) -> None:
     """With the words that are known."""
-    with pytest.raises(UserError, match=f"{name} is"):
+    with pytest.raises(EnvironmentFailure, match=f"{name} is"):
         set_up_logging({name: "loud"}, stream)
 
 

@@ -13,12 +13,15 @@ import pytest
 from orchestrator.action import Delivery
 from orchestrator.engine import state_file
 from orchestrator.errors import EnvironmentFailure, StoreFailed
+from orchestrator.memory.choice import open_memory
 from orchestrator.outbox.choice import Choice
 from orchestrator.outbox.fallback import FallbackStore
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.nats import NatsStore
+from orchestrator.outbox.nats_link import Target
 from orchestrator.outbox.sqlite import SqliteStore
 from orchestrator.outbox.store import Room
+from tests.cli import run_process
 
 ROOM = Room(20, 20)
 
@@ -255,11 +258,55 @@ def test_another_url_is_refused(setting: str) -> None:
         Choice(setting, {})
 
 
-@pytest.mark.parametrize("url", ["nats://h/a.b", "nats://h/a?replicas=2", "nats://h/a?x=1"])
-def test_a_nats_url_is_checked(url: str) -> None:
-    """Prefix, replicas and options are those that exist."""
-    with pytest.raises(EnvironmentFailure, match="the NATS URL is"):
-        Choice(url, {}).open()
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        *[(f"nats://h/{prefix}", "the prefix has") for prefix in ("a.b", "a/b", "a#b", "x" * 41)],
+        *[(f"nats://h/a?replicas={number}", "`replicas` is 1, 3 or 5")
+          for number in ("2", "13", "35", "135", "", "-1", "\uff11")],
+        *[(f"nats://h/a?{query}", "its options are")
+          for query in ("x=1", "x", "replicas=1&replicas=3")],
+        *[(f"nats://{host}", "the host cannot be read")
+          for host in ("[x", "x]", "[x]", "cnry:p[w@h", "h,[::1", "h\u2100x")],
+        *[(f"nats://{host}", "the host is missing") for host in ("", "/p", "h,", "u:cnry@", ":4222")],
+        *[(f"nats://h:{port}", "a port is") for port in ("0", "99999", "notaport", "-1", "1,h:x")],
+        *[(f"nats://{host}", "the host cannot be looked up") for host in ("a..b", "a" * 64)],
+        *[(f"nats://h{text}", "there is a") for text in ("\n1", " 1", "\x01", "\t:1", "/p\nq")],
+    ],
+)  # fmt: skip
+def test_a_nats_url_is_checked(url: str, why: str) -> None:
+    """Hosts, ports, prefix, replicas and options, in one sentence that holds no password."""
+    for opened in (Choice, open_memory):
+        with pytest.raises(EnvironmentFailure, match=f"the NATS URL is .*: .*{why}") as caught:
+            opened(url, {})
+        assert "cnry" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [("nats://u:p@[::1]:4222,h2/p?replicas=5", ("nats://u:p@[::1]:4222", "nats://h2")),
+     ("tls://b\u00fccher.example?replicas=3", ("tls://b\u00fccher.example",))],
+)  # fmt: skip
+def test_a_nats_url_that_is_right_is_taken(url: str, servers: tuple[str, ...]) -> None:
+    """Several servers, IPv6 addresses, options without a prefix."""
+    assert Target.parse(url).servers == servers
+
+
+def test_a_creds_file_with_a_nul_in_its_name_is_not_there() -> None:
+    """The system refuses to look for it."""
+    with pytest.raises(EnvironmentFailure, match="`creds` cannot be read"):
+        Target.parse("nats://h?creds=a%00b")
+
+
+@pytest.mark.parametrize("command", ["deliver", "deliveries", "serve"])
+def test_a_nats_url_that_cannot_be_read_is_one_line(command: str, tmp_path: Path) -> None:
+    """And the exit code of the environment."""
+    (tmp_path / "line.yaml").write_text("version: 1\nsession: {call_start: [{say: hi}]}\n")
+    options = {"deliver": ["line.yaml"], "deliveries": ["list"],
+               "serve": ["line.yaml", "--port", "0", "--insecure-no-signatures"]}[command]  # fmt: skip
+    ran = run_process(command, *options, "--outbox", "nats://[x", cwd=tmp_path)
+    assert ran.returncode == 3
+    assert ran.stderr.count("\n") == 1, ran.stderr
 
 
 def test_the_default_file_follows_xdg() -> None:

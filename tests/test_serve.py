@@ -336,6 +336,30 @@ def test_telnyx_calls_too(tmp_path: Path) -> None:
         (["--insecure-no-signatures", "--relay", "interruptible=never"], {}, 2, "one of any"),
         (["--insecure-no-signatures", "--language", "de-DE,voce=x"], {}, 2, "'voice'"),
         (["--insecure-no-signatures", "--dialog", "no.such:thing"], {}, 3, "cannot import"),
+        *[(["--insecure-no-signatures", "--dialog", name], {}, 2, words)
+          for name, words in [("openai:", "names a model"), ("openai: ", "names a model"),
+                              ("http://", "the host is missing"), ("https:///turn", "host is missing"),
+                              ("http://[x", "host cannot be read"), ("http://h:99999", "a port is"),
+                              ("http://h o/", "a space"), ("http://a..b/", "cannot be looked up")]],
+        *[(["--insecure-no-signatures", "--dialog", "openai:m"], {"OPENAI_BASE_URL": url}, 3,
+           "OPENAI_BASE_URL: ")
+          for url in ("foo", "http://", "http://[x", "ftp://h/v1", "https://h:x/v1", "https://h/v1?a=b",
+                      " https://h/v1", "//h/v1")],
+        *[(["--insecure-no-signatures", "--dialog", "openai:m"], {"OPENAI_API_KEY": key}, 3,
+           "OPENAI_API_KEY: ") for key in ("a\nb", "cnry-\u00e9", "a ", "\x7f")],
+        *[(["--insecure-no-signatures", option], {}, 2, "control character") for option in (
+            "--relay=voice=\x01", "--relay=welcomeGreeting=a\x1bb", "--relay=new=\x7f",
+            "--language=de-DE,voice=a\x0bb")],
+        (["--insecure-no-signatures", "--memory", "nats://h:x"], {}, 3, "a port is"),
+        (["--insecure-no-signatures"], {"ORCHESTRATOR_OUTBOX": "nats://"}, 3, "the host is missing"),
+        (["--insecure-no-signatures"], {"ORCHESTRATOR_LOG": "x"}, 3, "ORCHESTRATOR_LOG is"),
+        (["--insecure-no-signatures"], {"ORCHESTRATOR_LOG_LEVEL": "x"}, 3, "LEVEL is one of"),
+        (["--insecure-no-signatures", "--instructions", "line.yaml"], {}, 2, "for openai:MODEL"),
+        (["--insecure-no-signatures", "--instructions", "none"], {}, 2, "does not exist"),
+        (["--insecure-no-signatures", "--journal-dir", "j"], {"ORCHESTRATOR_JOURNAL_DAYS": "nan"}, 3,
+         "ORCHESTRATOR_JOURNAL_DAYS is"),
+        (["--public-url", "https://[x"], {}, 2, "https://HOST"),
+        (["--public-url", "https://e\n.com"], {}, 2, "https://HOST"),
     ],
 )  # fmt: skip
 def test_it_says_why_it_does_not_start(
@@ -351,6 +375,7 @@ def test_it_says_why_it_does_not_start(
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+    assert "cnry" not in done.stderr
 
 
 def test_options_as_the_document_and_the_config_see_them(tmp_path: Path) -> None:

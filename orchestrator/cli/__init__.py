@@ -1,6 +1,9 @@
 """The command line: one file a command, imported when it is run; one place for exit codes.
 
-Exit codes: 0 good, 1 the thing checked is bad, 2 wrong usage, 3 the environment failed.
+Exit codes: 0 good; 1 the thing checked is bad; 2 wrong usage: an option or argument, or the
+variable that stands for it, has not its form or does not go with the others; 3 the environment
+failed: a file, server, package or secret is not there or cannot be used, or a variable without an
+option is wrong.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.deliveries import OUTBOX, failures_named
+from orchestrator.cli.numbers import FiniteRange
 from orchestrator.compiler import compile_config
-from orchestrator.errors import EnvironmentFailure, UserError
+from orchestrator.errors import EnvironmentFailure
 from orchestrator.outbox import Limits
 from orchestrator.outbox.choice import Choice
 from orchestrator.validation import load_config
@@ -25,7 +26,7 @@ __all__ = ["command"]
                 type=click.Path(path_type=Path))  # fmt: skip
 @OUTBOX
 @click.option("--once", is_flag=True, help="Send what is due now, then end.")
-@click.option("--drain", metavar="SECONDS", type=click.FloatRange(min=0), default=10.0,
+@click.option("--drain", metavar="SECONDS", type=FiniteRange(0, 86_400), default=10.0,
               show_default=True, help="How long to go on once asked to end.")  # fmt: skip
 @click.option("--per-endpoint", metavar="N", type=click.IntRange(1, 100), default=4,
               show_default=True, help="Attempts under way at once to one endpoint.")  # fmt: skip
@@ -52,12 +53,14 @@ def command(
       orchestrator deliver configs/*.yaml --outbox nats://10.0.0.5:4222
       orchestrator deliver support-line.yaml --once     # from cron
 
-    Exit codes: 0 it ended as asked, 1 a config has mistakes, 2 wrong usage, 3 the outbox cannot be
-    used or a file cannot be read.
+    Exit codes: 0 it ended as asked, 1 a config has mistakes or its variables are not set, 2 wrong
+    usage, 3 the outbox cannot be used or a file cannot be read.
     """
     choice = Choice(setting, os.environ)
     if choice.is_memory:
-        raise UserError("an outbox in memory has nothing for another process; set a file or server")
+        raise click.UsageError(
+            "an outbox in memory has nothing for another process; set a file or server"
+        )
     plans = [compile_config(load_config(path), os.environ) for path in configs]
     for plan in plans:
         for prepare in plan.prepare:

@@ -15,7 +15,7 @@ from orchestrator.dialog import Dialogs, Echo, from_callable
 from orchestrator.dialog.contract import is_superdialog
 from orchestrator.dialog.http import HttpDialog
 from orchestrator.dialog.openai import OpenAIDialog
-from orchestrator.errors import UserError
+from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.registry import import_name
 from orchestrator.runtime import DialogMachine
 from orchestrator.scriptevent import read_text
@@ -43,17 +43,22 @@ def dialogs_named(name: str | None, instructions: Path | None = None) -> Dialogs
     """The dialog machines that a name stands for; see `DIALOG_HELP`.
 
     Raises:
-        UserError: the name is of something else, or takes no instructions.
-        EnvironmentFailure: it cannot be imported, or needs a package that is missing.
+        UsageError: the name is of something else, can never work, or takes no instructions.
+        EnvironmentFailure: it cannot be imported, needs a package that is missing, or a variable
+            that goes with it can never work.
     """
     name = name or "echo"
     if name.startswith("openai:"):
         return _models(name, read_text(instructions) if instructions is not None else "")
     if instructions is not None:
-        raise UserError(f"--instructions are for openai:MODEL, not for {name}")
+        raise click.UsageError(f"--instructions are for openai:MODEL, not for {name}")
     if name == "echo":
         return Dialogs(name, lambda ctx: Echo())
     if name.startswith(("http://", "https://")):
+        try:
+            HttpDialog(name)  # says now that it can never be asked
+        except UserError as error:
+            raise click.UsageError(f"--dialog: {error}") from None
         return Dialogs("of the endpoint", lambda ctx: HttpDialog(name, call=_about(ctx)))
     return _imported(name)
 
@@ -68,7 +73,13 @@ def _about(ctx: CallContext | None) -> dict[str, Any]:
 def _models(name: str, instructions: str) -> Dialogs:
     base_url = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
     key, model = os.environ.get("OPENAI_API_KEY", ""), name.removeprefix("openai:")
-    OpenAIDialog(model, base_url=base_url)  # says now that a package is missing
+    if not model.strip():
+        raise click.UsageError("--dialog: openai:MODEL names a model, such as openai:gpt-4.1-mini")
+    for variable, checked in (("OPENAI_BASE_URL", ""), ("OPENAI_API_KEY", key)):
+        try:  # says now what can never work, or that a package is missing
+            OpenAIDialog(model, base_url=base_url, api_key=checked)
+        except UserError as error:
+            raise EnvironmentFailure(f"{variable}: {error}") from None
 
     def make(ctx: CallContext | None) -> DialogMachine:
         parts = (instructions.strip(), ctx.instructions.strip() if ctx is not None else "")
@@ -82,7 +93,7 @@ def _imported(name: str) -> Dialogs:
     found = import_name(name)
     if not isinstance(found, type):
         if is_superdialog(found):
-            raise UserError(
+            raise click.UsageError(
                 f"{name} holds one conversation, which callers must not share; name a class or "
                 "function that makes one for each call"
             )
@@ -92,7 +103,7 @@ def _imported(name: str) -> Dialogs:
             machine = from_callable(found)
             return Dialogs(name, lambda ctx: machine, shared=machine)
         if not callable(found):
-            raise UserError(
+            raise click.UsageError(
                 f"{name} is neither a dialog machine (`stream(text)`) nor a class or function that "
                 "makes one nor an async function"
             )
@@ -120,5 +131,7 @@ def _takes_call(name: str, factory: Callable[..., Any]) -> bool:
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]  # fmt: skip
     if len(needed) > 1:
-        raise UserError(f"{name} needs {len(needed)} arguments; it is given the call's context")
+        raise click.UsageError(
+            f"{name} needs {len(needed)} arguments; it is given the call's context"
+        )
     return bool(needed)

@@ -17,6 +17,7 @@ import click
 from orchestrator.app import Orchestrator
 from orchestrator.cli.deliveries import OUTBOX, failures_named
 from orchestrator.cli.dialogs import DIALOG_HELP, INSTRUCTIONS, dialogs_named
+from orchestrator.cli.numbers import FiniteRange
 from orchestrator.cli.serve_options import Asked, Pairs
 from orchestrator.logs import set_up_logging
 from orchestrator.relay.dialects import DIALECTS
@@ -58,7 +59,7 @@ def _option(flag: str, variable: str, **settings: Any) -> _Decorator:
 @_option("--max-calls", "ORCHESTRATOR_MAX_CALLS", metavar="N", type=click.IntRange(1, 20_000),
          default=1000, show_default=True,
          help="Calls at a time; more are told that the line is busy.")  # fmt: skip
-@_option("--drain", "ORCHESTRATOR_DRAIN", metavar="SECONDS", type=click.FloatRange(0, 86_400),
+@_option("--drain", "ORCHESTRATOR_DRAIN", metavar="SECONDS", type=FiniteRange(0, 86_400),
          default=30.0, show_default=True,
          help="How long calls may go on once asked to end.")  # fmt: skip
 @_option("--journal-dir", "ORCHESTRATOR_JOURNALS", metavar="DIR", type=click.Path(path_type=Path),
@@ -86,8 +87,8 @@ def command(config: Path, **given: Any) -> int:
           --public-url https://calls.example.com --dialog openai:gpt-4.1-mini
       orchestrator serve support-line.yaml --insecure-no-signatures     # a trial at home
 
-    Exit codes: 0 it ended as asked, 1 the config has mistakes, 2 wrong usage, 3 the port is taken,
-    a secret is not set or a package is missing.
+    Exit codes: 0 it ended as asked, 1 the config has mistakes, 2 an option or its variable is
+    wrong, 3 the environment fails: a file, port, address, secret, package or machine.
     """
     from orchestrator.relay.listener import open_socket  # the packages are an extra
     from orchestrator.serve import RelayService
@@ -96,6 +97,7 @@ def command(config: Path, **given: Any) -> int:
     _hear_others()
     asked = Asked(**given)
     verifier = asked.verifier(os.environ)
+    asked.check_memory(os.environ)
     dialogs = dialogs_named(asked.dialog, asked.instructions)
     loaded = load_config(config)
     socket = open_socket(asked.host, asked.port)

@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
+from orchestrator.engine import Engine
 from orchestrator.errors import EnvironmentFailure, UserError
+from orchestrator.hosts import split_server_url
+from orchestrator.memory.choice import VARIABLE as MEMORY
+from orchestrator.outbox.nats_link import Target
 from orchestrator.relay.attributes import read_language, read_pair, split_pairs
 from orchestrator.relay.dialects import DIALECTS, Dialect
 from orchestrator.relay.signatures import TelnyxSignatures, TwilioSignatures, Unsigned, Verifier
@@ -88,6 +91,16 @@ class Asked:
         except UserError as error:
             raise EnvironmentFailure(f"{dialect.variable}: {error}") from None
 
+    def check_memory(self, variables: Mapping[str, str]) -> None:
+        """Whether the memory can be what is set, also where only a later config uses it.
+
+        Raises:
+            EnvironmentFailure: it cannot.
+        """
+        engine = Engine.read(self.memory, variables, MEMORY, "memory.db")
+        if engine.is_nats:
+            Target.parse(engine.url)
+
     def settings(
         self, verifier: Verifier, variables: Mapping[str, str], port: int
     ) -> ServeSettings:
@@ -111,13 +124,12 @@ class Asked:
 
 def _public_url(text: str) -> str:
     try:
-        parts = urlsplit(text)
-        is_whole = bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:  # a port that is none, or half an IPv6 address
-        raise click.UsageError(_URL_FORM) from None
+        parts = split_server_url(text)
+    except ValueError as error:
+        raise click.UsageError(f"{_URL_FORM}: {error}") from None
     is_plain = not (parts.query or parts.fragment or parts.username)
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-    if not (is_whole and is_plain and is_safe):
+    if not (is_plain and is_safe):
         raise click.UsageError(_URL_FORM)
     return text.rstrip("/")
 
@@ -127,7 +139,7 @@ def _seal(dialect: Dialect, variables: Mapping[str, str]) -> bytes:
     own = variables.get(SEAL, "")
     if not own and dialect.name == "twilio":
         own = variables.get(dialect.variable, "").partition(",")[0].strip()
-    return own.encode() or secrets.token_bytes(32)
+    return own.encode(errors="surrogateescape") or secrets.token_bytes(32)
 
 
 def _each(

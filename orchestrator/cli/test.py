@@ -14,6 +14,7 @@ from orchestrator.cli import FAILED
 from orchestrator.cli.coverage import Measured, coverage_row, coverage_text, write_html
 from orchestrator.cli.files import find_files
 from orchestrator.cli.junit import Case, junit_xml
+from orchestrator.cli.numbers import FiniteRange
 from orchestrator.cli.progress import tracked
 from orchestrator.errors import EnvironmentFailure, OrchestratorError
 from orchestrator.testing.coverage import CoverageReport
@@ -46,7 +47,7 @@ class _Outcome:
               )  # fmt: skip
 @click.option("--coverage-html", metavar="FILE", type=click.Path(path_type=Path),
               help="Write a page with the lines of the configs, coloured.")  # fmt: skip
-@click.option("--fail-under", metavar="PERCENT", type=click.FloatRange(0, 100), default=0.0,
+@click.option("--fail-under", metavar="PERCENT", type=FiniteRange(0, 100), default=0.0,
               help="Exit 1 when less of a config is exercised.")  # fmt: skip
 def command(
     paths: tuple[Path, ...],

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.dialog.wire import Client, media_type, silent, unreachable
+from orchestrator.dialog.wire import Client, check_url, media_type, silent, unreachable
 from orchestrator.errors import ActionFailed
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ class HttpDialog:
         headers: such as an `Authorization`.
         call: which call it is, sent along as `call`.
         timeout: seconds for the whole answer.
+
+    Raises:
+        UserError: the URL or a header is none that can be sent.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class HttpDialog:
         call: Mapping[str, Any] | None = None,
         timeout: float = 15.0,
     ) -> None:
-        self._url = url
+        self._url = check_url(url)
         self._client = Client(headers or {}, timeout)
         self._timeout = timeout
         self._call = {"call": dict(call)} if call else {}

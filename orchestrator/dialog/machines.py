@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from orchestrator.dialog.contract import is_machine
-from orchestrator.errors import ActionFailed, UserError, named
+from orchestrator.errors import ActionFailed, EnvironmentFailure, named
 from orchestrator.runtime import DialogMachine
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Dialogs:
         """Find out before any call whether a machine can be made, where that needs no call.
 
         Raises:
-            UserError: it cannot; the message names the machine and says why.
+            EnvironmentFailure: it cannot; the message names the machine and says why.
         """
         if self._is_for_any:
             self._spare = self._made(None)
@@ -110,7 +110,7 @@ class Dialogs:
         machine, self._spare = self._spare, None
         try:
             return machine or self._made(ctx)
-        except UserError as error:
+        except EnvironmentFailure as error:
             extra = {"call_id": ctx.call_id, "reason": str(error)}
             logger.error("a call has no dialog machine", extra=extra)
             return _Unmade(str(error))
@@ -120,10 +120,12 @@ class Dialogs:
             machine = self._make(ctx)
         except (Exception, SystemExit) as error:
             why = f"the dialog machine {self._name} cannot be made: {named(error)}"
-            raise UserError(why) from error
+            raise EnvironmentFailure(why) from error
         if not is_machine(machine):
             what = type(machine).__name__
-            raise UserError(f"{self._name} made a {what}, which is no dialog machine (`stream`)")
+            raise EnvironmentFailure(
+                f"{self._name} made a {what}, which is no dialog machine (`stream`)"
+            )
         return machine
 
     async def aclose(self) -> None:

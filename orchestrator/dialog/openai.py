@@ -11,8 +11,8 @@ from typing import Any
 
 from orchestrator.dialog.chunks import Chunk, chunk_of, whole_of
 from orchestrator.dialog.conversation import Conversation
-from orchestrator.dialog.wire import Client, media_type, paced, unreachable
-from orchestrator.errors import ActionFailed, EnvironmentFailure
+from orchestrator.dialog.wire import Client, check_url, media_type, paced, unreachable
+from orchestrator.errors import ActionFailed, EnvironmentFailure, UserError
 
 __all__ = ["OpenAIDialog"]
 
@@ -32,6 +32,7 @@ class OpenAIDialog:
         timeout: seconds to the first text of the reply, and between two pieces of it.
 
     Raises:
+        UserError: no model is named, or the URL or the key is none that can be sent.
         EnvironmentFailure: the package `httpx-sse` is not installed (extra `openai`).
     """
 
@@ -51,10 +52,14 @@ class OpenAIDialog:
             raise EnvironmentFailure(
                 "a streaming dialog needs more packages: pip install 'hook-orchestrator[openai]'"
             ) from error
+        if not model.strip():
+            raise UserError("a model must be named")
+        if "?" in base_url or "#" in base_url:
+            raise UserError("the base URL of a model has no `?` or `#`: a path is put behind it")
         headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = Client(headers, timeout)
         self._timeout = timeout
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._url = check_url(f"{base_url.rstrip('/')}/chat/completions")
         self._request = {**(options or {}), "model": model, "stream": True}
         self._conversation = Conversation(system)
 

@@ -7,14 +7,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from orchestrator.errors import ActionFailed
+from orchestrator.errors import ActionFailed, UserError
+from orchestrator.headers import value_fault
+from orchestrator.hosts import split_server_url
 from orchestrator.plain import json_text
 from orchestrator.quiet import unlogged
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["MOST_BYTES", "Client", "media_type", "paced", "silent", "unreachable"]
+__all__ = ["MOST_BYTES", "Client", "check_url", "media_type", "paced", "silent", "unreachable"]
 
 #: Bytes of one answer at most.
 MOST_BYTES = 1_000_000
@@ -26,9 +28,15 @@ class Client:
     Args:
         headers: of each request.
         timeout: seconds to connect, and between two reads.
+
+    Raises:
+        UserError: a header cannot be sent.
     """
 
     def __init__(self, headers: Mapping[str, str], timeout: float) -> None:
+        for name, value in headers.items():
+            if value_fault(name, value) or not value.isascii() or value != value.strip():
+                raise UserError(f"the header {name!r} holds characters that cannot be sent")
         self._headers = {
             **headers, "content-type": "application/json", "accept-encoding": "identity",
         }  # fmt: skip
@@ -58,6 +66,25 @@ class Client:
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
+
+
+def check_url(url: str) -> str:
+    """The URL of an endpoint, if it can be one.
+
+    Raises:
+        UserError: it cannot; the message holds no part of it.
+    """
+    import httpx
+
+    try:
+        parts = split_server_url(url)
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
+        why = error if type(error) is ValueError else "it cannot be read"
+        raise UserError(f"the endpoint's URL has the form https://HOST/PATH: {why}") from None
+    if parts.scheme not in ("http", "https"):
+        raise UserError("the endpoint's URL has the form https://HOST/PATH")
+    return url
 
 
 async def _bound(response: httpx.Response) -> None:

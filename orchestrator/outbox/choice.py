@@ -17,6 +17,7 @@ from orchestrator.engine import Engine
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.outbox.fallback import FallbackStore
 from orchestrator.outbox.memory import MemoryStore
+from orchestrator.outbox.nats_link import Target
 from orchestrator.outbox.sqlite import SqliteStore
 from orchestrator.outbox.store import OutboxStore
 
@@ -32,7 +33,7 @@ class Choice:
     `setting` is a word of the table above, or a store of somebody else's making.
 
     Raises:
-        EnvironmentFailure: the setting names no store.
+        EnvironmentFailure: the setting names no store, or the URL of a server cannot be used.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class Choice:
         self._engine = Engine.read(given, environment, VARIABLE, "outbox.db")
         self.file, self.url = self._engine.file, self._engine.url
         self.is_nats, self.is_memory = self._engine.is_nats, self._engine.is_memory
+        if self.is_nats:
+            Target.parse(self.url)  # says at the start what no server can mend
 
     def may_hold(self) -> bool:
         """Whether an earlier process, or another one, may have left deliveries."""

@@ -20,9 +20,10 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from orchestrator.errors import EnvironmentFailure, StoreFailed, words
+from orchestrator.hosts import split_server_url
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -35,6 +36,7 @@ ANSWER, CONNECT = 2.0, 2.0
 #: Seconds that the server remembers ids of what was put.
 KNOWN = 24 * 3_600.0
 KEEPS_DEAD, KEEPS_NOTES, KEEPS_CLOSED = 30 * 86_400.0, 14 * 86_400.0, 30 * 86_400.0
+_FORM = "the NATS URL is nats://host:4222/prefix?replicas=1|3|5&creds=FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +55,40 @@ class Target:
         Raises:
             EnvironmentFailure: it cannot be used.
         """
-        parts, query = urlsplit(url), parse_qs(urlsplit(url).query)
+        try:
+            return cls._read(url)
+        except ValueError as error:  # what it says holds no part of the URL: there are passwords
+            raise EnvironmentFailure(f"{_FORM}: {error}") from None
+
+    @classmethod
+    def _read(cls, url: str) -> Target:
+        if not url.isprintable():
+            raise ValueError("there is a control character in it")
+        scheme, sign, rest = url.partition("://")
+        netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+        servers = tuple(f"{scheme}{sign}{host}" for host in netloc.split(","))
+        for server in servers:
+            split_server_url(server)
+        parts = urlsplit(f"{scheme}{sign}host{rest[len(netloc) :]}")
+        options = _options(parts.query)
         prefix = parts.path.strip("/") or "hooks"
-        replicas = query.get("replicas", ["1"])[0]
-        unknown = sorted(set(query) - {"replicas", "creds"})
-        if unknown or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", prefix) or replicas not in "135":
-            raise EnvironmentFailure(
-                "the NATS URL is nats://host:4222/prefix?replicas=1|3|5&creds=FILE, the prefix "
-                "of letters, digits, - and _"
-            )
-        creds = query.get("creds", [None])[0]
-        if creds is not None and not os.access(creds, os.R_OK):
+        if parts.fragment or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", prefix):
+            raise ValueError("the prefix has 1 to 40 letters, digits, - and _")
+        if (replicas := options.get("replicas", "1")) not in {"1", "3", "5"}:
+            raise ValueError("`replicas` is 1, 3 or 5")
+        creds = options.get("creds")
+        if creds is not None and ("\0" in creds or not os.access(creds, os.R_OK)):
             raise EnvironmentFailure(f"the NATS URL: the file of `creds` cannot be read: {creds}")
-        servers = tuple(f"{parts.scheme}://{host}" for host in parts.netloc.split(","))
         return cls(servers, prefix, int(replicas), creds)
+
+
+def _options(query: str) -> dict[str, str]:
+    """What stands behind the `?`, each once."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
+    if len(options) < len(pairs) or not set(options) <= {"replicas", "creds"}:
+        raise ValueError("its options are `replicas` and `creds`, each once")
+    return options
 
 
 def token(text: str) -> str:

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from unicodedata import category
 
 from orchestrator.errors import UserError
 
@@ -62,17 +63,24 @@ def pair_of(pair: str, known: frozenset[str]) -> tuple[str, str]:
     """One `NAME=VALUE` whose names are these, or are none of ours that resembles one of them.
 
     Raises:
-        UserError: it is not.
+        UserError: it is not, or no document can hold the value.
     """
     name, sign, value = pair.partition("=")
     if not sign or not _NAME.fullmatch(name) or name in _OURS:
         raise UserError(f"{pair!r} is no NAME=VALUE of the carrier's document")
+    if any(_is_unwritable(character) for character in value):
+        raise UserError(f"{name}: its value holds a control character: {value!r}")
     if name not in known:
         lower = {own.lower(): own for own in known}
         near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=_NEAR)
         if near:
             raise UserError(f"{name!r} is no attribute; did you mean {lower[near[0]]!r}?")
     return name, value
+
+
+def _is_unwritable(character: str) -> bool:
+    """Whether no XML document can hold it, or none that a carrier makes sense of."""
+    return category(character) in ("Cc", "Cs") or character in "\ufffe\uffff"
 
 
 def read_language(text: str) -> tuple[str, Mapping[str, str]]:
