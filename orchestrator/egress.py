@@ -11,9 +11,12 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import ActionFailed
-from orchestrator.threads import Lanes
+
+if TYPE_CHECKING:
+    from orchestrator.threads import Lanes  # and asyncio with it, which costs `validate` 20 ms
 
 __all__ = ["Egress", "SafeUrl", "Way", "parse_url"]
 
