@@ -76,6 +76,7 @@ class _Lane(Executor):
                 self._ready.notify()
             elif self._threads < self._width:
                 self._threads += 1
+                self._idle += 1
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
             elif not self._is_full:
                 self._is_full = True
@@ -84,17 +85,13 @@ class _Lane(Executor):
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            future, work = job
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
-                future.set_exception(error)
+            tell = _run(*job)
+            with self._ready:  # first: whoever hears of it and asks again finds this thread idle
+                self._idle += 1
+            tell()
 
     def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
         with self._ready:
-            self._idle += 1
             is_there = self._ready.wait_for(lambda: self._waiting, IDLE)
             self._idle -= 1
             if is_there:
@@ -102,3 +99,13 @@ class _Lane(Executor):
             self._threads -= 1
             self._is_full = False
             return None
+
+
+def _run(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
+    """Do the work, unless nobody waits for it any more; gives what tells its outcome."""
+    if not future.set_running_or_notify_cancel():
+        return lambda: None
+    try:
+        return partial(future.set_result, work())
+    except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+        return partial(future.set_exception, error)
