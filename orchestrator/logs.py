@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +19,8 @@ from orchestrator.errors import EnvironmentFailure, named
 
 __all__ = ["JsonFormatter", "logging_set_up", "set_up_logging"]
 
+#: Where what Python itself would print is told.
+_OTHERS = logging.getLogger("python")
 _LEVELS = ("debug", "info", "warning", "error")
 #: Attributes that `extra` adds and that go into a line; others are Python's own.
 _EXTRAS = ("call_id", "hook_step", "fields", "step", "place", "event", "handler",
@@ -25,6 +29,35 @@ _EXTRAS = ("call_id", "hook_step", "fields", "step", "place", "event", "handler"
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
     return {name: vars(record)[name] for name in _EXTRAS if vars(record).get(name)}
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == "orchestrator"
+
+
+def _message(record: logging.LogRecord) -> str:
+    """What is said; of others' the first line: asyncio writes whole objects into the next ones."""
+    text = record.getMessage()
+    return text if _is_ours(record) else text.partition("\n")[0]
+
+
+def _error(record: logging.LogRecord) -> str:
+    """What was raised, without a traceback.
+
+    Of others' the type and the place only: what they say has not been searched for secrets.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return ""
+    return named(error) if _is_ours(record) else _placed(error)
+
+
+def _placed(error: BaseException) -> str:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
+    return f"{type(error).__name__}{place}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -36,11 +69,11 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **_extras(record),
         }
-        if record.exc_info and record.exc_info[1] is not None:
-            line["error"] = named(record.exc_info[1])
+        if error := _error(record):
+            line["error"] = error
         return json.dumps(line, default=str)
 
 
@@ -52,9 +85,9 @@ class _TextFormatter(logging.Formatter):
         extras = _extras(record)
         fields = {**extras.pop("fields", {}), **extras}
         tail = "".join(f" {name}={_short(value)}" for name, value in fields.items())
-        if record.exc_info and record.exc_info[1] is not None:
-            tail += f" error={named(record.exc_info[1])}"
-        return f"{clock} {record.levelname.lower():7} {_one_line(record.getMessage() + tail)}"
+        if error := _error(record):
+            tail += f" error={error}"
+        return f"{clock} {record.levelname.lower():7} {_one_line(_message(record) + tail)}"
 
 
 def _short(value: Any) -> str:
@@ -67,8 +100,12 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Ours, so that it is known again: there is one at a time."""
+
+
 def set_up_logging(variables: Mapping[str, str], stream: TextIO) -> None:
-    """Send the orchestrator's log to a stream, as the environment asks.
+    """Send the orchestrator's log, and others' warnings, to a stream as the environment asks.
 
     Raises:
         EnvironmentFailure: `ORCHESTRATOR_LOG` or `ORCHESTRATOR_LOG_LEVEL` is none of the known
@@ -81,26 +118,42 @@ def set_up_logging(variables: Mapping[str, str], stream: TextIO) -> None:
     if level not in _LEVELS:
         levels = ", ".join(_LEVELS)
         raise EnvironmentFailure(f"ORCHESTRATOR_LOG_LEVEL is one of {levels}, not {level!r}")
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(JsonFormatter() if form == "json" else _TextFormatter())
-    logger = logging.getLogger("orchestrator")
+    logger, others = logging.getLogger("orchestrator"), logging.getLogger()
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+    others.handlers[:] = [h for h in others.handlers if not isinstance(h, _Handler)] + [handler]
+
+
+def _tell_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """What Python can raise nowhere: a coroutine that will not be closed."""
+    name = getattr(unraisable.object, "__qualname__", type(unraisable.object).__qualname__)
+    _OTHERS.warning("ignored in %s", name, exc_info=unraisable.exc_value)
+
+
+def _tell_of_thread(failed: threading.ExceptHookArgs) -> None:
+    """What a function's own thread raised."""
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        _OTHERS.warning("a thread raised", exc_info=failed.exc_value)
 
 
 @contextmanager
 def logging_set_up(variables: Mapping[str, str], stream: TextIO) -> Iterator[None]:
-    """`set_up_logging` for as long as a command runs.
+    """`set_up_logging` for as long as a command runs; what Python itself would print goes there.
 
     Raises:
         EnvironmentFailure: as there.
     """
-    logger = logging.getLogger("orchestrator")
-    before = logger.handlers[:], logger.level, logger.propagate
+    logger, others = logging.getLogger("orchestrator"), logging.getLogger()
+    before = logger.handlers[:], logger.level, logger.propagate, others.handlers[:]
+    hooks = sys.unraisablehook, threading.excepthook
     set_up_logging(variables, stream)
+    sys.unraisablehook, threading.excepthook = _tell_unraisable, _tell_of_thread
     try:
         yield
     finally:
-        logger.handlers[:], logger.propagate = before[0], before[2]
+        sys.unraisablehook, threading.excepthook = hooks
+        logger.handlers[:], logger.propagate, others.handlers[:] = before[0], before[2], before[3]
         logger.setLevel(before[1])

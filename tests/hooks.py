@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from typing import Any
 
@@ -180,3 +181,16 @@ async def mute_failure(ctx: Any) -> None:
         pass
 
     raise Failure("no words")
+
+
+async def leave_trouble(ctx: Any) -> None:
+    """Leave a task and a thread that raise."""
+
+    async def raises() -> None:
+        raise KeyError("s3cret")
+
+    asyncio.ensure_future(raises())  # noqa: RUF006 - lost on purpose
+    thread = threading.Thread(target=lambda: 1 // 0)
+    thread.start()
+    thread.join()
+    await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from orchestrator.callscript import CallScript, TimedEvent
 from orchestrator.events import SESSION_EVENTS, find_event
 from orchestrator.journal import dump_line
-from orchestrator.logs import set_up_logging
+from orchestrator.logs import logging_set_up, set_up_logging
 from orchestrator.memory import Memory
 from orchestrator.plan import Plan
 from orchestrator.replay import Played, play
@@ -93,21 +93,18 @@ FACT_PLANS = {
 def logged() -> Iterator[dict[str, list[str]]]:
     """The lines that the log writes meanwhile, as text and as JSON, one for each record."""
     logger = logging.getLogger("orchestrator")
-    before = logger.handlers[:], logger.level, logger.propagate
     found: dict[str, list[str]] = {}
     streams, handlers, count = {}, [], []
-    for form in ("text", "json"):
-        streams[form] = io.StringIO(newline="")
-        set_up_logging({"ORCHESTRATOR_LOG": form, "ORCHESTRATOR_LOG_LEVEL": "debug"}, streams[form])
-        handlers += logger.handlers
-    counter = logging.Handler()
-    counter.emit = count.append  # type: ignore[method-assign]
-    logger.handlers[:] = [*handlers, counter]
-    try:
+    with logging_set_up({}, io.StringIO()):
+        for form in ("text", "json"):
+            streams[form] = io.StringIO(newline="")
+            wanted = {"ORCHESTRATOR_LOG": form, "ORCHESTRATOR_LOG_LEVEL": "debug"}
+            set_up_logging(wanted, streams[form])
+            handlers += logger.handlers
+        counter = logging.Handler()
+        counter.emit = count.append  # type: ignore[method-assign]
+        logger.handlers[:] = [*handlers, counter]
         yield found
-    finally:
-        logger.handlers[:], level, logger.propagate = before[0], before[1], before[2]
-        logger.setLevel(level)
     for form, stream in streams.items():
         found[form] = stream.getvalue().split("\n")
         assert found[form].pop() == ""

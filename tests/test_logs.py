@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
-import logging
 from collections.abc import Iterator
 
 import pytest
 
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.logs import set_up_logging
+from orchestrator.logs import logging_set_up, set_up_logging
 from tests.kit import did, run
 
 CONFIG = """
@@ -22,11 +22,10 @@ session:
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """What was logged; the logger is put back afterwards."""
-    logger = logging.getLogger("orchestrator")
-    before = (logger.handlers[:], logger.level, logger.propagate)
-    yield io.StringIO()
-    logger.handlers[:], logger.level, logger.propagate = before
+    """What was logged; the loggers are put back afterwards."""
+    stream = io.StringIO()
+    with logging_set_up({}, stream):
+        yield stream
 
 
 def say(text: str) -> None:
@@ -98,3 +97,21 @@ session:
     assert "4111" not in stream.getvalue()
     assert "ValueError" in stream.getvalue()
     assert "session.user_turn[0]" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_python_itself_would_print_is_a_line(form: str, stream: io.StringIO) -> None:
+    """Of threads and tasks that a function left, and of one that will not be closed.
+
+    Where it was raised, never what it says: nobody has searched that for secrets.
+    """
+    set_up_logging({"ORCHESTRATOR_LOG": form}, stream)
+    hooks = "[{python: 'tests.hooks:leave_trouble'}, {python: 'tests.hooks:for_ever', timeout: 1s}]"
+    run(f"session:\n  user_turn: {hooks}\n", [{"t": 1, "user_turn": "x"}])
+    gc.collect()
+    lines = stream.getvalue().splitlines()
+    assert "s3cret" not in stream.getvalue()
+    for error in ("KeyError at ", "ZeroDivisionError at ", "RuntimeError at "):
+        assert sum(error in line for line in lines) == 1, lines
+    if form == "json":
+        assert all(json.loads(line)["message"] for line in lines)

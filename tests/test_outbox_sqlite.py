@@ -309,12 +309,12 @@ def test_waiting_for_a_dead_endpoint_costs_a_claim_little(path: Path) -> None:
     async def script(store: SqliteStore) -> float:
         await asyncio.gather(*(store.put(delivery(n), 0.0) for n in range(10_000)))
         await store.put(Delivery("good", "good", "/", b""), 0.0)
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(20):
             claimed = await store.claim(1.0, Room(5, 4, {":crm": 4}))
             await store.next_due(1.0, Room(5, 4, {":crm": 4, ":good": 4}))
         assert claimed == []
-        return (time.perf_counter() - began) / 20
+        return (time.process_time() - began) / 20
 
     assert play(path, script) < 0.05
 

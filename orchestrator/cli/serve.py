@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -94,7 +93,6 @@ def command(config: Path, **given: Any) -> int:
     from orchestrator.serve import RelayService
 
     set_up_logging(os.environ, sys.stderr)
-    _hear_others()
     asked = Asked(**given)
     verifier = asked.verifier(os.environ)
     asked.check_memory(os.environ)
@@ -145,13 +143,3 @@ def _raise_file_limit(max_calls: int) -> None:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _hear_others() -> None:
-    """What the libraries below us report goes the same way as our own, in one line each."""
-    ours = logging.getLogger("orchestrator")
-    for name in ("asyncio", "uvicorn.error", "websockets"):
-        other = logging.getLogger(name)
-        other.handlers[:] = ours.handlers
-        other.setLevel(logging.WARNING)
-        other.propagate = False
