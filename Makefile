@@ -2,6 +2,8 @@
 # `make demo` plays a conversation against real parts. `make help` lists the rest.
 
 PYTHON ?= python3
+# Tests mostly wait: processes that share them.
+JOBS   ?= 2
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
@@ -33,7 +35,7 @@ check: $(READY) ## format, lint and types
 	$(BIN)/mypy
 
 unit: $(READY) ## the tests, configs and their call tests included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
 
 setup-runtimes: $(RUNTIMES)/.ready ## make .venv-runtimes with the vendors' packages
 
