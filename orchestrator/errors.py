@@ -63,12 +63,23 @@ class PlainWords(str):
     __slots__ = ()
 
 
+#: Characters of what an exception says: it may quote the whole of an answer.
+_MOST_WORDS = 4_000
+
+
 def words(error: BaseException) -> str:
-    """What an exception says. Never raises: one that cannot say it must not hide what failed."""
+    """What an exception says, some 4,000 characters of it.
+
+    Never raises: one that cannot say it must not hide what failed.
+    """
     try:
-        return PlainWords(error) if getattr(error, "is_plain", False) is True else str(error)
-    except Exception:  # noqa: BLE001 - its own `__str__` is at fault
+        text = str(error)
+        is_plain = getattr(error, "is_plain", False) is True
+    except BaseException:  # noqa: BLE001 - its own `__str__` is at fault
         return f"(a {type(error).__name__} that cannot say what is wrong)"
+    if len(text) > _MOST_WORDS:  # at a space: a secret that is cut in two is not known again
+        text = f"{text[:_MOST_WORDS].rsplit(None, 1)[0]}… ({len(text)} characters)"
+    return PlainWords(text) if is_plain else text
 
 
 def named(error: BaseException) -> str:

@@ -18,14 +18,23 @@ from uuid import UUID
 
 from orchestrator.errors import ActionFailed
 
-__all__ = ["MAX_DEPTH", "MAX_TEXT", "MAX_VALUES", "json_text", "plain", "whole_text"]
+__all__ = [
+    "MAX_BITS",
+    "MAX_DEPTH",
+    "MAX_TEXT",
+    "MAX_VALUES",
+    "json_text",
+    "plain",
+    "whole_text",
+]
 
 MAX_VALUES = 20_000
 MAX_TEXT = 1_000_000
 MAX_DEPTH = 32
+#: Some 1,200 digits: Python itself writes no whole number of more than 4,300.
+MAX_BITS = 4096
 
 _NUMBERS = frozenset({bool, int, float})
-_SIMPLE = (str, bool, int, float, type(None))
 
 
 def whole_text(text: str) -> str:
@@ -47,11 +56,20 @@ def plain(value: Any) -> Any:
         ActionFailed: it is something else than data, or too large.
     """
     kind = value.__class__
-    if kind is float and not isfinite(value):
-        raise ActionFailed(f"the output holds {value}, for which JSON has no word")
-    if value is None or kind in _NUMBERS or (kind is str and len(value) <= MAX_TEXT):
+    if kind in _NUMBERS:
+        return _number(value)
+    if value is None or (kind is str and len(value) <= MAX_TEXT):
         return value
     return _convert(value, 0, [MAX_VALUES])
+
+
+def _number(value: int | float) -> int | float:
+    if isinstance(value, int):
+        if value.bit_length() > MAX_BITS:
+            raise ActionFailed("the output holds a whole number of more than 1,200 digits")
+    elif not isfinite(value):
+        raise ActionFailed(f"the output holds {value}, for which JSON has no word")
+    return value
 
 
 def _convert(value: Any, depth: int, left: list[int]) -> Any:
@@ -64,10 +82,10 @@ def _convert(value: Any, depth: int, left: list[int]) -> Any:
         if len(value) > MAX_TEXT:
             raise ActionFailed(f"the output holds a text of {len(value):,} characters")
         return str(value)
-    if isinstance(value, float) and not isfinite(value):
-        raise ActionFailed(f"the output holds {value}, for which JSON has no word")
-    if isinstance(value, _SIMPLE):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, (int, float)):
+        return _number(value)
     if isinstance(value, Mapping):
         return {str(k): _convert(v, depth + 1, left) for k, v in value.items()}
     if isinstance(value, (Sequence, Set)) and not isinstance(value, (bytes, bytearray)):
@@ -78,7 +96,7 @@ def _convert(value: Any, depth: int, left: list[int]) -> Any:
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return _number(int(value) if value == value.to_integral_value() else float(value))
     if isinstance(value, UUID):
         return str(value)
     raise ActionFailed(f"the output holds a {type(value).__name__}, which is not plain data")

@@ -198,11 +198,15 @@ def _describe(call: Call, step: Step, error: BaseException) -> tuple[str, str]:
     return "failed", message
 
 
+#: Characters of a traceback that are searched for what must not be shown.
+_MOST_TRACE = 20_000
+
+
 def _log_raised(call: Call, step: Step, error: BaseException) -> None:
     """Write down what an action raised; in full only if no secret and no caller's word is in it."""
     redact, extra = call.journal.redactor.personal, {"step": step.key, "place": step.place}
     trace = "".join(traceback.format_exception(error))
-    if redact(trace) == trace:
+    if len(trace) < _MOST_TRACE and redact(trace) == trace:
         _log.warning("a step raised", exc_info=error, extra=extra)
         return
     shown = f"{type(error).__name__}: {redact(words(error))}"

@@ -107,5 +107,11 @@ def _run(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
         return lambda: None
     try:
         return partial(future.set_result, work())
+    except (StopIteration, KeyboardInterrupt) as error:
+        # The one cannot be raised where something is awaited; the other is no person's Ctrl-C here,
+        # and would end the process.
+        told = RuntimeError(f"it raised {type(error).__name__}")
+        told.__cause__ = error
+        return partial(future.set_exception, told)
     except BaseException as error:  # noqa: BLE001 - raised where it is awaited
         return partial(future.set_exception, error)

@@ -194,3 +194,13 @@ async def leave_trouble(ctx: Any) -> None:
     thread.start()
     thread.join()
     await asyncio.sleep(0.01)
+
+
+async def most_digits(ctx: Any) -> int:
+    """Give as many digits as JSON takes in."""
+    return int("9" * 4_300)
+
+
+async def quotes_all(ctx: Any) -> None:
+    """Raise what quotes a whole answer."""
+    raise ValueError("bad answer: " + "word " * 200_000)

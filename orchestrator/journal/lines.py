@@ -181,12 +181,19 @@ def _short(value: Any, limit: int = 2000) -> Any:
 
 def encode(records: Sequence[Record], redactor: Redactor, began: float) -> list[Line]:
     """Records as JSON-able lines, their times in seconds since the call began."""
-    lines = []
-    for encoder, now, *fields in records:
-        timed = (now, *fields) if encoder is step_line else fields
+    return [_line(record, redactor, began) for record in records]
+
+
+def _line(record: Record, redactor: Redactor, began: float) -> Line:
+    encoder, now, *fields = record
+    timed = (now, *fields) if encoder is step_line else fields
+    try:
         line = encoder(redactor, *timed)
-        lines.append(line if encoder is call_line else {"t": round(now - began, 3), **line})
-    return lines
+    except Exception as error:  # noqa: BLE001 - endless data: one line, never a journal
+        what = encoder.__name__.removesuffix("_line")
+        line = note_line(redactor, "a line could not be written",
+                         {"line": what, "why": type(error).__name__})  # fmt: skip
+    return line if encoder is call_line else {"t": round(now - began, 3), **line}
 
 
 #: Keys by which a line says what it is. The first one counts: events and commands have fields of

@@ -9,9 +9,15 @@ from typing import Any
 
 from orchestrator.digits import hide_digits, hide_heard
 from orchestrator.errors import ActionFailed, PlainWords, words
+from orchestrator.plain import plain
 from orchestrator.written import telling
 
 __all__ = ["Redactor"]
+
+
+def _what(value: Any) -> str:
+    return f"(a {type(value).__name__} that a journal cannot hold)"
+
 
 #: An id that we gave to a side effect: made of nothing that anybody said.
 _OWN_ID = re.compile(r"msg_[0-9a-f]{32}")
@@ -68,7 +74,15 @@ class Redactor:
             return {self.secret(str(k)): self.secret(v) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.secret(item) for item in value]
-        return value
+        return value if value is None or value is True or value is False else self._other(value)
+
+    def _other(self, value: Any) -> Any:
+        """A number, or whatever an embedding program put into the data of a call, as plain data."""
+        try:
+            data = plain(value)
+        except Exception:  # noqa: BLE001 - its own methods may be at fault
+            return f"({value} is no number)" if isinstance(value, float) else _what(value)
+        return data if isinstance(data, (int, float)) else self.secret(data)
 
     def name(self, text: str) -> str:
         """A name or reason: as it is where the config's author wrote it, else as what it holds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import queue
 import re
 import threading
@@ -17,6 +18,8 @@ from orchestrator.journal.pruner import Pruner
 from orchestrator.journal.redactor import Redactor
 
 __all__ = ["DirectorySink", "NoSink", "Sink", "file_name"]
+
+_log = logging.getLogger("orchestrator")
 
 
 class Sink(Protocol):
@@ -50,7 +53,7 @@ class DirectorySink:
 
     With `keep_days`, journals older than that are removed; see `pruner`. A file that is there is
     never written over: a redial, or an id that makes the same file name, gets `<call id>-2.jsonl`.
-    A full or vanished disk is counted in `failures` and never reaches a call.
+    A full or vanished disk is counted in `failures`, told in the log, and never reaches a call.
     """
 
     def __init__(self, directory: Path, *, keep_days: float | None = None) -> None:
@@ -62,6 +65,7 @@ class DirectorySink:
         self.directory = directory
         self.failures = 0
         self.last_failure = ""
+        self._is_told = False
         self._pruner = Pruner(directory, None if keep_days is None else keep_days * 86_400)
         self._files: dict[tuple[str, float], Path] = {}
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -89,9 +93,18 @@ class DirectorySink:
                 self._pruner.prune()
             try:
                 self._write(*item)
-            except OSError as error:
-                self.failures += 1
-                self.last_failure = words(error)
+            except Exception as error:  # noqa: BLE001 - the journals of other calls go on
+                self._tell(item[0], error)
+            else:
+                self._is_told = False
+
+    def _tell(self, call_id: str, error: Exception) -> None:
+        self.failures += 1
+        self.last_failure = words(error)
+        if not self._is_told:  # once, until one is written again
+            self._is_told = True
+            extra = {"call_id": call_id, "reason": self.last_failure}
+            _log.error("a journal cannot be written; the call goes on", extra=extra)
 
     def _write(
         self, call_id: str, records: Sequence[Record], redactor: Redactor, began: float
@@ -100,10 +113,11 @@ class DirectorySink:
         if key not in self._files:
             self._files[key] = self._new_file(call_id)
         text = "".join(dump_line(line) + "\n" for line in encode(records, redactor, began))
-        with self._files[key].open("a", encoding="utf-8") as file:
-            file.write(text)
+        path = self._files[key]
         if records[-1][0] is end_line:
             del self._files[key]
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
     def _new_file(self, call_id: str) -> Path:
         name = file_name(call_id)
