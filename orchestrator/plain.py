@@ -13,7 +13,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 from orchestrator.errors import ActionFailed
@@ -23,6 +23,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_TEXT",
     "MAX_VALUES",
+    "is_measurement",
     "json_text",
     "plain",
     "whole_text",
@@ -47,6 +48,13 @@ def whole_text(text: str) -> str:
 def json_text(value: Any) -> str:
     """Plain data as JSON that every wire can carry; see `whole_text`."""
     return whole_text(json.dumps(value, ensure_ascii=False))
+
+
+def is_measurement(value: Any) -> TypeGuard[int | float]:
+    """Whether a value is a number that says something: neither true nor false, nor endless."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return value.bit_length() <= MAX_BITS if isinstance(value, int) else isfinite(value)
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,10 @@ from orchestrator.errors import words
 from orchestrator.journal import DirectorySink, Journal, Redactor
 from orchestrator.logs import logging_set_up, set_up_logging
 from orchestrator.plain import plain
+from orchestrator.runtimes.livekit import events as livekit_events
+from orchestrator.runtimes.pipecat import events as pipecat_events
+from orchestrator.runtimes.unpod import events as unpod_events
+from orchestrator.runtimes.unpod import wire as unpod_wire
 from orchestrator.threads import Lanes
 from tests.kit import did, run
 
@@ -157,3 +162,18 @@ def test_what_cannot_come_out_of_a_thread_is_told_as_what_it_was(
             await Lanes(1).run("a", work)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 10**4_000, True, "fast", None])
+def test_what_measures_nothing_is_no_measurement_on_any_wire(value: Any) -> None:
+    """One of them in a journal, and nobody could read it."""
+    frame = {"event": "metric", "ttfa_ms": value, "turns": 1}
+    found = [[(e.fields["name"], e.fields["value"]) for e in unpod_wire.events_of(frame)]]
+    report = SimpleNamespace(ttfa_ms=value, turns=1)
+    told = unpod_events.Translator().events("metric", (report,), {})
+    found.append([(e.fields["name"], e.fields["value"]) for e in told])
+    assert found == [[("turns", 1)], [("turns", 1)]]
+    item = SimpleNamespace(metrics={"llm_node_ttft": value, "e2e_latency": 0.5})
+    assert list(livekit_events.measurements(item)) == [("turn.e2e_latency", 0.5)]
+    data = [SimpleNamespace(value=value, processor="a"), SimpleNamespace(value=2, processor="b")]
+    assert [v for _, v in pipecat_events.measurements(SimpleNamespace(data=data))] == [2]

@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.plain import is_measurement
+
 __all__ = [
     "agent_state",
     "error_fields",
@@ -66,8 +68,7 @@ def measurements(item: Any) -> Iterator[tuple[str, float]]:
     """What was measured of one turn; points in time are left out."""
     report = getattr(item, "metrics", None)
     for name, value in (report or {}).items():
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_number and not name.endswith("_at"):
+        if is_measurement(value) and not name.endswith("_at"):
             yield f"turn.{name}", value
 
 

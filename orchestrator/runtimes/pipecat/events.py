@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.plain import is_measurement
+
 __all__ = ["call_facts", "error_fields", "measurements", "walk"]
 
 #: Characters of an error's message that are told.
@@ -40,7 +42,7 @@ def measurements(frame: Any) -> Iterator[tuple[str, float]]:
         value = getattr(report, "value", None)
         if value is None:
             value = getattr(report, kind, None)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if is_measurement(value):
             yield f"{kind}.{str(report.processor).partition('#')[0]}", value
 
 

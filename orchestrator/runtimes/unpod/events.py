@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.events import STATES
+from orchestrator.plain import is_measurement
 from orchestrator.runtime import CallEvent
 
 __all__ = ["Translator", "called_in", "severity_of"]
@@ -110,11 +111,7 @@ def _measurements(values: Mapping[str, Any], *, own_only: bool = False) -> list[
 
 def _metrics(values: Mapping[str, Any]) -> list[CallEvent]:
     return [CallEvent("metric", {"name": name, "value": value})
-            for name, value in values.items() if _is_number(value)]  # fmt: skip
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+            for name, value in values.items() if is_measurement(value)]  # fmt: skip
 
 
 _TRANSLATE: Mapping[str, Callable[..., list[CallEvent]]] = {

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from orchestrator.errors import CommandRefused
 from orchestrator.events import STATES
+from orchestrator.plain import is_measurement
 from orchestrator.runtime import (
     CallEvent,
     CallOffer,
@@ -155,7 +156,7 @@ def _metrics(frame: Frame, names: tuple[str, ...], prefix: str = "") -> list[Cal
     return [
         CallEvent("metric", {"name": prefix + name, "value": value})
         for name in names
-        if isinstance(value := frame.get(name), (int, float)) and not isinstance(value, bool)
+        if is_measurement(value := frame.get(name))
     ]
 
 
