@@ -46,19 +46,26 @@ def check_destination(
         return normal
     if any(_opens(prefix, normal) for prefix in allow.prefixes):
         return normal
-    raise ActionFailed(f"{normal} is on no allow-list; add it to `allow: numbers` or `prefixes`")
+    if any(map(normal.startswith, allow.prefixes)):
+        why = "is not what a country's code as a prefix opens; add it to `allow: numbers`"
+    else:
+        why = "is on no allow-list; add it to `allow: numbers` or `prefixes`"
+    raise ActionFailed(f"{normal} {why}")
 
 
 #: Countries that share the code +1 and its prices; the others under it are dialled for much more.
 _MAIN = {1: ("US", "CA")}
+#: Kinds of numbers that cost what calls usually cost, by their names in libphonenumber.
+_USUAL = ("FIXED_LINE", "MOBILE", "FIXED_LINE_OR_MOBILE", "VOIP", "TOLL_FREE", "UAN")
 
 
 def _opens(prefix: str, number: str) -> bool:
     """Whether a prefix of `allow` has a number.
 
-    One that is a country's code and nothing else opens what is usual to dial there: neither numbers
-    at premium rate nor the other countries under that code (+1 876 is Jamaica). A longer one opens
-    all that begins with it.
+    One that is a country's code and nothing else opens what is usual to dial there: numbers that
+    this country has given out, at no special rate, and none of the other countries under that code
+    (+1 876 is Jamaica). One digit too many makes a number invalid, and networks ignore it: what
+    is not valid is not usual. A longer prefix opens all that begins with it.
     """
     if not number.startswith(prefix):
         return False
@@ -68,11 +75,12 @@ def _opens(prefix: str, number: str) -> bool:
     code = parsed.country_code or 0
     if len(prefix) > len(f"+{code}"):
         return True
-    if phonenumbers.number_type(parsed) == phonenumbers.PhoneNumberType.PREMIUM_RATE:
-        return False
-    region = phonenumbers.region_code_for_number(parsed)
+    kinds = [getattr(phonenumbers.PhoneNumberType, name) for name in _USUAL]
     main = _MAIN.get(code) or (phonenumbers.region_code_for_country_code(code),)
-    return region is None or region in main  # of None is what no country has given out
+    return (
+        phonenumbers.number_type(parsed) in kinds  # of what is not valid it is unknown
+        and phonenumbers.region_code_for_number(parsed) in main
+    )
 
 
 def prepare_numbers() -> None:

@@ -18,9 +18,14 @@ from orchestrator.errors import ActionFailed
         ("+49", "+4930123456", True), ("+49", "+499001234567", False), ("+49900", "+499001234567", True),
         ("+44", "+442079460123", True), ("+44", "+449098790123", False),
         ("+4", "+4930123456", True), ("+4", "+499001234567", False),
+        ("+49", "+49900123456", False), ("+49", "+49900312345678", False), ("+49", "+4911833", False),
+        ("+49", "+49118331", False), ("+49", "+491801234567", False), ("+39", "+398991234567", False),
+        ("+31", "+3190612345678", False), ("+44", "+44118500", False), ("+44", "+4476243123456", False),
+        ("+61", "+6119001234567", False), ("+39", "+390612345678", True), ("+33", "+33612345678", True),
+        ("+44", "+443001234567", True),
     ],
 )  # fmt: skip
-def test_a_countrys_code_opens_neither_premium_rates_nor_other_countries(
+def test_a_countrys_code_opens_what_is_usual_to_dial_there(
     prefix: str, number: str, *, is_open: bool
 ) -> None:
     """`+1` is no word for Jamaica; a longer prefix says what it means."""
@@ -28,6 +33,6 @@ def test_a_countrys_code_opens_neither_premium_rates_nor_other_countries(
     if is_open:
         assert check_destination(number, allow, is_fixed=False) == number
     else:
-        with pytest.raises(ActionFailed, match="on no allow-list"):
+        with pytest.raises(ActionFailed, match="as a prefix opens; add it to `allow: numbers`"):
             check_destination(number, allow, is_fixed=False)
     assert check_destination(number, Allow(numbers=(number,)), is_fixed=False) == number
