@@ -26,10 +26,12 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _METADATA = frozenset(
     map(
         ipaddress.ip_address,
-        ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16",
+        ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16",
          "192.0.0.192"),
     )
 )  # fmt: skip
+#: Networks that clouds keep for such services (Amazon's, Google's).
+_OF_CLOUDS = tuple(map(ipaddress.IPv6Network, ("fd00:ec2::/32", "fd20:ce::/64")))
 #: Addresses whose last 32 bits are an IPv4 one: of translators (RFC 6052, 8215, 7915).
 _TRANSLATED = tuple(
     map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"))
@@ -222,7 +224,7 @@ class Egress:
     def _check_meaning(self, host: str, address: IPAddress, real: IPAddress) -> None:
         if self.is_listed(host) or (real.is_loopback and _is_loopback_name(host)):
             return
-        if real in _METADATA or real.is_link_local:
+        if real in _METADATA or real.is_link_local or any(real in net for net in _OF_CLOUDS):
             raise _refused(
                 f"{host} has the link-local or metadata address {address}; "
                 "list the host under `allow: hosts` if that is meant"

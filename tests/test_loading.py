@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from orchestrator.cli import group
 from tests.cli import ROOT
 
 _WATCH = """
@@ -107,6 +110,18 @@ def test_checking_a_file_only_reads_it_and_its_includes(tmp_path: Path) -> None:
         outside = [n for n, _, _ in opened if not any(Path(n).is_relative_to(f) for f in folders)]
         assert outside == [], path
     assert [file.name for file in tmp_path.iterdir()] == ["evil.yaml"]
+
+
+def test_a_pipe_among_the_files_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may ever write to it."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "a.yaml").write_text("version: 1\nname: a\ninclude: [pipe.yaml]\n")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(group, ["validate", "."])
+    assert result.exit_code == 1
+    assert "'pipe.yaml' is no ordinary file" in result.output
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,11 @@ class ConfigReader:
     def _include_fault(self, path: Path, name: str, trail: tuple[str, ...]) -> str | None:
         if Path(name).is_absolute() or re.match(r"[A-Za-z]:[\\/]", name):
             return f"{name!r} is an absolute path: a config includes files of its own project"
+        if not name.endswith((".yaml", ".yml")):
+            # What is found in a file is quoted, in a review of a stranger's change too.
+            return f"{name!r} is no file to include: its name ends in `.yaml` or `.yml`"
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            return f"{name!r} is no ordinary file"
         if _real(path) in trail:
             return f"{name!r} includes itself"
         if any(_real(document.file) == _real(path) for document in self.documents):
