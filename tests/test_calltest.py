@@ -77,6 +77,34 @@ def test_a_test_passes_when_all_is_as_expected(tmp_path: Path, body: str) -> Non
     assert check(tmp_path, body) == ""
 
 
+SILENT = '    events: [{t: 0, agent_turn: "How can I help?"}]\n'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        SILENT + "    expect: [{end_call: no_response}]\n",
+        SILENT + "    expect: [{say: Are you still there?}, {end_call: no_response}]\n",
+        SILENT + "    expect: [{t: 8, say: any}, {t: {from: 15, to: 17}, say: any}, {end_call: any}]\n",
+        SILENT + "    state: ended\n",
+        SILENT + "    journal: [{do: end_call}]\n",
+        SILENT + "    expect: [{say: any}]\n    state: ended\n",
+        SILENT + "    expect: [{say: any}]\n    never: [end_call]\n",
+        SILENT + "    never: [say]\n    state: hangup\n",
+    ],
+)
+def test_the_end_that_hooks_make_is_waited_for(tmp_path: Path, body: str) -> None:
+    """And nothing beyond what is expected: a `never` holds until then."""
+    assert check(tmp_path, body) == ""
+
+
+def test_of_a_call_that_hooks_end_the_whole_is_shown(tmp_path: Path) -> None:
+    """Not one that a hang-up of the test's own cut short."""
+    report = check(tmp_path, SILENT + "    expect: [{end_call: bored}]\n")
+    assert 'end_call "no_response"' in report
+    assert "hangup" not in report
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

