@@ -85,7 +85,8 @@ SILENT = '    events: [{t: 0, agent_turn: "How can I help?"}]\n'
     [
         SILENT + "    expect: [{end_call: no_response}]\n",
         SILENT + "    expect: [{say: Are you still there?}, {end_call: no_response}]\n",
-        SILENT + "    expect: [{t: 8, say: any}, {t: {from: 15, to: 17}, say: any}, {end_call: any}]\n",
+        SILENT
+        + "    expect: [{t: 8, say: any}, {t: {from: 15, to: 17}, say: any}, {end_call: any}]\n",
         SILENT + "    state: ended\n",
         SILENT + "    journal: [{do: end_call}]\n",
         SILENT + "    expect: [{say: any}]\n    state: ended\n",
@@ -139,6 +140,34 @@ def test_what_came_too_early_is_shown_however_long_ago(tmp_path: Path) -> None:
     report = check(tmp_path, body + '{say: "Are you still there?"}]\n')
     assert "<      8 s" in report
     assert report.count("user_turn") <= 5
+
+
+WEBHOOK = """
+connections: {c: {kind: http, base_url: "https://c.example"}}
+session:
+  dtmf:
+    - webhook:
+        connection: c
+        path: /a/path/that/is/long/enough/to/use/up/the/width/of/the/line
+        json: {digit: "{{ event.digit }}", items: [{n: 1}, {n: 2}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        ('{json: {digit: "2"}}', ['its json.digit was to be "2", but is "1"']),
+        ("{path: /b, json: {items: [{n: 1}, {n: 3}]}}", ["its path was to be", "its json.items[1].n was to be 3, but is 2"]),
+        ("{json: {items: [{n: 1}]}}", ["its json.items was to be [{n: 1}], but is"]),
+        ("{json: {other: any, digit: any, none: 1}}", ["its json.none was to be 1, but is null"]),
+    ],
+)  # fmt: skip
+def test_the_field_that_differs_is_named(tmp_path: Path, expected: str, words: list[str]) -> None:
+    """However wide its line would be."""
+    body = f"    events: [{{t: 1, dtmf: '1'}}]\n    expect: [{{webhook: {expected}}}]\n"
+    report = check(tmp_path, body, WEBHOOK)
+    assert all(word in report for word in words), report
+    assert report.count("\n  its ") == len(words)
 
 
 def test_the_difference_is_shown_on_a_timeline(tmp_path: Path) -> None:

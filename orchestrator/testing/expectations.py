@@ -9,13 +9,15 @@ from typing import Any
 
 from orchestrator.replay import Played
 from orchestrator.review.story import shown
-from orchestrator.testing.matchers import Between, Fields, Matcher
-from orchestrator.testing.timeline import Happening, describe, happenings
+from orchestrator.testing.matchers import Between, Fields, Matcher, deviations
+from orchestrator.testing.timeline import MAIN_FIELDS, Happening, describe, happenings
 
 __all__ = ["Difference", "Expectation", "Expected", "Match", "first_difference", "match_in_order"]
 
 #: Seconds by which an exact time may be missed.
 TOLERANCE = 0.001
+#: Fields of one happening that are named because they differ.
+MOST_UNLIKE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,12 @@ def _instead(expectation: Expectation, rest: Sequence[Happening]) -> str:
     other = near or (same[0] if same else None)
     if other is None:
         return f"but no {expectation.word} came"
-    return f"but what came at {other.t:g} s is {describe(other)}"
+    unlike = [
+        f"\n  its {path} {how}"
+        for path, how in deviations(expectation.matcher, other.value)
+        if path not in ("", MAIN_FIELDS.get(other.word))  # that one is shown anyway
+    ]
+    return f"but what came at {other.t:g} s is {describe(other)}" + "".join(unlike[:MOST_UNLIKE])
 
 
 def _why_skipped(expectation: Expectation, played: Played) -> str:

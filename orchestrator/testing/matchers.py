@@ -20,7 +20,7 @@ a list                                  a list of as many items, each matching
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,6 +36,7 @@ __all__ = [
     "Fields",
     "Matcher",
     "OneOf",
+    "deviations",
     "is_operator",
     "parse_matcher",
 ]
@@ -197,6 +198,22 @@ class Items:
 
     def __str__(self) -> str:
         return "[" + ", ".join(map(str, self.items)) + "]"
+
+
+def deviations(matcher: Matcher, value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Where in a value it is not as expected, as `json.items[2]`, and how, in words."""
+    if matcher.matches(value):
+        return
+    if isinstance(matcher, Fields) and isinstance(value, Mapping):
+        for key, inner in matcher.fields.items():
+            yield from deviations(inner, value.get(key), f"{path}.{key}" if path else key)
+    elif (
+        isinstance(matcher, Items) and isinstance(value, list) and len(value) == len(matcher.items)
+    ):
+        for index, inner in enumerate(matcher.items):
+            yield from deviations(inner, value[index], f"{path}[{index}]")
+    else:
+        yield path, f"was to be {matcher}, but is {shown(value)}"
 
 
 # --- from what is written ------------------------------------------------------------------------
