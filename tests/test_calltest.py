@@ -142,7 +142,8 @@ def test_what_came_too_early_is_shown_however_long_ago(tmp_path: Path) -> None:
     assert report.count("user_turn") <= 5
 
 
-WEBHOOK = """
+WEBHOOK = """version: 1
+name: support
 connections: {c: {kind: http, base_url: "https://c.example"}}
 session:
   dtmf:
