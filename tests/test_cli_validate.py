@@ -263,3 +263,49 @@ def test_fix_mends_included_files_as_parts_of_the_whole(config_of_two: Path) -> 
     assert code_of(result) == 0, result.output
     assert part.read_text() == PART
     assert "parts/greet.yaml: mended 1 place" in result.output
+
+
+def test_what_one_config_does_not_use_of_a_part_another_may(folder: Path) -> None:
+    """Only what no config that includes a part uses is used nowhere."""
+    (folder / "lib").mkdir()
+    part = "version: 1\nvars: {zone: x, hours: y, nobody: z}\nchains: {bye: [{log: bye}], hi: [{log: hi}]}\n"
+    (folder / "lib" / "base.yaml").write_text(part)
+    for name, uses in {
+        "a": "{run: bye}, {log: '{{ vars.zone }}'}",
+        "b": "{run: hi}, {log: '{{ vars.hours }}'}",
+    }.items():
+        text = f"version: 1\nname: {name}\ninclude: [lib/base.yaml]\nsession: {{user_turn: [{uses}]}}\n"
+        (folder / f"{name}.yaml").write_text(text)
+    for paths in (["."], ["a.yaml"], ["./b.yaml", "a.yaml"], ["a.yaml", "./a.yaml"]):
+        output = validate(*paths).output
+        assert output.count("is used nowhere") == 1, output
+        assert "var `nobody`" in output
+    (folder / "b.yaml").unlink()
+    assert validate("a.yaml").output.count("is used nowhere") == 3
+
+
+@pytest.mark.parametrize("paths", [["."], ["a.yaml"], ["b.yaml", "a.yaml"]])
+def test_a_fix_in_a_part_is_good_for_all_that_include_it(folder: Path, paths: list[str]) -> None:
+    """One that mends it for one config and breaks it for another is not made, and that is said."""
+    part = folder / "part.yaml"
+    part.write_text("version: 1\nchains: {note: [{log: '{{ vars.quee }} {{ call.idd }}'}]}\n")
+    for name, var in {"a": "queue", "b": "queen"}.items():
+        text = f"version: 1\nname: {name}\ninclude: [part.yaml]\nvars: {{{var}: x}}\nsession: {{user_turn: [{{run: note}}]}}\n"
+        (folder / f"{name}.yaml").write_text(text)
+    result = validate("--fix", *paths)
+    assert (
+        part.read_text() == "version: 1\nchains: {note: [{log: '{{ vars.quee }} {{ call.id }}'}]}\n"
+    )
+    assert result.output.count("part.yaml: mend 1 place by hand: a fix brings other findings") == 1
+
+
+def test_a_fix_that_would_bring_other_findings_is_said(folder: Path) -> None:
+    """It is offered again and again otherwise, and never made."""
+    (folder / "a.yaml").write_text(
+        "version: 1\nname: a\nsession: {user_turn: [{emitt: {to: ops}}]}\n"
+    )
+    before = (folder / "a.yaml").read_text()
+    result = validate("--fix", "a.yaml")
+    assert "did you mean `emit`" in result.output
+    assert "a.yaml: mend 1 place by hand" in result.output
+    assert (folder / "a.yaml").read_text() == before

@@ -128,7 +128,7 @@ def test_no_text_breaks_the_validator(text: str) -> None:
 
 def check_fix(text: str) -> None:
     before = check_text(text, "t.yaml").problems
-    mended, count = mend(text, "t.yaml", lambda t: check_text(t, "t.yaml").problems)
+    mended, count, _ = mend(text, "t.yaml", lambda t: check_text(t, "t.yaml").problems)
     after = [(p.code, p.message) for p in check_text(mended, "t.yaml").problems]
     remaining = [(p.code, p.message) for p in before]
     for finding in after:

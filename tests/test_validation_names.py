@@ -31,10 +31,12 @@ def test_a_plugin_that_is_not_here_is_fine_offline() -> None:
     assert codes(text, variables={}) == ["HK603"]
 
 
-def test_nothing_is_said_about_the_options_of_an_unknown_action() -> None:
-    """An unknown action is one finding, whatever it is given."""
-    text = "session: {user_turn: [{plya: {x: '{{ nonsense( }}'}, save: song}, {log: '{{ data.song }}'}]}"
+def test_of_an_unknown_action_what_can_be_read_is_checked() -> None:
+    """Its options are its own; templates, and what stands beside it, are not. What it saves is."""
+    text = "session: {user_turn: [{plya: {x: '{{ event.text }}'}, save: song}, {log: '{{ data.song }}'}]}"
     assert codes(text) == ["HK221"]
+    text = "session: {user_turn: [{plya: {x: '{{ event.txt }}', y: 1}, timeout: soon}]}"
+    assert codes(text) == ["HK221", "HK202", "HK108"]
 
 
 def test_a_broken_connection_is_one_finding() -> None:

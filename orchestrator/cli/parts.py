@@ -6,6 +6,7 @@ checked as part of that one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,16 +14,30 @@ from pathlib import Path
 
 from orchestrator.cli.find_configs import is_searched, is_yaml
 from orchestrator.document import read_document
-from orchestrator.errors import EnvironmentFailure
-from orchestrator.validation import Checked
+from orchestrator.errors import EnvironmentFailure, Problem
+from orchestrator.validation import Checked, Settings, check_file
 
-__all__ = ["find_includers", "missing_names", "without_parts"]
+__all__ = [
+    "find_includers",
+    "is_nameless",
+    "missing_names",
+    "spelled",
+    "spot",
+    "used_elsewhere",
+    "wholes_of",
+    "without_parts",
+]
+
+#: A file, a line, a column, and the code of a finding there.
+Spot = tuple[str, int, int, str]
 
 #: How many folders upwards, entries of folders, and includes upwards are looked at.
 _FOLDERS, _ENTRIES, _LEVELS = 3, 5_000, 8
 _MAX_BYTES = 1_000_000
 #: Findings of a name that another file may define.
 _MISSING = frozenset({"HK202", "HK221", "HK222", "HK223", "HK228", "HK229", "HK237"})
+#: Findings of what nothing uses, which another config that includes the file may use.
+_UNUSED = frozenset({"HK231", "HK232", "HK233"})
 
 
 def without_parts(checked: Sequence[Checked]) -> list[Checked]:
@@ -38,10 +53,59 @@ def without_parts(checked: Sequence[Checked]) -> list[Checked]:
     return [one for one, stays in zip(checked, is_root, strict=True) if stays]
 
 
+def wholes_of(part: str, checked: Sequence[Checked], settings: Settings) -> list[Checked]:
+    """The configs that include a part: those of them that were checked, and others near it."""
+    real = _real(part)
+    found = {_real(one.file): one for one in checked if spelled(real, one)}
+    for file in find_includers(part):
+        if _real(file) not in found:
+            with contextlib.suppress(EnvironmentFailure):
+                found[_real(file)] = check_file(file, settings)
+    return list(found.values())
+
+
+def spelled(part: str, whole: Checked) -> str | None:
+    """How a config that includes a part writes its path; None if it does not include it."""
+    names = (document.file for document in whole.documents[1:])
+    return next((name for name in names if _real(name) == _real(part)), None)
+
+
+def used_elsewhere(checked: Sequence[Checked], settings: Settings) -> set[Spot]:
+    """Findings that nothing uses what a part defines, where another config with the part does."""
+    said = {one.file: {spot(p): p for p in one.problems if p.code in _UNUSED} for one in checked}
+    parts = {
+        _real(problem.position.file)
+        for file, problems in said.items()
+        for problem in problems.values()
+        if _real(problem.position.file) != _real(file)
+    }
+    denied: set[Spot] = set()
+    for part in parts:
+        for whole in wholes_of(part, checked, settings):
+            theirs = {spot(problem) for problem in whole.problems}
+            denied |= {
+                at for problems in said.values() for at in problems
+                if at[0] == part and at not in theirs
+            }  # fmt: skip
+    return denied
+
+
+def spot(problem: Problem) -> Spot:
+    """Where a finding is and what it is, however the path of its file is written."""
+    position = problem.position
+    return _real(position.file), position.line, position.column, problem.code
+
+
 def missing_names(checked: Checked) -> int:
     """How many names are missing in a file that one including it may define."""
     errors = [problem for problem in checked.problems if problem.is_error]
     return len({problem.message for problem in errors if problem.code in _MISSING})
+
+
+def is_nameless(checked: Checked) -> bool:
+    """Whether a file gives itself no `name`, as a part that others include has none."""
+    root = checked.documents[0].root if checked.documents else None
+    return root is not None and "name" not in root
 
 
 def find_includers(file: str) -> list[str]:

@@ -11,7 +11,16 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.find_configs import find_configs
-from orchestrator.cli.parts import find_includers, missing_names, without_parts
+from orchestrator.cli.parts import (
+    find_includers,
+    is_nameless,
+    missing_names,
+    spelled,
+    spot,
+    used_elsewhere,
+    wholes_of,
+    without_parts,
+)
 from orchestrator.cli.reporter import Painter, frame, plural, summary, wants_color
 from orchestrator.errors import ConfigError, EnvironmentFailure, Problem
 from orchestrator.targets import TARGETS
@@ -90,7 +99,7 @@ def command(
         _fix_files(found.configs, settings)
     checked = [one for file in found.configs if (one := _check(file, settings, lost)) is not None]
     roots, notes = _whole(without_parts(checked), settings)
-    problems = _problems(roots)
+    problems = _problems(roots, settings)
     if found.configs or form != "text":
         names = [_STDIN if file == "-" else file for file in found.configs]
         _report(form, problems, names, found.skipped)
@@ -127,17 +136,19 @@ def _whole(checked: Sequence[Checked], settings: Settings) -> tuple[list[Checked
         found += [check_file(file, settings) for file in includers] or [one]
         if includers:
             notes.append(f"{one.file}: checked as part of {', '.join(includers)}")
-        elif missing >= _MANY:
+        elif missing >= _MANY and is_nameless(one):
             notes.append(f"{one.file}: if another file includes it, check that one")
     return found, notes
 
 
-def _problems(checked: Sequence[Checked]) -> list[Problem]:
+def _problems(checked: Sequence[Checked], settings: Settings) -> list[Problem]:
     """All findings in order; a file that several configs include is reported once."""
-    found: dict[tuple[object, str], Problem] = {}
+    found: dict[object, Problem] = {}
+    denied = used_elsewhere(checked, settings)
     for one in checked:
         for problem in (*one.problems, *_environment_problems(one)):
-            found.setdefault((problem.position, problem.code), problem)
+            if (at := spot(problem)) not in denied:
+                found.setdefault(at, problem)
     return list(found.values())
 
 
@@ -156,22 +167,29 @@ def _environment_problems(checked: Checked) -> Sequence[Problem]:
 
 
 def _fix_files(files: Sequence[str], settings: Settings) -> None:
-    for file in files:
-        if Path(file).is_file():
-            _fix_file(file, settings)
+    """Mend configs and the files that they include, each for all that include it."""
+    checked = [check_file(file, settings) for file in files if Path(file).is_file()]
+    mains = {Path(d.file).resolve(): (d.file, one) for one in checked for d in one.documents}
+    for part, main in mains.values():
+        others = wholes_of(part, checked, settings)
+        _fix_file(part, main, [one for one in others if one is not main], settings)
 
 
-def _fix_file(file: str, settings: Settings) -> None:
-    """Mend a config and the files that it includes, each as part of the whole."""
-    texts: dict[str, str] = {}
-    for document in check_file(file, settings).documents:
-        part = document.file
+def _fix_file(part: str, main: Checked, others: Sequence[Checked], settings: Settings) -> None:
+    """Mend a file of a config where no other that includes it gets new findings."""
+    names = [(main.file, part), *((one.file, spelled(part, one) or part) for one in others)]
 
-        def problems(text: str, part: str = part) -> Sequence[Problem]:
-            return check_file(file, replace(settings, texts={**texts, part: text})).problems
+    def problems(text: str) -> Sequence[Problem]:
+        return [
+            problem for file, name in names
+            for problem in check_file(file, replace(settings, texts={name: text})).problems
+        ]  # fmt: skip
 
-        mended, count = mend(document.text, part, problems)
-        texts[part] = mended
+    for document in (d for d in check_file(main.file, settings).documents if d.file == part):
+        mended, count, refused = mend(document.text, part, problems)
+        if refused:
+            what = plural(refused, "place")
+            click.echo(f"{part}: mend {what} by hand: a fix brings other findings", err=True)
         if count:
             mark = b"\xef\xbb\xbf" if Path(part).read_bytes().startswith(b"\xef\xbb\xbf") else b""
             Path(part).write_bytes(mark + mended.encode("utf-8"))

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from orchestrator.document.text import split_lines
-from orchestrator.errors import Fix, Problem
+from orchestrator.errors import Fix, Position, Problem
 
-__all__ = ["apply_fixes", "mend"]
+__all__ = ["Mended", "apply_fixes", "mend"]
 
 Check = Callable[[str], Sequence[Problem]]
 
 _ROUNDS = 5
 
 
-def mend(text: str, file: str, check: Check) -> tuple[str, int]:
-    """The mended text, and in how many places it was mended."""
+class Mended(NamedTuple):
+    """The text, in how many places it was mended, and in how many a fix brings new findings."""
+
+    text: str
+    places: int = 0
+    refused: int = 0
+
+
+def mend(text: str, file: str, check: Check) -> Mended:
+    """Mend a text as far as `check` finds nothing new in it."""
     before = check(text)
-    found = _mend_all(text, file, before, check)
-    return found if found is not None else _mend_singly(text, file, before, check)
+    return _mend_all(text, file, before, check) or _mend_singly(text, file, before, check)
 
 
-def _mend_all(
-    text: str, file: str, before: Sequence[Problem], check: Check
-) -> tuple[str, int] | None:
+def _mend_all(text: str, file: str, before: Sequence[Problem], check: Check) -> Mended | None:
     """Round after round, since a fix may uncover the next; None if it ends with new findings."""
     problems, total = before, 0
     for _ in range(_ROUNDS):
@@ -36,16 +42,18 @@ def _mend_all(
         if not count:
             break
         problems, total = check(text), total + count
-    return (text, total) if _adds_nothing(before, problems) else None
+    return Mended(text, total) if _adds_nothing(before, problems) else None
 
 
-def _mend_singly(text: str, file: str, before: Sequence[Problem], check: Check) -> tuple[str, int]:
-    total = 0
+def _mend_singly(text: str, file: str, before: Sequence[Problem], check: Check) -> Mended:
+    total, refused = 0, set[Position]()
     for fix in sorted(_fixes(file, before), key=lambda fix: fix.position, reverse=True):
         mended, count = apply_fixes(text, [fix])
         if count and _adds_nothing(before, check(mended)):
             text, total = mended, total + 1
-    return text, total
+        elif count:
+            refused.add(fix.position)
+    return Mended(text, total, len(refused))
 
 
 def _fixes(file: str, problems: Iterable[Problem]) -> set[Fix]:

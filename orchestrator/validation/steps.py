@@ -158,8 +158,9 @@ class StepReader:
 
     def _read(self, node: YamlMap, word: str, path: str) -> StepConfig | None:
         reader = self.reader
-        if word not in _STARTERS and not self._is_there(node, word):
-            return None
+        is_there = word in _STARTERS or self._is_there(node, word)
+        if not is_there:
+            self.lost.update(_names_in(node))
         shared: dict[str, Any] = {"key": path, "word": word, "place": reader.place(node, word)}
         blocks: Blocks = {}
         outside: list[str] = []
@@ -169,7 +170,7 @@ class StepReader:
             shared |= dict.fromkeys(("after",) if "after" in outside else ())
         if word in _STARTERS:
             return CONTROLS[word](self, node, shared, blocks)
-        if word in self.skipped:
+        if not is_there or word in self.skipped:
             return self._unknown(node, word, shared, blocks)
         return self._action(node, word, shared, blocks, outside)
 
@@ -192,7 +193,7 @@ class StepReader:
         }
 
     def _is_there(self, node: YamlMap, word: str) -> bool:
-        """Whether the action exists; nothing is said about what is given to an unknown one."""
+        """Whether the action exists; what options an unknown one has, nobody can say."""
         try:
             if self.registry.action(word) is not None:
                 return True
