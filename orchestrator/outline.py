@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.config import Config, HookConfig, StepConfig
@@ -10,7 +10,7 @@ from orchestrator.targets import TARGETS, lent_to, needs_of
 from orchestrator.validation.secrets import is_secret_name
 from orchestrator.validation.waits import Waits, worst_case
 
-__all__ = ["outline"]
+__all__ = ["outline", "step_words"]
 
 _SHOWN = 60
 #: Steps whose first value tells what they do. Those of others may be nobody's business.
@@ -39,6 +39,11 @@ def outline(config: Config, target: str | None = None) -> dict[str, Any]:
         document["target"] = target
         document["missing"] = sorted(set(needs) - TARGETS[target] - lent_to(target, config))
     return document
+
+
+def step_words(step: Mapping[str, Any]) -> str:
+    """What a step of an outline does, in the fewest words."""
+    return f"{step['do']} {step['with']}" if "with" in step else str(step["do"])
 
 
 def _limits(config: Config) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.reporter import Painter, wants_color
+from orchestrator.cli.reporter import Painter, plural, wants_color
 from orchestrator.durations import format_duration
-from orchestrator.outline import outline
+from orchestrator.outline import outline, step_words
 from orchestrator.targets import TARGETS, describe
 from orchestrator.validation import load_config
 
@@ -43,7 +43,9 @@ def command(file: str, form: str, target: str | None) -> None:
     if form == "json":
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif form == "mermaid":
-        click.echo("\n".join(_mermaid(document)))
+        from orchestrator.cli.mermaid import graph
+
+        click.echo("\n".join(graph(document)))
     else:
         paint = Painter(is_on=wants_color())
         click.echo("\n".join(_text(document, paint)), color=paint.is_on)
@@ -54,7 +56,8 @@ def command(file: str, form: str, target: str | None) -> None:
 
 def _text(document: Mapping[str, Any], paint: Painter) -> Iterator[str]:
     hooks = sum(len(event["hooks"]) for event in document["events"])
-    yield f"{paint('bold', document['name'])}: {hooks} hooks on {len(document['events'])} events"
+    counts = f"{plural(hooks, 'hook')} on {plural(len(document['events']), 'event')}"
+    yield f"{paint('bold', document['name'])}: {counts}"
     for event in document["events"]:
         wait = event["worst_wait"]
         cost = f"  waits up to {format_duration(wait)}" if wait else ""
@@ -93,14 +96,10 @@ def _times(count: int) -> str:
 
 def _step_lines(steps: list[Any], indent: str, paint: Painter) -> Iterator[str]:
     for number, step in enumerate(steps, 1):
-        yield f"{indent}{number}. {_step_words(step)}{paint('dim', _step_notes(step))}"
+        yield f"{indent}{number}. {step_words(step)}{paint('dim', _step_notes(step))}"
         for name, block in step.get("blocks", {}).items():
             yield f"{indent}   {paint('dim', name)}"
             yield from _step_lines(block, f"{indent}     ", paint)
-
-
-def _step_words(step: Mapping[str, Any]) -> str:
-    return f"{step['do']} {step['with']}" if "with" in step else str(step["do"])
 
 
 def _step_notes(step: Mapping[str, Any]) -> str:
@@ -129,42 +128,3 @@ def _need_lines(document: Mapping[str, Any], paint: Painter) -> Iterator[str]:
         yield f"  {need.ljust(18)} {describe(need)}  {where}{paint('error', lacks)}"
     if "target" in document and not missing:
         yield f"  {document['target']} can do all of it"
-
-
-# --- Mermaid
-
-
-def _mermaid(document: Mapping[str, Any]) -> Iterator[str]:
-    yield "flowchart LR"
-    for number, event in enumerate(document["events"]):
-        name = f"e{number}"
-        wait = event["worst_wait"]
-        cost = f"<br/>waits up to {format_duration(wait)}" if wait else ""
-        yield f'  {name}(["{_escape(event["scope"] + "." + event["event"])}{cost}"])'
-        for index, hook in enumerate(event["hooks"]):
-            node = f"{name}h{index}"
-            edge = f'-- "{_escape(hook["when"])}" -->' if "when" in hook else "-->"
-            yield f'  {name} {edge} {node}["{_escape(hook["name"])}"]'
-            yield from _mermaid_steps(hook["steps"], node)
-            blocks = {key: hook[key] for key in ("on_error", "finally") if key in hook}
-            yield from _mermaid_blocks(blocks, node)
-
-
-def _mermaid_blocks(blocks: Mapping[str, list[Any]], node: str) -> Iterator[str]:
-    for name, block in blocks.items():
-        yield f'  {node} -. "{name}" .-> {node}{name}(( ))'
-        yield from _mermaid_steps(block, f"{node}{name}")
-
-
-def _mermaid_steps(steps: list[Any], parent: str) -> Iterator[str]:
-    before = parent
-    for index, step in enumerate(steps):
-        node = f"{parent}s{index}"
-        edge = f'-- "{_escape(step["when"])}" -->' if "when" in step else "-->"
-        yield f'  {before} {edge} {node}["{_escape(_step_words(step))}"]'
-        yield from _mermaid_blocks(step.get("blocks", {}), node)
-        before = node
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

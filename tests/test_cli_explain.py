@@ -1,0 +1,84 @@
+"""`orchestrator explain`: text, JSON and a graph of the same plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from orchestrator.cli import group
+
+CONFIG = """version: 1
+name: shop
+connections: {c: {kind: http, base_url: "https://c.example"}}
+session:
+  user_turn:
+    - name: 'a "b" #1'
+      when: event.text == 'x'
+      do:
+        - say: "One\\ntwo; <b> & #3"
+        - parallel:
+            - {http: {connection: c, path: /a}, timeout: 1s}
+            - run: bill
+        - if: event.text == 'y'
+          then: [{stop: call}]
+      finally: [{log: fin}]
+chains:
+  bill: [{log: billed}, {run: last}]
+  last: [{recording: pause}, {recording: resume}]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "shop.yaml").write_text(CONFIG)
+    return str(tmp_path / "shop.yaml")
+
+
+def explain(*args: str) -> str:
+    result = CliRunner().invoke(group, ["explain", *args])
+    assert result.exception is None, result.output
+    return result.output
+
+
+def test_the_graph_has_every_step_once_and_branches_beside_each_other(file: str) -> None:
+    """What `parallel` runs hangs on it, each by itself; chains stand by themselves."""
+    assert explain(file, "--format", "mermaid").splitlines() == [
+        "flowchart LR",
+        '  e0(["session.user_turn<br/>waits up to 1s"])',
+        """  e0 -- "event.text == 'x'" --> e0h0["a &quot;b&quot; #35;1"]""",
+        '  e0h0 --> e0h0s0["say One two; &lt;b> &amp; #35;3"]',
+        '  e0h0s0 --> e0h0s1["parallel"]',
+        '  e0h0s1 --> e0h0s1p0s0["http c /a"]',
+        '  e0h0s1 --> e0h0s1p1s0["run bill"]',
+        "  e0h0s1p1s0 -.-> c0",
+        """  e0h0s1 --> e0h0s2["if event.text == 'y'"]""",
+        '  e0h0s2 -. "then" .-> e0h0s2then(( ))',
+        '  e0h0s2then --> e0h0s2thens0["stop call"]',
+        '  e0h0 -. "finally" .-> e0h0finally(( ))',
+        '  e0h0finally --> e0h0finallys0["log fin"]',
+        '  c0[["chain bill"]]',
+        '  c0 --> c0s0["log billed"]',
+        '  c0s0 --> c0s1["run last"]',
+        "  c0s1 -.-> c1",
+        '  c1[["chain last"]]',
+        '  c1 --> c1s0["recording pause"]',
+        '  c1s0 --> c1s1["recording resume"]',
+    ]
+
+
+def test_the_tree_and_json_say_what_it_waits_for_and_needs(file: str) -> None:
+    """With the places of what is needed, and what a target lacks of it."""
+    text = explain(file)
+    assert text.startswith("shop: 1 hook on 1 event\n")
+    assert "session.user_turn  waits up to 1s" in text
+    assert "    2. parallel  (up to 1s)" in text
+    assert "  recording          " in text
+    lacking = explain(file, "--target", "unpod")
+    assert "unpod cannot" in lacking
+    document = json.loads(explain(file, "--format", "json", "--target", "unpod"))
+    assert document["events"][0]["worst_wait"] == 1
+    assert document["missing"] == ["recording"]
+    assert document["needs"]["recording"][0].endswith("shop.yaml:18:11")
