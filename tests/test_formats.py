@@ -46,6 +46,13 @@ def test_github_annotations_are_workflow_commands(report: Any) -> None:
     assert first.startswith(start)
 
 
+@pytest.mark.parametrize("form", ["github", "sarif"])
+def test_paths_are_those_of_the_working_folder(report: Any, form: str) -> None:
+    """However the file was named: code scanning knows no other."""
+    name = "option-choice.yaml"
+    assert report(form, str(DATA / "invalid" / name)) == report(form, name)
+
+
 def test_github_escapes_what_would_end_the_command() -> None:
     """Line breaks, percent signs and commas of a file name do not leak into the command."""
     problem = Problem("HK101", "100% of\nit", Position("a,b:c.yaml", 1, 1, 2))

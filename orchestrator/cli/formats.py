@@ -72,7 +72,7 @@ def _annotation(problem: Problem) -> str:
     position = problem.position
     words = f"{problem.message} ({problem.help})" if problem.help else problem.message
     properties = {
-        "file": position.file,
+        "file": str(_from_here(position.file)),
         "line": str(position.line),
         "col": str(position.column),
         "endColumn": str(position.end_column),
@@ -173,7 +173,14 @@ def _fix(problem: Problem) -> dict[str, Any]:
 def _uri(file: str) -> str:
     from urllib.parse import quote
 
-    return quote(Path(file).as_posix())
+    return quote(_from_here(file).as_posix())
+
+
+def _from_here(file: str) -> Path:
+    """A path as those who show findings in a repository want it: from the working folder."""
+    path = Path(file)
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 # --- JUnit
