@@ -10,8 +10,8 @@ from orchestrator.action import Action, Steps
 from orchestrator.chosen import reads_vars_only
 from orchestrator.compiler.listing import at
 from orchestrator.compiler.values import Read, Values
+from orchestrator.config import BACKGROUND_LIMIT, Config, HookConfig, StepConfig
 from orchestrator.config import Condition as When
-from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.destinations import prepare_numbers
 from orchestrator.options import Option, convert, field_name, shown_options
 from orchestrator.plan import (
@@ -31,10 +31,8 @@ from orchestrator.services import prepare_web
 from orchestrator.templates import parse_condition
 from orchestrator.values import Constant, Value
 
-__all__ = ["BACKGROUND_LIMIT", "HookCompiler"]
+__all__ = ["HookCompiler"]
 
-#: Seconds for a background step that does not say.
-BACKGROUND_LIMIT = 30.0
 _DURATION = Option("wait", "duration")
 
 
