@@ -29,7 +29,7 @@ from orchestrator.plan import (
 from orchestrator.registry import ActionType
 from orchestrator.services import prepare_web
 from orchestrator.templates import parse_condition
-from orchestrator.values import Constant, Value
+from orchestrator.values import Constant
 
 __all__ = ["HookCompiler"]
 
@@ -172,6 +172,7 @@ class HookCompiler:
                 fixed[field_name(name)] = compiled.value
             else:
                 rendered.append((field_name(name), option, compiled))
+        numbers = [value for n, value in written.items() if table[n].accepts("destination")]
         connection = step.options.get("connection")
         constant = None if rendered else kind.cls(**fixed)
         return ActionBody(
@@ -181,7 +182,8 @@ class HookCompiler:
             shown=shown_options(constant) if constant is not None else {},
             make=_maker(kind.cls, fixed, tuple(rendered)),
             connection=str(connection.raw) if connection else None,
-            has_fixed_destination=_has_fixed_destination(written, table),
+            has_fixed_destination=all(map(reads_vars_only, numbers)),
+            written_numbers=self._values.texts(numbers, self._hook),
             limit=self._config.limit_of(kind),
         )
 
@@ -222,12 +224,3 @@ def _under(step: StepConfig, prefix: str) -> StepConfig:
     """A chain's step as it runs under one `run`: its key names the hook that ran it."""
     blocks = {name: tuple(_under(s, prefix) for s in steps) for name, steps in step.blocks.items()}
     return replace(step, key=f"{prefix}/{step.key}", blocks=blocks)
-
-
-def _has_fixed_destination(written: Mapping[str, Value], table: Mapping[str, Option]) -> bool:
-    """Whether each number that the step dials is the config author's own word."""
-    return all(
-        reads_vars_only(value)
-        for name, value in written.items()
-        if table[name].accepts("destination")
-    )

@@ -37,12 +37,14 @@ __all__ = [
 ROOTS = ("event", "call", "data", "vars", "steps", "memory", "now", "error")
 
 CALLER = TEXT.tainted("caller")
+#: Words of whoever placed the call, or of its runtime.
+_OUTSIDE = TEXT.tainted("remote")
 
 #: The fields of `call`, each an attribute of the scope's call object.
 CALL_FIELDS: Mapping[str, Shape] = {
-    "id": TEXT,
-    "session_id": TEXT,
-    "agent_id": TEXT,
+    "id": _OUTSIDE,
+    "session_id": _OUTSIDE,
+    "agent_id": _OUTSIDE,
     "direction": one_of("inbound", "outbound"),
     "user_number": CALLER,
     "called_number": CALLER,
@@ -51,8 +53,8 @@ CALL_FIELDS: Mapping[str, Shape] = {
     "transcript": list_of(record({"who": one_of("agent", "caller"), "text": CALLER})),
     "turns": INT,
     "interruptions": INT,
-    "instructions": TEXT,
-    "language": maybe(TEXT),
+    "instructions": _OUTSIDE,
+    "language": maybe(_OUTSIDE),
     "state": one_of("starting", "live", "hangup", "ended", "transferred", "error", "shutdown"),
     "end_reason": maybe(TEXT),
     "outcome": maybe(TEXT),
