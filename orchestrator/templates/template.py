@@ -14,7 +14,7 @@ from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
 from orchestrator.templates.proofs import Outcomes, Proven, learn
 from orchestrator.templates.reads import Reads, collect_reads
 from orchestrator.templates.split import Hole, find_braces, scan_path, split
-from orchestrator.templates.tree import Called, Constant, Logic, Node, Path
+from orchestrator.templates.tree import Called, Constant, Logic, Node, Path, parts_of_value
 
 __all__ = ["Template", "parse_condition", "parse_template"]
 
@@ -123,18 +123,25 @@ class Template:
         return shape, tuple(sorted(faults, key=lambda fault: (fault.offset, fault.code)))
 
     def source_of(self, names: Mapping[str, Shape], taint: str) -> Read | None:
-        """The first read or call through which text of this taint comes in."""
+        """The first read or call through which text of this taint comes into the value.
+
+        What is only asked, in the condition of an inline `if` or to choose a key, is none.
+        """
         from orchestrator.templates.check import Checker
 
         checker = Checker(self.source, names, self._found.guarded)
-        for node in self._found.nodes:
+        queue = list(reversed(self._trees))
+        while queue:
+            node = queue.pop()
             if join_taint(checker.shape(node)) != taint:
                 continue
             if isinstance(node, Called):
                 keys = [str(arg.value) for arg in node.args[:1] if isinstance(arg, Constant)]
                 path = (node.name.partition(".")[0], *keys)
                 return Read(path, node.offset, node.end - node.offset, False, ())
-            return next((read for read in self.reads if read.offset == node.offset), None)
+            if isinstance(node, Path) and isinstance(node.root, str):
+                return next((read for read in self.reads if read.offset == node.offset), None)
+            queue += reversed(tuple(parts_of_value(node)))
         return None
 
     def _constants(self, trees: list[Node]) -> list[Fault]:
