@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.errors import TemplateFailed
 from orchestrator.frozen import frozen
@@ -14,7 +14,10 @@ from orchestrator.templates.model import MAX_SOURCE, Fault, Read, Scope
 from orchestrator.templates.proofs import Outcomes, Proven, learn
 from orchestrator.templates.reads import Reads, collect_reads
 from orchestrator.templates.split import Hole, find_braces, scan_path, split
-from orchestrator.templates.tree import Called, Constant, Logic, Node, Path, parts_of_value
+from orchestrator.templates.tree import Called, Constant, Logic, Node, Path
+
+if TYPE_CHECKING:
+    from orchestrator.templates.check import Checker
 
 __all__ = ["Template", "parse_condition", "parse_template"]
 
@@ -91,11 +94,9 @@ class Template:
         `names` gives the shapes of the root names in scope; `call`, `now` and `memory` are known.
         Under `memory.get` it has a record of what is remembered by key.
         """
-        from orchestrator.templates.check import Checker
-
         if self.faults or self.kind == "constant":
             return (BOOL if self.kind == "condition" else TEXT), ()
-        checker = Checker(self.source, names, self._found.guarded)
+        checker = self._checker(names)
         trees = self._trees
         if self.kind == "text":
             shapes = [checker.text_part(tree) for tree in trees]
@@ -123,26 +124,21 @@ class Template:
         return shape, tuple(sorted(faults, key=lambda fault: (fault.offset, fault.code)))
 
     def source_of(self, names: Mapping[str, Shape], taint: str) -> Read | None:
-        """The first read or call through which text of this taint comes into the value.
+        """The first read or call through which text of this taint comes into the value."""
+        from orchestrator.templates.sources import find_source
 
-        What is only asked, in the condition of an inline `if` or to choose a key, is none.
-        """
+        return find_source(self._trees, self._checker(names).shape, taint, self.reads)
+
+    def change_of(self, names: Mapping[str, Shape], taint: str) -> tuple[str, int] | None:
+        """What changes text of this taint on its way into the value, and where it is written."""
+        from orchestrator.templates.sources import find_change
+
+        return find_change(self._trees, self._checker(names).shape, taint)
+
+    def _checker(self, names: Mapping[str, Shape]) -> Checker:
         from orchestrator.templates.check import Checker
 
-        checker = Checker(self.source, names, self._found.guarded)
-        queue = list(reversed(self._trees))
-        while queue:
-            node = queue.pop()
-            if join_taint(checker.shape(node)) != taint:
-                continue
-            if isinstance(node, Called):
-                keys = [str(arg.value) for arg in node.args[:1] if isinstance(arg, Constant)]
-                path = (node.name.partition(".")[0], *keys)
-                return Read(path, node.offset, node.end - node.offset, False, ())
-            if isinstance(node, Path) and isinstance(node.root, str):
-                return next((read for read in self.reads if read.offset == node.offset), None)
-            queue += reversed(tuple(parts_of_value(node)))
-        return None
+        return Checker(self.source, names, self._found.guarded)
 
     def _constants(self, trees: list[Node]) -> list[Fault]:
         """Warn of expressions that always give the same; `{{ '{{' }}` is how to write braces."""

@@ -32,7 +32,8 @@ class Visit:
 
     `name` is the top option of the step, `key` the innermost key of the value. `offset` and
     `length` tell where in the text: of tainted text that must not come here, the name that brings
-    it in, with the place that gave it its value as `origin`.
+    it in, with the place that gave it its value as `origin`. `change` is what makes another text
+    of a secret, and where in the text that stands.
     """
 
     step: StepConfig
@@ -45,6 +46,7 @@ class Visit:
     offset: int
     length: int
     origin: Place | None = None
+    change: tuple[str, int] | None = None
 
     @property
     def taint(self) -> str:
@@ -101,7 +103,7 @@ class ValueChecker:
         for part, offset in zip(value.parts, value.offsets, strict=True):
             if isinstance(part, str):
                 continue
-            origin = None
+            origin, change = None, None
             if isinstance(part, EnvRef):
                 shape, length = TEXT.tainted("secret" if part.is_secret else ""), part.length
             else:
@@ -111,10 +113,11 @@ class ValueChecker:
                 if len(value.parts) == 1 and part.kind == "value" and not part.faults:
                     self._fit(option, part, value, shape, scene)
                 if (taint := join_taint(shape)) and _matters(option, taint):
+                    change = self._change(part, offset, taint, scene)
                     offset, length, origin = self._source(part, offset, taint, scene)
             shapes.append(shape)
             self.visits.append(
-                Visit(step, self.hook, *path, option, value, shape, offset, length, origin)
+                Visit(step, self.hook, *path, option, value, shape, offset, length, origin, change)
             )
         if len(value.parts) == 1 and shapes:
             return shapes[0]
@@ -129,6 +132,16 @@ class ValueChecker:
         if read is None:
             return offset, len(template.source), None
         return offset + read.offset, read.length, scene.origin(read, self.hook.event)
+
+    def _change(
+        self, template: Template, offset: int, taint: str, scene: Scene
+    ) -> tuple[str, int] | None:
+        """What makes another text of a secret on its way."""
+        if taint != "secret":
+            return None
+        template = scene.narrowed(template)
+        found = template.change_of(scene.shapes(template), taint)
+        return (found[0], offset + found[1]) if found is not None else None
 
     def _is_wrong_number(
         self, option: Option, template: Template, value: Value, shape: Shape, scene: Scene
