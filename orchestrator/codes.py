@@ -323,6 +323,11 @@ TEMPLATE_CODES: Mapping[str, Code] = {
         "Only `{{ ... }}` is a template; single braces are text, and would be spoken or sent.",
         "Write two braces on each side.",
     ),
+    "HK327": Code(
+        "A template in a key",
+        "Only values are rendered; a key is sent, saved and logged as it is written.",
+        "Write the key out, and let a value show what the call has.",
+    ),
 }
 
 CALL_CODES: Mapping[str, Code] = {
