@@ -62,13 +62,18 @@ CALL_FIELDS: Mapping[str, Shape] = {
     "attempt": INT,
 }
 
+
+def _within(low: int, high: int) -> Shape:
+    return replace(INT, bounds=(low, high))
+
+
 #: The fields of `now`.
 NOW_FIELDS: Mapping[str, Shape] = {
     "year": INT,
-    "month": INT,
-    "day": INT,
-    "hour": INT,
-    "minute": INT,
+    "month": _within(1, 12),
+    "day": _within(1, 31),
+    "hour": _within(0, 23),
+    "minute": _within(0, 59),
     "date": TEXT,
     "time": TEXT,
     "weekday": one_of("mon", "tue", "wed", "thu", "fri", "sat", "sun"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from orchestrator.shapes import Shape, join_taint
+from orchestrator.shapes import TEXT, Shape, join_taint
 from orchestrator.templates.model import Read
 from orchestrator.templates.tree import Called, Constant, Filtered, Node, Path, parts_of_value
 
-__all__ = ["find_change", "find_source"]
+__all__ = ["find_change", "find_source", "remembered_taint"]
 
 _ShapeOf = Callable[[Node], Shape]
 
@@ -66,3 +66,18 @@ def _carriers(trees: Sequence[Node], shape_of: _ShapeOf, taint: str) -> Iterator
         if join_taint(shape_of(node)) == taint:
             yield node
             queue += reversed(tuple(parts_of_value(node)))
+
+
+def remembered_taint(remembered: Shape | None, key: Shape) -> str:
+    """Where a value of the memory comes from, by what this config remembers under each key.
+
+    What is remembered under a key that is not written out may be under any: it is the taint of
+    `remembered` itself. A key that this config does not write holds what others have put there.
+    """
+    others = TEXT.tainted("remote")
+    if remembered is None:
+        return others.taint
+    if not key.choices:
+        return join_taint(remembered, others)
+    own = [remembered.fields.get(choice, others) for choice in key.choices]
+    return join_taint(*own, TEXT.tainted(remembered.taint))

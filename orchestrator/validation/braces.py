@@ -19,7 +19,7 @@ _HOLE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
 def check_braces(config: Config, findings: Findings, texts: Iterable[str]) -> None:
-    """Warn of `{ data.name }`, a stray `}}` and a template in a key, which stay as they are written.
+    """Warn of `{ data.name }`, a stray `}}` and templates in keys, which stay as they are written.
 
     `texts` are those of the files: most have none, and then no value is looked at.
     """
