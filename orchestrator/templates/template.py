@@ -72,6 +72,13 @@ class Template:
             if isinstance(key, Constant) and isinstance(within, Constant)
         )
 
+    @property
+    def counted(self) -> tuple[Constant, ...]:
+        """The events that it counts."""
+        found = [n for n in self._found.nodes if isinstance(n, Called) and n.name == "call.count"]
+        firsts = [node.args[0] for node in found if node.args]
+        return tuple(first for first in firsts if isinstance(first, Constant))
+
     def under(self, proven: Proven, outcomes: Outcomes) -> Template:
         """The same where this is proved: what it reads of that is guarded."""
         if not self._found.nodes or not (proven or (outcomes and "steps" in self.source)):

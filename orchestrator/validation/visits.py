@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from orchestrator.config import HookConfig, StepConfig
+from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.events import EVENTS
 from orchestrator.frozen import frozen
 from orchestrator.options import Option
@@ -19,7 +19,7 @@ from orchestrator.validation.rendered import misfit, misfit_help
 from orchestrator.validation.templates import Scene, TemplateChecker
 from orchestrator.values import EnvRef, Place, Value
 
-__all__ = ["ValueChecker", "Visit", "condition_of"]
+__all__ = ["ValueChecker", "Visit", "condition_of", "templates_of"]
 
 #: What a condition of an action may read, which is asked when the caller has spoken.
 _SEEN = ("event", "vars")
@@ -233,3 +233,18 @@ def condition_of(value: Value) -> Template:
     """The condition of an `if` step."""
     raw = value.raw
     return parse_condition(str(raw).lower() if isinstance(raw, bool) else str(raw))
+
+
+def templates_of(config: Config) -> Iterator[tuple[Template, Place, int]]:
+    """Every template and condition of a config, its place and its offset in the text there."""
+    for hook in config.hooks:
+        if hook.when is not None:
+            yield hook.when.template, hook.when.place, 0
+    for step in config.steps():
+        if step.when is not None:
+            yield step.when.template, step.when.place, 0
+        if step.kind == "if":
+            yield condition_of(step.options["if"]), step.options["if"].place, 0
+        for value in step.options.values():
+            for text, template, offset in value.templates():
+                yield template, text.place, offset
