@@ -26,7 +26,8 @@ class Scene:
     any step of the config saves; `is_first` means that nothing else can have been saved yet.
     `origins` has where values come from that are neither saved nor built in, and where the steps
     with an `id` are; `ids` those of this hook, and `outcomes` how they may end. `lacking` gives the
-    `emit` of the event that does not give a field of it. Within a chain, `run_by` is the step of
+    `emit` of the event that does not give a field of it. `asked` are paths that conditions on the
+    way here have asked, whatever for. Within a chain, `run_by` is the step of
     the hook that runs it.
     """
 
@@ -41,6 +42,7 @@ class Scene:
     ids: Mapping[str, Place] = field(default_factory=dict)
     outcomes: Outcomes = field(default_factory=dict)
     lacking: Callable[[str], Place | None] | None = None
+    asked: Collection[tuple[str | int, ...]] = ()
     run_by: Place | None = None
 
     def narrowed(self, template: Template) -> Template:
@@ -134,6 +136,8 @@ class TemplateChecker:
                 if self._check_read(read, place, offset, scene):
                     missing.add(read.offset)
         for fault in (*template.faults, *faults):
+            if fault.asked_of and _is_asked(fault.asked_of, template, scene):
+                continue
             fault = _of_emit(template, scene, fault) if scene.lacking is not None else fault
             # what may not be there at all is not said to be null as well
             if fault.code != "HK203" or fault.offset not in missing:
@@ -226,6 +230,11 @@ class TemplateChecker:
         fix = word_fix(place.document, on, key, near) if near else None
         message = f"nothing in this config saves `data.{key}`"
         self.findings.at(place, "HK228", message, on=on, help=hint, fix=fix)
+
+
+def _is_asked(path: tuple[str | int, ...], template: Template, scene: Scene) -> bool:
+    """Whether a condition here, or another part of the template, asks a value that it also uses."""
+    return path in scene.asked or [read.path for read in template.reads].count(path) > 1
 
 
 def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, str | None] | None:
