@@ -304,8 +304,8 @@ TEMPLATE_CODES: Mapping[str, Code] = {
         "Use one of the texts that the finding lists.",
     ),
     "HK323": Code(
-        "A condition that is not true or false",
-        "A text, number or list is not a condition; most often a comparison was forgotten.",
+        "A condition that is never false",
+        "A text that is never empty, or a mapping, is not a condition; most often a comparison was forgotten.",
         "Compare it with something.",
     ),
     "HK324": Code(

@@ -19,7 +19,7 @@ from orchestrator.shapes import (
     record,
 )
 from orchestrator.templates.arguments import check_role
-from orchestrator.templates.conditions import check_operands
+from orchestrator.templates.conditions import check_asked, check_operands
 from orchestrator.templates.library import CALLS, FILTERS, TEST_SIGNS, TESTS, Function, fits
 from orchestrator.templates.model import Fault
 from orchestrator.templates.operators import (
@@ -77,8 +77,7 @@ class Checker:
             case Logic():
                 return self._logic(node)
             case Negation():
-                self.condition(node.item)
-                return BOOL
+                return self._negation(node)
             case Comparison():
                 return self._comparison(node)
             case Filtered():
@@ -93,6 +92,13 @@ class Checker:
         """The shape of an expression that is asked whether it is true."""
         self.asked.add(id(node))
         return self.shape(node)
+
+    def _negation(self, node: Negation) -> Shape:
+        known, shape = len(self.faults), self.condition(node.item)
+        is_sound = len(self.faults) == known and not isinstance(node.item, Logic)
+        fault = check_asked(node.item, shape) if is_sound else None
+        self.faults += [fault] if fault is not None else []
+        return BOOL
 
     def _composed(self, node: Node) -> Shape:
         match node:

@@ -37,6 +37,8 @@ __all__ = [
 ROOTS = ("event", "call", "data", "vars", "steps", "memory", "now", "error")
 
 CALLER = TEXT.tainted("caller")
+#: A number that may be withheld: empty then.
+_NUMBER_OR_NOT = replace(CALLER, bounds=(0, 64))
 #: Words of whoever placed the call, or of its runtime.
 _OUTSIDE = TEXT.tainted("remote")
 
@@ -46,8 +48,8 @@ CALL_FIELDS: Mapping[str, Shape] = {
     "session_id": _OUTSIDE,
     "agent_id": _OUTSIDE,
     "direction": one_of("inbound", "outbound"),
-    "user_number": CALLER,
-    "called_number": CALLER,
+    "user_number": _NUMBER_OR_NOT,
+    "called_number": _NUMBER_OR_NOT,
     "started_at": TEXT,
     "duration": NUMBER,
     "transcript": list_of(record({"who": one_of("agent", "caller"), "text": CALLER})),

@@ -73,6 +73,14 @@ class Template:
         )
 
     @property
+    def asked(self) -> frozenset[int]:
+        """The offsets of paths whose value itself is asked whether it is true."""
+        from orchestrator.templates.conditions import asked_alone
+
+        trees = self._trees if self.kind == "condition" else []
+        return frozenset(path.offset for tree in trees for path in asked_alone(tree))
+
+    @property
     def counted(self) -> tuple[Constant, ...]:
         """The events that it counts."""
         found = [n for n in self._found.nodes if isinstance(n, Called) and n.name == "call.count"]

@@ -133,14 +133,15 @@ class TemplateChecker:
         missing: set[int] = set()
         if not template.faults:
             for read in template.reads:
-                if self._check_read(read, place, offset, scene):
+                is_asked = len(read.path) == 2 and read.offset in template.asked
+                if self._check_read(read, place, offset, scene, is_asked=is_asked):
                     missing.add(read.offset)
         for fault in (*template.faults, *faults):
             if fault.asked_of and _is_asked(fault.asked_of, template, scene):
                 continue
             fault = _of_emit(template, scene, fault) if scene.lacking is not None else fault
-            # what may not be there at all is not said to be null as well
-            if fault.code != "HK203" or fault.offset not in missing:
+            # what may not be there at all is not said to be null, or never false, as well
+            if fault.code not in ("HK203", "HK323") or fault.offset not in missing:
                 at = scene.variable_place(fault.given_by) if fault.given_by else None
                 if at is not None:
                     self._report_given(fault, at, (place, offset))
@@ -178,8 +179,13 @@ class TemplateChecker:
             place, code, message, on=on, help=hint, severity=fault.severity, fix=fix, related=where
         )
 
-    def _check_read(self, read: Read, place: Place, offset: int, scene: Scene) -> bool:
-        """Report a read of what may not be there; whether it was reported."""
+    def _check_read(
+        self, read: Read, place: Place, offset: int, scene: Scene, *, is_asked: bool
+    ) -> bool:
+        """Report a read of what may not be there; whether it was reported.
+
+        `is_asked` means that the value itself is the condition, or a part of one.
+        """
         if read.path[0] != "data" or len(read.path) < 2 or str(read.path[1]) in scene.lost:
             return False
         key = str(read.path[1])
@@ -195,12 +201,13 @@ class TemplateChecker:
             return True
         saved = here or scene.elsewhere[key]
         where = [related(saved.place, "saved here", on="value")]
+        guard = f"write `(data.{key} | default(none))`" if is_asked else _GUARD
         if here is None and scene.is_first:
             message = f"`data.{key}` is saved only later"
-            self.findings.at(place, "HK230", message, on=on, related=where, help=_GUARD)
+            self.findings.at(place, "HK230", message, on=on, related=where, help=guard)
         else:
             message = f"`data.{key}` may not be saved yet"
-            self.findings.at(place, "HK229", message, on=on, related=where, help=_GUARD)
+            self.findings.at(place, "HK229", message, on=on, related=where, help=guard)
         return True
 
     def _check_guarded(self, read: Read, place: Place, offset: int, scene: Scene) -> None:
