@@ -189,7 +189,8 @@ class PathChecker:
         if close:
             return f"did you mean `{close}`?"
         known = ", ".join(list(shape.fields)[:20])
-        return f"it has: {known}" if known else None
+        nothing = "this event has no fields" if node.root == "event" and index == 0 else None
+        return f"it has: {known}" if known else nothing
 
     def _spelled(self, node: Path, index: int) -> str:
         return self.source[node.offset : node.ends[index]]
