@@ -46,7 +46,8 @@ def host_advice(entry: str) -> str:
         host = parse_url(f"https://[{text}]" if is_bare_v6 else f"https://{_ascii(text)}").host
     except ActionFailed:
         host = "crm.example.com"
-    return f"write it as {host}" if host != entry.lower() else ""
+    # the Kelvin sign is one of the letters whose lower case is ASCII's
+    return f"write it as {host}" if host != entry.lower() or not entry.isascii() else ""
 
 
 def _ascii(name: str) -> str:
