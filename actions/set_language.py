@@ -19,7 +19,8 @@ from orchestrator.action import (
 
 __all__ = ["SetLanguage"]
 
-_CODE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
+#: A language tag (no language has a longer code than three letters), or what stands for many.
+_CODE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}|multi|auto")
 _NAMES = ("to", "speech", "transcription")
 
 

@@ -304,8 +304,8 @@ TEMPLATE_CODES: Mapping[str, Code] = {
         "Use one of the texts that the finding lists.",
     ),
     "HK323": Code(
-        "A condition that is not true or false",
-        "A text, number or list is not a condition; most often a comparison was forgotten.",
+        "A condition that is never false",
+        "A text that is never empty, or a mapping, is not a condition; most often a comparison was forgotten.",
         "Compare it with something.",
     ),
     "HK324": Code(
@@ -322,6 +322,11 @@ TEMPLATE_CODES: Mapping[str, Code] = {
         "Single braces around a name",
         "Only `{{ ... }}` is a template; single braces are text, and would be spoken or sent.",
         "Write two braces on each side.",
+    ),
+    "HK327": Code(
+        "A template in a key",
+        "Only values are rendered; a key is sent, saved and logged as it is written.",
+        "Write the key out, and let a value show what the call has.",
     ),
 }
 
@@ -351,7 +356,7 @@ SAFETY_CODES: Mapping[str, Code] = {
     "HK501": Code("A secret on its way out", "What is spoken, logged or sent in a body can be read by others.", "Put it into a connection's `auth`."),
     "HK502": Code("A secret in clear", "Who can read the file, or its history, has the credential.", "Read it from the environment: `${NAME}`."),
     "HK503": Code("A secret over plain http", "Everybody on the way can read it.", "Use https."),
-    "HK510": Code("Somebody else chooses who is dialled", "Text of a caller or of another system in a destination is how toll fraud is done.", "List who may be dialled under `allow`."),
+    "HK510": Code("Somebody else chooses who is dialled", "Text of a caller or of another system in a destination is how toll fraud is done.", "Choose between numbers that are written out, or list who may be dialled under `allow`."),
     "HK511": Code("A template decides the host", "Whoever fills the template would choose who gets the request and its data.", "Write the host out, or use a connection."),
     "HK512": Code("An address inside of a network", "Requests to private and metadata addresses are refused, since they reach what outsiders must not.", "Allow the host under `allow: {hosts: [...]}` if it is meant."),
     "HK513": Code("Somebody else's words decide", "Who chooses a queue, an agent or a key can go where callers should not; a table or list that is not written out cannot be checked.", "Write it out; where it depends on the call, choose between texts of your own: `{{ 'sales' if ... else 'support' }}`; or list what it may be in `allow`."),

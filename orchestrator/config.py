@@ -18,6 +18,7 @@ from orchestrator.templates import Template
 from orchestrator.values import Place, Value
 
 __all__ = [
+    "BACKGROUND_LIMIT",
     "Allow",
     "ChainConfig",
     "Condition",
@@ -34,6 +35,9 @@ __all__ = [
 
 StepKind = Literal["action", "if", "parallel", "wait", "stop", "set", "run"]
 ErrorPolicy = Literal["stop", "continue", "steps"]
+
+#: Seconds for a background step that does not say.
+BACKGROUND_LIMIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,9 @@ class StepContext:
     def check_destination(self, number: str, allowed: Sequence[str] = ()) -> str:
         """The number in E.164, if it may be dialled."""
         body = self._step.body
-        is_fixed = isinstance(body, ActionBody) and body.has_fixed_destination
+        is_fixed = isinstance(body, ActionBody) and (
+            body.has_fixed_destination or number in body.written_numbers
+        )
         return check_destination(number, self.live.plan.allow, allowed, is_fixed=is_fixed)
 
     async def say(self, text: str, *, interruptible: bool = True) -> None:

@@ -53,6 +53,8 @@ class Event:
 
 
 SPEECH = TEXT.tainted("caller")
+#: Words of a model, a runtime or another system.
+OUTSIDE = TEXT.tainted("remote")
 TRANSFER_OUTCOMES = ("answered", "refused", "busy", "no_answer", "failed")
 STATES = ("idle", "listening", "thinking", "speaking", "interrupted", "held")
 
@@ -61,21 +63,21 @@ _TABLE = (
     Event("call_end", "runner", {"final_state": one_of("ended", "failed")}, "the call finished, for any reason", is_seed=True),
     Event("call_start", "session", {}, "the session loop started, before any event is processed", is_seed=True),
     Event("user_turn", "session", {"text": SPEECH}, "the caller finished speaking and the transcription is ready",
-          extras={"language": TEXT}, is_seed=True),
-    Event("agent_turn", "session", {"text": TEXT}, "the agent's full reply was generated, after streaming",
+          extras={"language": OUTSIDE}, is_seed=True),
+    Event("agent_turn", "session", {"text": OUTSIDE}, "the agent's full reply was generated, after streaming",
           extras={"interrupted": BOOL}, is_seed=True),
-    Event("interruption", "session", {}, "the caller interrupted the agent mid-utterance", extras={"heard": TEXT, "ms": INT}, is_seed=True),
+    Event("interruption", "session", {}, "the caller interrupted the agent mid-utterance", extras={"heard": OUTSIDE, "ms": INT}, is_seed=True),
     Event("call_end", "session", {"state": one_of("hangup", "ended", "transferred", "error", "shutdown")},
           "the session loop exited: hang-up, `end`, a cold transfer, an error or a shutdown", is_seed=True),
     Event("state", "session", {"state": one_of(*STATES), "who": one_of("agent", "caller")}, "the agent or the caller changed state"),
     Event("dtmf", "session", {"digit": one_of(*"0123456789*#ABCD").tainted("caller")}, "the caller pressed a key"),
-    Event("error", "session", {"code": TEXT, "message": TEXT.tainted("remote"), "severity": one_of("warn", "error", "fatal"),
-          "source": TEXT}, "the runtime reported an error"),
-    Event("transfer", "session", {"outcome": one_of(*TRANSFER_OUTCOMES), "target": TEXT}, "a transfer was answered, refused or failed", extras={"stays": BOOL}),
+    Event("error", "session", {"code": OUTSIDE, "message": OUTSIDE, "severity": one_of("warn", "error", "fatal"),
+          "source": OUTSIDE}, "the runtime reported an error"),
+    Event("transfer", "session", {"outcome": one_of(*TRANSFER_OUTCOMES), "target": OUTSIDE}, "a transfer was answered, refused or failed", extras={"stays": BOOL}),
     Event("voicemail", "session", {"stage": one_of("detected", "beep")}, "an answering machine took the call"),
-    Event("metric", "session", {"name": TEXT, "value": NUMBER}, "the runtime measured something"),
-    Event("tool_call", "session", {"name": TEXT, "args": ANY.tainted("caller")}, "the agent started a tool"),
-    Event("tool_result", "session", {"name": TEXT, "result": ANY.tainted("remote"), "ok": BOOL}, "a tool of the agent finished",
+    Event("metric", "session", {"name": OUTSIDE, "value": NUMBER}, "the runtime measured something"),
+    Event("tool_call", "session", {"name": OUTSIDE, "args": ANY.tainted("caller")}, "the agent started a tool"),
+    Event("tool_result", "session", {"name": OUTSIDE, "result": ANY.tainted("remote"), "ok": BOOL}, "a tool of the agent finished",
           extras={"ms": INT}),
 )  # fmt: skip
 

@@ -40,8 +40,9 @@ class ActionBody:
     """Run an action: always the same instance, or one `make(scope)` for each run.
 
     `shown` are the constant's options as journals show them. `has_fixed_destination` says that the
-    number to dial is the config author's own word; any other number needs an allow-list. `limit`
-    says how often steps of its kind may run.
+    number to dial is the config author's own word, `written_numbers` are those between which a
+    template of the author's chooses; any other number needs an allow-list. `limit` says how often
+    steps of its kind may run.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ActionBody:
     make: Callable[[Any], Action]
     connection: str | None = None
     has_fixed_destination: bool = False
+    written_numbers: frozenset[str] = frozenset()
     limit: Limit | None = None
     shown: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

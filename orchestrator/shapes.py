@@ -56,8 +56,8 @@ class Shape:
     `of` is the shape of a list's items; `fields` are a record's known fields; an `is_open` record
     may have more; `is_optional` means that the value may be null; `choices` limits a text.
     `taint` says where text came from: `"caller"` (speech), `"remote"` (an outside answer),
-    `"secret"` (a credential) or nothing. `bounds` are the least and the most of a number, or of
-    the items of a list, where they are known.
+    `"secret"` (a credential) or nothing. `bounds` are the least and the most of a number, of
+    the items of a list, or of the letters of a text, where they are known.
     """
 
     kind: Kind = "any"

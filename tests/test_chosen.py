@@ -63,6 +63,34 @@ def test_a_list_may_be_read_from_vars() -> None:
     assert did(said(CALLED, step, top=top), "transfer")
 
 
+CHOICES = [
+    ("{{ '+15550100' if event.text == 'buy' else '+15550101' }}", "+15550100"),
+    ("{{ vars.lines[event.text] | default('+15550101') }}", "+15550100"),
+    ("{{ data.line }}", "+15550100"),
+]
+
+
+@pytest.mark.parametrize(("number", "dialled"), CHOICES)
+def test_a_number_chosen_among_those_written_out_is_dialled(number: str, dialled: str) -> None:
+    """A template that chooses is the author's word, as it is for queues."""
+    top, line = "vars: {lines: {buy: '+15550100'}}", "set: {line: '{{ vars.lines.buy }}'}"
+    steps = (line, f'escalate_transfer: {{number: "{number}"}}')
+    assert codes(on_turn(*steps, top=top)) == []
+    assert [target for _, target in did(said("buy", *steps, top=top), "transfer")] == [dialled]
+
+
+OUTSIDE = ["call.instructions", "call.agent_id", "call.language | default('x')"]
+
+
+@pytest.mark.parametrize("source", OUTSIDE)
+def test_a_number_that_came_with_the_call_is_not_dialled(source: str) -> None:
+    """Whoever placed the call may not say whom this one dials."""
+    steps = (f'escalate_transfer: {{number: "{{{{ {source} }}}}"}}',)
+    assert "HK510" in codes(on_turn(*steps))
+    call = {"id": "c", "instructions": CALLED, "agent_id": CALLED, "language": CALLED}
+    assert not did(said("human", *steps, call=call), "transfer")
+
+
 TARGETS = [
     ('escalate_transfer: {queue: "{{ TEXT }}"}', Transfer, "queues"),
     ('escalate_transfer: {agent_id: "{{ TEXT }}"}', Transfer, "agents"),

@@ -75,7 +75,9 @@ CONDITIONS = [
     ("call.direction == 'inbond'", "HK322", "'inbond'", "'inbound'"),
     ("call.direction in ['inbound', 'outbond']", "HK322", "'outbond'", "'outbound'"),
     ("event.text", "HK323", "event.text", "matching"),
-    ("call.turns", "HK323", "call.turns", "> 0"),
+    ("not event.text", "HK323", "event.text", "matching"),
+    ("call.turns > 1 and not (call.turns > 2 and event.text)", "HK323", "event.text", "matching"),
+    ("now.month", "HK323", "now.month", "compare"),
     ("1 == 1", "HK324", "1 == 1", "remove"),
 ]
 

@@ -10,8 +10,8 @@ from orchestrator.action import Action, Steps
 from orchestrator.chosen import reads_vars_only
 from orchestrator.compiler.listing import at
 from orchestrator.compiler.values import Read, Values
+from orchestrator.config import BACKGROUND_LIMIT, Config, HookConfig, StepConfig
 from orchestrator.config import Condition as When
-from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.destinations import prepare_numbers
 from orchestrator.options import Option, convert, field_name, shown_options
 from orchestrator.plan import (
@@ -29,12 +29,10 @@ from orchestrator.plan import (
 from orchestrator.registry import ActionType
 from orchestrator.services import prepare_web
 from orchestrator.templates import parse_condition
-from orchestrator.values import Constant, Value
+from orchestrator.values import Constant
 
-__all__ = ["BACKGROUND_LIMIT", "HookCompiler"]
+__all__ = ["HookCompiler"]
 
-#: Seconds for a background step that does not say.
-BACKGROUND_LIMIT = 30.0
 _DURATION = Option("wait", "duration")
 
 
@@ -174,6 +172,7 @@ class HookCompiler:
                 fixed[field_name(name)] = compiled.value
             else:
                 rendered.append((field_name(name), option, compiled))
+        numbers = [value for n, value in written.items() if table[n].accepts("destination")]
         connection = step.options.get("connection")
         constant = None if rendered else kind.cls(**fixed)
         return ActionBody(
@@ -183,7 +182,8 @@ class HookCompiler:
             shown=shown_options(constant) if constant is not None else {},
             make=_maker(kind.cls, fixed, tuple(rendered)),
             connection=str(connection.raw) if connection else None,
-            has_fixed_destination=_has_fixed_destination(written, table),
+            has_fixed_destination=all(map(reads_vars_only, numbers)),
+            written_numbers=self._values.texts(numbers, self._hook),
             limit=self._config.limit_of(kind),
         )
 
@@ -224,12 +224,3 @@ def _under(step: StepConfig, prefix: str) -> StepConfig:
     """A chain's step as it runs under one `run`: its key names the hook that ran it."""
     blocks = {name: tuple(_under(s, prefix) for s in steps) for name, steps in step.blocks.items()}
     return replace(step, key=f"{prefix}/{step.key}", blocks=blocks)
-
-
-def _has_fixed_destination(written: Mapping[str, Value], table: Mapping[str, Option]) -> bool:
-    """Whether each number that the step dials is the config author's own word."""
-    return all(
-        reads_vars_only(value)
-        for name, value in written.items()
-        if table[name].accepts("destination")
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orchestrator.action import Condition
@@ -122,6 +122,11 @@ class Values:
         if option.is_trusted and not reads_vars_only(value):
             return guarded(compiled, option, self._texts.of(value, hook), self._config.allow)
         return compiled
+
+    def texts(self, values: Iterable[Value], hook: HookConfig) -> frozenset[str]:
+        """The texts between which templates choose, those that are written out."""
+        chosen = [value for value in values if not reads_vars_only(value)]
+        return frozenset().union(*(self._texts.of(value, hook) for value in chosen))
 
     def _at_load(self, read: Read, option: Option) -> Constant:
         """What is read at load sees `vars` only: of a call it would be the caller's word."""

@@ -14,6 +14,7 @@ __all__ = ["bare_colon", "colon", "glued_line", "no_colon"]
 
 _KEY_AND_VALUE = re.compile(r"""\s*(?:- +)*(?:"[^"]*"|'[^']*'|[^\s'"#{\[][^:]*): +(\S.*)""")
 _GLUED_LINE = re.compile(r"""(\s*(?:- +)*)([A-Za-z_][\w.-]*):([\[{"'].*)""")
+_WORD = re.compile(r"[A-Za-z_][\w.-]*")
 _MAX_KEY = 1024  # the limit of YAML itself
 
 
@@ -76,12 +77,34 @@ def no_colon(failure: Failure, lines: Lines) -> Finding | None:
     text = COMMENT.sub("", line_of(lines, number)[column:]).rstrip()
     if pair := missing_space(text):
         return glued_pair(pair, at(number, column, len(pair[0])))
+    place = at(number, column, max(len(text), 1))
+    if _WORD.fullmatch(text) and _holds_lines(lines, number, column):
+        fix = (place, f"{text}:")
+        return Finding("HK011", f"`{text}` has no colon", place, f"write `{text}:`", fix=fix)
     if failure.last and failure.last.style in ("|", ">") and failure.last.end_line == number:
         message, help_ = "this line is not part of the text block above", "indent the text"
-        return Finding("HK006", message, at(number, column, len(text)), help_)
+        return Finding("HK006", message, place, help_)
     message = "this line is neither `key: value` nor a list item"
     help_ = "write `key: value`, or `- ` before a list item"
-    return Finding("HK011", message, at(number, column, max(len(text), 1)), help_)
+    return Finding("HK011", message, place, help_)
+
+
+def _holds_lines(lines: Lines, number: int, column: int) -> bool:
+    """Whether the line below one is further in, or the first item of a list: it is under a key."""
+    written = [line for line in lines[number + 1 :] if line.split("#")[0].strip()]
+    inner = _indent(written[0]) if written else -1
+    return inner > column or (inner == column and written[0][column:].startswith("- ")
+                              and not _is_in_list(lines[:number], column))  # fmt: skip
+
+
+def _is_in_list(above: Lines, column: int) -> bool:
+    """Whether the lines above are items of a list at this column."""
+    near = next((line for line in reversed(above) if line.strip() and _indent(line) <= column), "")
+    return _indent(near) == column and near[column:].startswith("- ")
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def glued_line(failure: Failure, lines: Lines) -> Finding | None:

@@ -19,7 +19,7 @@ from orchestrator.shapes import (
     record,
 )
 from orchestrator.templates.arguments import check_role
-from orchestrator.templates.conditions import check_operands
+from orchestrator.templates.conditions import check_asked, check_operands
 from orchestrator.templates.library import CALLS, FILTERS, TEST_SIGNS, TESTS, Function, fits
 from orchestrator.templates.model import Fault
 from orchestrator.templates.operators import (
@@ -30,6 +30,7 @@ from orchestrator.templates.operators import (
     sum_shape,
 )
 from orchestrator.templates.paths import PathChecker
+from orchestrator.templates.sources import remembered_taint
 from orchestrator.templates.tree import (
     Arithmetic,
     Called,
@@ -76,8 +77,7 @@ class Checker:
             case Logic():
                 return self._logic(node)
             case Negation():
-                self.condition(node.item)
-                return BOOL
+                return self._negation(node)
             case Comparison():
                 return self._comparison(node)
             case Filtered():
@@ -92,6 +92,13 @@ class Checker:
         """The shape of an expression that is asked whether it is true."""
         self.asked.add(id(node))
         return self.shape(node)
+
+    def _negation(self, node: Negation) -> Shape:
+        known, shape = len(self.faults), self.condition(node.item)
+        is_sound = len(self.faults) == known and not isinstance(node.item, Logic)
+        fault = check_asked(node.item, shape) if is_sound else None
+        self.faults += [fault] if fault is not None else []
+        return BOOL
 
     def _composed(self, node: Node) -> Shape:
         match node:
@@ -145,14 +152,25 @@ class Checker:
 
     def _check_default(self, sign: str, item: Node, other: tuple[Node, Shape]) -> None:
         """What `default` gives is compared too: `(data.tries | default('0')) > 3`."""
+        given = self._given(item)
+        if given is None or given[1].kind in ("list", "record"):
+            return
+        fault = check_comparison(sign, given, other)
+        if fault is not None and fault.code == "HK320":
+            length = max(1, given[0].end - given[0].offset)
+            self.faults.append(replace(fault, offset=given[0].offset, length=length))
+
+    def _given(self, item: Node) -> tuple[Node, Shape] | None:
+        """What `default` gives where that is written out, and where it stands."""
         match item:
-            case Filtered(name="default", args=(Constant(value=value) as given, *_)):
-                shape = _constant_shape(value)
-                fault = check_comparison(sign, (given, shape), other) if value is not None else None
-                if fault is not None and fault.code == "HK320":
-                    node = given if given.offset < given.end else item
-                    length = max(1, node.end - node.offset)
-                    self.faults.append(replace(fault, offset=node.offset, length=length))
+            case Filtered(
+                name="default", args=(Constant() | ListOf(items=()) | RecordOf(pairs=()), *_)
+            ):
+                given = item.args[0]
+                shape = self.shape(given)
+                node = given if given.offset < given.end else item
+                return (node, shape) if shape.kind != "null" else None
+        return None
 
     def _compare(self, sign: str, left: tuple[Node, Shape], right: tuple[Node, Shape]) -> None:
         fault = check_comparison(sign, left, right)
@@ -169,8 +187,12 @@ class Checker:
 
     def _number(self, node: Node) -> Shape:
         shape = self.shape(node)
+        given = self._given(node)
         if not fits(shape, ("number",)):
             self.faults.append(fault_at(node, "HK321", f"needs a number, not {kind_words(shape)}"))
+        elif given is not None and not fits(given[1], ("number",)):
+            words = f"needs a number, not {kind_words(given[1])}"
+            self.faults.append(fault_at(given[0], "HK321", words))
         else:
             self._refuse_null(node, shape, "null is no number")
         return Shape("int" if shape.kind == "int" else "number", taint=shape.taint)
@@ -185,10 +207,22 @@ class Checker:
                 kinds = f"{kind_words(left)} and {kind_words(right)}"
                 advice = "join texts with `~`"
                 self.faults.append(fault_at(node, "HK321", f"cannot add {kinds}", advice))
+            else:
+                self._check_added((node.left, left), (node.right, right))
             return (result or ANY).tainted(join_taint(left, right))
         left, right = self._number(node.left), self._number(node.right)
         is_whole = left.kind == right.kind == "int" and node.sign != "/"
         return (INT if is_whole else NUMBER).tainted(join_taint(left, right))
+
+    def _check_added(self, left: tuple[Node, Shape], right: tuple[Node, Shape]) -> None:
+        """What `default` gives is added too: `(data.n | default('0')) + 1`."""
+        one, other = self._given(left[0]), self._given(right[0])
+        first, second = one or left, other or right
+        if (one or other) and sum_shape(first[1], second[1]) is None:
+            kinds = f"{kind_words(first[1])} and {kind_words(second[1])}"
+            advice = "give two of a kind: numbers stand without quotes"
+            at = (one or second)[0]
+            self.faults.append(fault_at(at, "HK321", f"cannot add {kinds}", advice))
 
     def _filtered(self, node: Filtered) -> Shape:
         item = self.shape(node.item)
@@ -296,21 +330,6 @@ def _constant_shape(value: object) -> Shape:
     if isinstance(value, str):
         return Shape("text", choices=(value,))
     return INT if isinstance(value, int) else NUMBER
-
-
-def remembered_taint(remembered: Shape | None, key: Shape) -> str:
-    """Where a value of the memory comes from, by what this config remembers under each key.
-
-    What is remembered under a key that is not written out may be under any: it is the taint of
-    `remembered` itself. A key that this config does not write holds what others have put there.
-    """
-    others = TEXT.tainted("remote")
-    if remembered is None:
-        return others.taint
-    if not key.choices:
-        return join_taint(remembered, others)
-    own = [remembered.fields.get(choice, others) for choice in key.choices]
-    return join_taint(*own, TEXT.tainted(remembered.taint))
 
 
 def _joined(first: Shape, second: Shape) -> Shape:

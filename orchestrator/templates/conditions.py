@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from orchestrator.shapes import Shape
 from orchestrator.templates.model import Fault
 from orchestrator.templates.operators import fault_at, kind_words
-from orchestrator.templates.tree import Comparison, Constant, Logic, Node, Path, Tested, children
+from orchestrator.templates.tree import (
+    Comparison,
+    Constant,
+    Logic,
+    Negation,
+    Node,
+    Path,
+    Tested,
+    children,
+)
 
-__all__ = ["check_asked", "check_operands"]
+__all__ = ["asked_alone", "check_asked", "check_operands"]
 
 _ADVICE = {
     "text": "ask `... != ''`, or `... is matching('...')`",
-    "int": "ask `... > 0`",
-    "number": "ask `... > 0`",
-    "list": "ask `... | length > 0`",
+    "record": "leave it out, or ask one of its fields",
 }
 
 
 def check_asked(node: Node, shape: Shape) -> Fault | None:
-    """What is wrong with a value as a condition; null counts as false, and so does what is empty.
+    """What is wrong with a value as a condition, or under `not`: that it is never false.
 
-    A text that is never null is most likely one with which something should be compared.
+    Null counts as false, and so do 0 and what is empty. A text of which it is not known that it may
+    be empty is most likely one with which something should be compared.
     """
     is_constant = isinstance(node, Constant) and not isinstance(node.value, bool)
-    if shape.kind in ("any", "bool") or (shape.is_optional and not is_constant):
+    if not is_constant and _can_be_false(shape):
         return None
     advice = _ADVICE.get(shape.kind, "compare it with something")
     return fault_at(
         node, "HK323", f"a condition is true or false, and this is {kind_words(shape)}", advice
     )
+
+
+def _can_be_false(shape: Shape) -> bool:
+    if shape.kind in ("any", "bool") or shape.is_optional:
+        return True
+    if shape.kind == "text":
+        return shape.bounds is not None and shape.bounds[0] == 0
+    return shape.kind != "record" and (shape.bounds is None or shape.bounds[0] <= 0)
+
+
+def asked_alone(node: Node) -> Iterator[Path]:
+    """The paths whose value itself is asked, as a whole condition or as a part of one."""
+    match node:
+        case Path():
+            yield node
+        case Logic(items=items):
+            yield from (path for item in items for path in asked_alone(item))
+        case Negation(item=item):
+            yield from asked_alone(item)
 
 
 def check_operands(source: str, node: Logic, shapes: list[Shape], *, is_asked: bool) -> list[Fault]:

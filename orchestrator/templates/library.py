@@ -37,22 +37,26 @@ __all__ = [
 ROOTS = ("event", "call", "data", "vars", "steps", "memory", "now", "error")
 
 CALLER = TEXT.tainted("caller")
+#: A number that may be withheld: empty then.
+_NUMBER_OR_NOT = replace(CALLER, bounds=(0, 64))
+#: Words of whoever placed the call, or of its runtime.
+_OUTSIDE = TEXT.tainted("remote")
 
 #: The fields of `call`, each an attribute of the scope's call object.
 CALL_FIELDS: Mapping[str, Shape] = {
-    "id": TEXT,
-    "session_id": TEXT,
-    "agent_id": TEXT,
+    "id": _OUTSIDE,
+    "session_id": _OUTSIDE,
+    "agent_id": _OUTSIDE,
     "direction": one_of("inbound", "outbound"),
-    "user_number": CALLER,
-    "called_number": CALLER,
+    "user_number": _NUMBER_OR_NOT,
+    "called_number": _NUMBER_OR_NOT,
     "started_at": TEXT,
     "duration": NUMBER,
     "transcript": list_of(record({"who": one_of("agent", "caller"), "text": CALLER})),
     "turns": INT,
     "interruptions": INT,
-    "instructions": TEXT,
-    "language": maybe(TEXT),
+    "instructions": _OUTSIDE,
+    "language": maybe(_OUTSIDE),
     "state": one_of("starting", "live", "hangup", "ended", "transferred", "error", "shutdown"),
     "end_reason": maybe(TEXT),
     "outcome": maybe(TEXT),
@@ -60,13 +64,18 @@ CALL_FIELDS: Mapping[str, Shape] = {
     "attempt": INT,
 }
 
+
+def _within(low: int, high: int) -> Shape:
+    return replace(INT, bounds=(low, high))
+
+
 #: The fields of `now`.
 NOW_FIELDS: Mapping[str, Shape] = {
     "year": INT,
-    "month": INT,
-    "day": INT,
-    "hour": INT,
-    "minute": INT,
+    "month": _within(1, 12),
+    "day": _within(1, 31),
+    "hour": _within(0, 23),
+    "minute": _within(0, 59),
     "date": TEXT,
     "time": TEXT,
     "weekday": one_of("mon", "tue", "wed", "thu", "fri", "sat", "sun"),

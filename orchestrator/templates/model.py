@@ -36,7 +36,8 @@ MAX_TEXT = 64 * 1024
 class Fault:
     """A mistake in a template; `offset` and `length` are characters of its source.
 
-    `given_by` is the path in `vars` of the constant that is wrong, where it stands there.
+    `given_by` is the path in `vars` of the constant that is wrong, where it stands there. A
+    condition that asks the value at `asked_of` may rule the mistake out.
     """
 
     code: str
@@ -46,6 +47,7 @@ class Fault:
     help: str | None = None
     severity: Literal["error", "warning"] = "error"
     given_by: tuple[str | int, ...] = ()
+    asked_of: tuple[str | int, ...] = ()
 
 
 @frozen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestrator.events import near_miss
@@ -94,6 +96,28 @@ def _check_range(known: Shape, other: _Side) -> Fault | None:
     return replace(fault_at(node, "HK325", message, advice), severity="warning")
 
 
+def _check_bound(sign: str, known: Shape, other: _Side) -> Fault | None:
+    """`now.hour > 23`: a comparison with a number that is beyond all that a value can be."""
+    node = other[0]
+    value = node.value if isinstance(node, Constant) else None
+    if not known.is_number or known.bounds is None or not isinstance(value, int | float):
+        return None
+    low, high = known.bounds
+    ends = {_ORDERS[sign](low, value), _ORDERS[sign](high, value)}
+    if len(ends) > 1 or isinstance(value, bool):
+        return None
+    words = "always" if ends == {True} else "never"
+    message = f"the value is {words} {sign} {value}: it is from {low:g} to {high:g}"
+    advice = "mend the number, or what gives the value"
+    return replace(fault_at(node, "HK325", message, advice), severity="warning")
+
+
+_ORDERS: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
 def _check_order(sign: str, left: _Side, right: _Side) -> Fault | None:
     for node, shape in (left, right):
         if not fits(shape, ("text", "number")):
@@ -104,7 +128,7 @@ def _check_order(sign: str, left: _Side, right: _Side) -> Fault | None:
         kinds = f"`{sign}` cannot compare {kind_words(left[1])} with {kind_words(right[1])}"
         node = _offender(left[0], right[0])
         return fault_at(node, "HK320", kinds, "convert text with `| int` or `| float`")
-    return None
+    return _check_bound(sign, left[1], right) or _check_bound(_TURNED[sign], right[1], left)
 
 
 def _check_membership(left: _Side, right: _Side) -> Fault | None:

@@ -10,7 +10,7 @@ from orchestrator.shapes import ANY, TEXT, Shape, join_taint, record, worst_tain
 from orchestrator.templates.library import CALL_FIELDS, CALLS, NOW_FIELDS, ROOTS
 from orchestrator.templates.model import Fault
 from orchestrator.templates.operators import kind_words
-from orchestrator.templates.tree import Node, Path
+from orchestrator.templates.tree import Node, Path, prefix
 
 __all__ = ["PathChecker"]
 
@@ -19,6 +19,10 @@ _BUILT_IN: Mapping[str, Shape] = {
     "now": record(NOW_FIELDS),
     "memory": record({}),
 }
+
+
+#: Roots of which a value stays the same within a hook: who asks it once knows it.
+_TOLD = ("event", "now", "call")
 
 
 class PathChecker:
@@ -44,7 +48,7 @@ class PathChecker:
             shape = self._root(node, shape_of)
             for index, part in enumerate(node.parts):
                 if isinstance(part, Node):
-                    shape_of(part)
+                    self._check_table(node, index, shape, (part, shape_of(part)))
                 shape = self._step(node, index, shape, part)
             return self._finish(node, shape)
         except _Stop:
@@ -129,6 +133,23 @@ class PathChecker:
             return ANY.tainted(join_taint(shape))
         return self._constant_step(node, index, shape, part)
 
+    def _check_table(self, node: Path, index: int, table: Shape, key: tuple[Node, Shape]) -> None:
+        """A key out of a few words, in a table that is written out and has not all of them."""
+        part, words = key[0], key[1].choices
+        is_known = table.kind == "record" and table.fields and not table.is_open
+        missing = [word for word in words if word not in table.fields]
+        if not is_known or not missing or self._is_guarded(node, index + 1):
+            return
+        if not isinstance(part, Path) or part.root not in _TOLD:
+            return
+        where, asked = self._spelled(node, index), self.source[part.offset : part.end]
+        few = ", ".join(map(repr, missing[:4])) + (", ..." if len(missing) > 4 else "")
+        advice = f"add `| default('...')`, or ask `{asked} in {where}` first"
+        length = node.ends[index + 1] - node.offset
+        fault = Fault("HK203", f"`{where}` has no {few}", node.offset, length, advice)
+        fault = replace(fault, asked_of=prefix(part))
+        raise self._add(fault)
+
     def _constant_step(self, node: Path, index: int, shape: Shape, part: str | int) -> Shape:
         if (
             isinstance(part, int)
@@ -168,7 +189,8 @@ class PathChecker:
         if close:
             return f"did you mean `{close}`?"
         known = ", ".join(list(shape.fields)[:20])
-        return f"it has: {known}" if known else None
+        nothing = "this event has no fields" if node.root == "event" and index == 0 else None
+        return f"it has: {known}" if known else nothing
 
     def _spelled(self, node: Path, index: int) -> str:
         return self.source[node.offset : node.ends[index]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.errors import TemplateFailed
 from orchestrator.frozen import frozen
@@ -15,6 +15,9 @@ from orchestrator.templates.proofs import Outcomes, Proven, learn
 from orchestrator.templates.reads import Reads, collect_reads
 from orchestrator.templates.split import Hole, find_braces, scan_path, split
 from orchestrator.templates.tree import Called, Constant, Logic, Node, Path
+
+if TYPE_CHECKING:
+    from orchestrator.templates.check import Checker
 
 __all__ = ["Template", "parse_condition", "parse_template"]
 
@@ -69,6 +72,21 @@ class Template:
             if isinstance(key, Constant) and isinstance(within, Constant)
         )
 
+    @property
+    def asked(self) -> frozenset[int]:
+        """The offsets of paths whose value itself is asked whether it is true."""
+        from orchestrator.templates.conditions import asked_alone
+
+        trees = self._trees if self.kind == "condition" else []
+        return frozenset(path.offset for tree in trees for path in asked_alone(tree))
+
+    @property
+    def counted(self) -> tuple[Constant, ...]:
+        """The events that it counts."""
+        found = [n for n in self._found.nodes if isinstance(n, Called) and n.name == "call.count"]
+        firsts = [node.args[0] for node in found if node.args]
+        return tuple(first for first in firsts if isinstance(first, Constant))
+
     def under(self, proven: Proven, outcomes: Outcomes) -> Template:
         """The same where this is proved: what it reads of that is guarded."""
         if not self._found.nodes or not (proven or (outcomes and "steps" in self.source)):
@@ -91,11 +109,9 @@ class Template:
         `names` gives the shapes of the root names in scope; `call`, `now` and `memory` are known.
         Under `memory.get` it has a record of what is remembered by key.
         """
-        from orchestrator.templates.check import Checker
-
         if self.faults or self.kind == "constant":
             return (BOOL if self.kind == "condition" else TEXT), ()
-        checker = Checker(self.source, names, self._found.guarded)
+        checker = self._checker(names)
         trees = self._trees
         if self.kind == "text":
             shapes = [checker.text_part(tree) for tree in trees]
@@ -123,19 +139,21 @@ class Template:
         return shape, tuple(sorted(faults, key=lambda fault: (fault.offset, fault.code)))
 
     def source_of(self, names: Mapping[str, Shape], taint: str) -> Read | None:
-        """The first read or call through which text of this taint comes in."""
+        """The first read or call through which text of this taint comes into the value."""
+        from orchestrator.templates.sources import find_source
+
+        return find_source(self._trees, self._checker(names).shape, taint, self.reads)
+
+    def change_of(self, names: Mapping[str, Shape], taint: str) -> tuple[str, int] | None:
+        """What changes text of this taint on its way into the value, and where it is written."""
+        from orchestrator.templates.sources import find_change
+
+        return find_change(self._trees, self._checker(names).shape, taint)
+
+    def _checker(self, names: Mapping[str, Shape]) -> Checker:
         from orchestrator.templates.check import Checker
 
-        checker = Checker(self.source, names, self._found.guarded)
-        for node in self._found.nodes:
-            if join_taint(checker.shape(node)) != taint:
-                continue
-            if isinstance(node, Called):
-                keys = [str(arg.value) for arg in node.args[:1] if isinstance(arg, Constant)]
-                path = (node.name.partition(".")[0], *keys)
-                return Read(path, node.offset, node.end - node.offset, False, ())
-            return next((read for read in self.reads if read.offset == node.offset), None)
-        return None
+        return Checker(self.source, names, self._found.guarded)
 
     def _constants(self, trees: list[Node]) -> list[Fault]:
         """Warn of expressions that always give the same; `{{ '{{' }}` is how to write braces."""

@@ -27,6 +27,7 @@ __all__ = [
     "Tested",
     "children",
     "default_chain",
+    "parts_of_value",
     "prefix",
 ]
 
@@ -179,6 +180,17 @@ def children(node: Node) -> Iterator[Node]:
             yield from (item, *args)
         case Called(args=args):
             yield from args
+
+
+def parts_of_value(node: Node) -> Iterator[Node]:
+    """The expressions that a node's value is made of; what only chooses between them is none."""
+    match node:
+        case Choice(then=then, otherwise=otherwise):
+            yield from (then, otherwise)
+        case Path(root=root):
+            yield from (root,) if isinstance(root, Node) else ()
+        case _:
+            yield from children(node)
 
 
 def default_chain(node: Filtered) -> tuple[Path | None, tuple[Filtered, ...]]:

@@ -1,4 +1,4 @@
-"""Braces that were meant as a template: single ones around a path, or a `}}` too many."""
+"""Braces that were meant as a template: single ones, a `}}` too many, templates in keys."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _HOLE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
 def check_braces(config: Config, findings: Findings, texts: Iterable[str]) -> None:
-    """Warn of `{ data.name }` and of a stray `}}`, which would be spoken as they are written.
+    """Warn of `{ data.name }`, a stray `}}` and templates in keys, which stay as they are written.
 
     `texts` are those of the files: most have none, and then no value is looked at.
     """
+    _check_keys(config, findings)
     if not any(_SINGLE.search(text) or text.count("}}") > text.count("{{") for text in texts):
         return
     for step in config.steps():
@@ -32,6 +33,32 @@ def check_braces(config: Config, findings: Findings, texts: Iterable[str]) -> No
                     if isinstance(inner.raw, str) and "{" in inner.raw:
                         _check(inner, findings)
                         _check_stray(inner, findings)
+
+
+def _check_keys(config: Config, findings: Findings) -> None:
+    """Templates and variables in keys; a header of such a name is refused elsewhere."""
+    values = [v for s in config.steps() for n, v in s.options.items() if n != "headers"]
+    values += config.vars.values()
+    for value in values:
+        for inner in value.walk() if value.items else ():
+            for key, item in inner.items.items():
+                found = _template_in(key) if isinstance(key, str) else ""
+                if found:
+                    message = f"`{found}` in a key stays as it is written"
+                    hint = "only values are rendered: write the key out"
+                    findings.at(
+                        item.place, "HK327", message, on="key", severity="warning", help=hint
+                    )
+
+
+def _template_in(key: str) -> str:
+    """The template or variable in a key; empty where there is none."""
+    for start, end in (("{{", "}}"), ("${", "}")):
+        at = key.find(start)
+        until = key.find(end, at) if at >= 0 else -1
+        if until >= 0 and not (start == "${" and key[:at].endswith("$")):
+            return key[at : until + len(end)]
+    return ""
 
 
 def _check_stray(value: Value, findings: Findings) -> None:

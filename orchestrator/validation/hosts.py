@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from orchestrator.errors import ActionFailed
 from orchestrator.validation.findings import Findings
 from orchestrator.values import Value
 
-__all__ = ["check_hosts"]
+__all__ = ["check_hosts", "host_advice"]
 
 _WRITE = "write it as https://host/path; credentials go into a connection's `auth`"
 
@@ -27,6 +28,41 @@ def check_hosts(config: Config, findings: Findings) -> None:
             findings.at(value.place, "HK511", message, on=on, help=hint)
         else:
             _check_host(config, value, findings, is_open=is_open)
+
+
+def host_advice(entry: str) -> str:
+    """How to write an entry of `allow: {hosts: ...}` that no host ever is; empty for a good one.
+
+    A host is compared as requests spell it: a name or an address alone.
+    """
+    scheme, separator, rest = entry.partition("://")
+    text = rest if separator and scheme.lower() in ("http", "https") else entry
+    if _is_network(text):
+        return "list each host; or `allow_private: true` of a connection lets it go inside"
+    if "*" in text:
+        return "each host is listed by its whole name: no `*` here"
+    is_bare_v6 = text.count(":") > 1 and "[" not in text
+    try:
+        host = parse_url(f"https://[{text}]" if is_bare_v6 else f"https://{_ascii(text)}").host
+    except ActionFailed:
+        host = "crm.example.com"
+    # the Kelvin sign is one of the letters whose lower case is ASCII's
+    return f"write it as {host}" if host != entry.lower() or not entry.isascii() else ""
+
+
+def _ascii(name: str) -> str:
+    """An international name as it is looked up; the same where it has no such form."""
+    try:
+        return name if name.isascii() else name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return name
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return "/" in text and bool(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        return False
 
 
 def _urls(config: Config) -> Iterator[tuple[Value, bool]]:

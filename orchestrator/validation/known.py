@@ -51,7 +51,7 @@ __all__ = [
 #: What nothing in the file saves came with the call: from whoever placed it.
 BROUGHT = ANY.tainted("remote")
 #: What `error` is in `on_error` steps.
-ERROR = record({"message": TEXT, "step": TEXT})
+ERROR = record({"message": TEXT.tainted("remote"), "step": TEXT})
 _STATUS = one_of("ok", "failed", "skipped", "timed_out", "cancelled", "not_sent")
 
 
@@ -169,7 +169,7 @@ def step_shape(step: StepConfig, *, is_sure: bool = False) -> Shape:
     """What `steps.<id>` is; `is_sure` says that the step surely ran and did not fail."""
     output = output_of(step) if step.kind == "action" else NULL
     output = output if is_sure else maybe(output)
-    return record({"status": _STATUS, "output": output, "error": maybe(TEXT)})
+    return record({"status": _STATUS, "output": output, "error": maybe(TEXT.tainted("remote"))})
 
 
 def unsure(item: tuple[str, Shape]) -> tuple[str, Shape]:

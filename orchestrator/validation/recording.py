@@ -7,7 +7,7 @@ or the pausing hook leaves it out on one of its own ways.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.config import Config, HookConfig, StepConfig
@@ -39,7 +39,7 @@ def check_recording(config: Config, findings: Findings) -> None:
     homes = [(h, s) for h in config.hooks for s in expanded(config, h.walk()) if _resumes(s)]
     for hook in config.hooks:
         steps = list(expanded(config, hook.walk()))
-        pauses = [s for s in steps if _pauses(s) and "max" not in s.options]
+        pauses = [s for s in steps if _stays_off(s)]
         elsewhere = [home for home, _ in homes if home is not hook and _can_follow(home, hook)]
         if not pauses or elsewhere:
             continue
@@ -129,7 +129,7 @@ def _walk(config: Config, steps: tuple[StepConfig, ...], state: _State) -> bool:
 
 
 def _step(config: Config, step: StepConfig, state: _State) -> bool:
-    if _pauses(step) and "max" not in step.options:
+    if _stays_off(step):
         state.open = step
     elif _resumes(step):
         state.open = None
@@ -138,6 +138,8 @@ def _step(config: Config, step: StepConfig, state: _State) -> bool:
         return False
     elif step.kind == "if":
         return _if(config, step, state)
+    elif step.kind == "parallel":
+        return _parallel(config, step, state)
     elif step.kind == "run":
         chain = config.chains.get(str(step.options["run"].raw))
         runs_chain = chain is not None and not any(s.kind == "run" for s in chain.steps)
@@ -174,6 +176,61 @@ def _if(config: Config, step: StepConfig, state: _State) -> bool:
     return any(ends)
 
 
+def _parallel(config: Config, step: StepConfig, state: _State) -> bool:
+    """Steps side by side: what one of them pauses is off for all that comes after."""
+    start, reached, opened, is_resumed = state.open, True, None, False
+    branches = step.blocks.get("parallel", ())
+    hook = None if state.hook is None or goes_on(config, state.hook, step) else state.hook
+    for branch in branches:
+        inner = _State(start, state.left, hook)
+        reached = _walk(config, (branch,), inner) and reached
+        state.left = inner.left
+        if inner.open is not start and inner.open is not None:
+            opened = inner.open
+        elif inner.open is None and _any(config, branch, _resumes):
+            is_resumed |= start is not None or not _any(config, branch, _stays_off)
+    state.left = state.left or _cut(config, step, state)
+    state.open = None if is_resumed else opened or start
+    if not reached and state.open is not None:
+        state.left = state.left or step
+    return reached
+
+
+def _cut(config: Config, step: StepConfig, state: _State) -> StepConfig | None:
+    """The step of a `parallel` whose failure ends it, or its hook, before another resumes."""
+    if state.hook is None:
+        return None
+    branches = step.blocks.get("parallel", ())
+    is_ended = not goes_on(config, state.hook, step)
+    first_error = step.options.get("first_error")
+    is_cancelled = first_error is None or first_error.raw == "cancel"
+    for branch in branches:
+        is_left = is_ended or (is_cancelled and _any(config, branch, _resumes))
+        others = [other for other in branches if other is not branch]
+        failing = next((s for s in others if _may_fail(config, state.hook, s, set())), None)
+        if failing is not None and is_left and _any(config, branch, _stays_off):
+            return failing
+    return None
+
+
+def _any(config: Config, step: StepConfig, does: Callable[[StepConfig], bool]) -> bool:
+    return any(map(does, expanded(config, step.walk())))
+
+
+def _may_fail(config: Config, hook: HookConfig, step: StepConfig, seen: set[str]) -> bool:
+    """Whether a step, or what it runs, may end the list that it stands in; each chain once."""
+    if goes_on(config, hook, step):
+        return False
+    if step.action is not None:
+        return step.action.cls.waits
+    inner = [s for block in step.blocks.values() for s in block]
+    name = str(step.options["run"].raw) if step.kind == "run" else ""
+    if name in config.chains and name not in seen:
+        seen.add(name)
+        inner += config.chains[name].steps
+    return any(_may_fail(config, hook, s, seen) for s in inner)
+
+
 def _can_follow(home: HookConfig, pausing: HookConfig) -> bool:
     """Whether a hook with a resume can run after one that pauses."""
     if home.event == "call_end":
@@ -190,6 +247,11 @@ def _can_follow(home: HookConfig, pausing: HookConfig) -> bool:
 
 def _pauses(step: StepConfig) -> bool:
     return step.word == "recording" and ("pause" in step.options or _word(step) == "pause")
+
+
+def _stays_off(step: StepConfig) -> bool:
+    """Whether a step pauses without a time after which the runtime resumes."""
+    return _pauses(step) and "max" not in step.options
 
 
 def _resumes(step: StepConfig) -> bool:

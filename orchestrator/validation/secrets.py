@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from orchestrator.config import Config, ConnectionConfig
 from orchestrator.options import Option
-from orchestrator.validation.findings import Findings
+from orchestrator.validation.findings import Findings, related
 from orchestrator.validation.visits import Visit
 from orchestrator.values import Value
 
@@ -128,8 +128,21 @@ def _check_flow(visit: Visit, findings: Findings) -> None:
     option = visit.option
     is_meant = option is not None and (option.accepts("secret") or _is_whole_url(visit, option))
     if is_meant or visit.name in _CREDENTIAL_OPTIONS:
+        _check_change(visit, findings)
         return
     message = f"a secret flows into `{visit.name}` of `{visit.step.word}`"
     if visit.step.kind == "set":
         message = f"a secret flows into `data.{visit.name}`, which hooks and agents read"
     visit.report(findings, "HK501", message, hint)
+
+
+def _check_change(visit: Visit, findings: Findings) -> None:
+    """A secret is masked by how it looks; what a filter makes of it nobody knows again."""
+    if visit.change is None:
+        return
+    word, offset = visit.change
+    on = visit.value.place.inside(visit.value.raw, offset, len(word))
+    message = f"`{word}` changes a secret, which journals and the outbox then show"
+    hint = "give it as it is sent, in a variable of its own"
+    where = [related(visit.origin, "the secret", on="value")] if visit.origin else ()
+    findings.at(visit.value.place, "HK501", message, on=on, help=hint, related=where)

@@ -12,6 +12,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.events import near_miss
 from orchestrator.registry import Registry
 from orchestrator.validation.findings import related
+from orchestrator.validation.hosts import host_advice
 from orchestrator.validation.option_values import check_value
 from orchestrator.validation.reader import Reader
 from orchestrator.validation.settings import read_retry
@@ -33,7 +34,7 @@ _GENERAL = ("timeout", "on_error", "retry")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "numbers": (re.compile(r"\+[1-9][0-9]{6,14}"), "'+15550100'"),
     "prefixes": (re.compile(r"\+[1-9][0-9]{0,13}"), "'+1555'"),
-    "hosts": (re.compile(r"(?!.*://)[A-Za-z0-9.*:\[\]/_-]+"), "crm.example.com"),
+    "hosts": (re.compile(r".+"), "crm.example.com"),
     "queues": (re.compile(r"\S(.*\S)?"), "support, or desk-* for all that begin with desk-"),
     "agents": (re.compile(r"\S(.*\S)?"), "billing-agent, or billing-* for all that begin so"),
     "digits": (re.compile(r"[0-9A-D#wW]{1,64}\*?|\*"), "'1w2#', or '*' for all keys"),
@@ -104,12 +105,16 @@ def _texts(reader: Reader, node: YamlMap, key: str) -> tuple[str, ...]:
             reader.at(items, index, "HK116", message, help=f"write '+{item}' in quotes")
         elif not isinstance(item, str):
             reader.wrong_type(items, index, "text")
-        elif not form.fullmatch(item) and "${" not in item:
-            message = f"{item!r} does not belong into `{key}`"
-            reader.at(items, index, "HK420", message, help=f"write it as {example}")
-            found.append(item)  # a list is there: nothing follows from what is wrong in it
         else:
-            found.append(item)
+            found.append(item)  # a list is there: nothing follows from what is wrong in it
+            advice = "" if form.fullmatch(item) else f"write it as {example}"
+            if "${" in item:
+                advice = f"write it out, as {example}: the environment is not read here"
+            elif key == "hosts":
+                advice = host_advice(item)
+            if advice:
+                message = f"{item!r} does not belong into `{key}`"
+                reader.at(items, index, "HK420", message, help=advice)
     return tuple(found)
 
 

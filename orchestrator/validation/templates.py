@@ -26,7 +26,8 @@ class Scene:
     any step of the config saves; `is_first` means that nothing else can have been saved yet.
     `origins` has where values come from that are neither saved nor built in, and where the steps
     with an `id` are; `ids` those of this hook, and `outcomes` how they may end. `lacking` gives the
-    `emit` of the event that does not give a field of it. Within a chain, `run_by` is the step of
+    `emit` of the event that does not give a field of it. `asked` are paths that conditions on the
+    way here have asked, whatever for. Within a chain, `run_by` is the step of
     the hook that runs it.
     """
 
@@ -41,6 +42,7 @@ class Scene:
     ids: Mapping[str, Place] = field(default_factory=dict)
     outcomes: Outcomes = field(default_factory=dict)
     lacking: Callable[[str], Place | None] | None = None
+    asked: Collection[tuple[str | int, ...]] = ()
     run_by: Place | None = None
 
     def narrowed(self, template: Template) -> Template:
@@ -131,12 +133,15 @@ class TemplateChecker:
         missing: set[int] = set()
         if not template.faults:
             for read in template.reads:
-                if self._check_read(read, place, offset, scene):
+                is_asked = len(read.path) == 2 and read.offset in template.asked
+                if self._check_read(read, place, offset, scene, is_asked=is_asked):
                     missing.add(read.offset)
         for fault in (*template.faults, *faults):
+            if fault.asked_of and _is_asked(fault.asked_of, template, scene):
+                continue
             fault = _of_emit(template, scene, fault) if scene.lacking is not None else fault
-            # what may not be there at all is not said to be null as well
-            if fault.code != "HK203" or fault.offset not in missing:
+            # what may not be there at all is not said to be null, or never false, as well
+            if fault.code not in ("HK203", "HK323") or fault.offset not in missing:
                 at = scene.variable_place(fault.given_by) if fault.given_by else None
                 if at is not None:
                     self._report_given(fault, at, (place, offset))
@@ -174,8 +179,13 @@ class TemplateChecker:
             place, code, message, on=on, help=hint, severity=fault.severity, fix=fix, related=where
         )
 
-    def _check_read(self, read: Read, place: Place, offset: int, scene: Scene) -> bool:
-        """Report a read of what may not be there; whether it was reported."""
+    def _check_read(
+        self, read: Read, place: Place, offset: int, scene: Scene, *, is_asked: bool
+    ) -> bool:
+        """Report a read of what may not be there; whether it was reported.
+
+        `is_asked` means that the value itself is the condition, or a part of one.
+        """
         if read.path[0] != "data" or len(read.path) < 2 or str(read.path[1]) in scene.lost:
             return False
         key = str(read.path[1])
@@ -191,12 +201,13 @@ class TemplateChecker:
             return True
         saved = here or scene.elsewhere[key]
         where = [related(saved.place, "saved here", on="value")]
+        guard = f"write `(data.{key} | default(none))`" if is_asked else _GUARD
         if here is None and scene.is_first:
             message = f"`data.{key}` is saved only later"
-            self.findings.at(place, "HK230", message, on=on, related=where, help=_GUARD)
+            self.findings.at(place, "HK230", message, on=on, related=where, help=guard)
         else:
             message = f"`data.{key}` may not be saved yet"
-            self.findings.at(place, "HK229", message, on=on, related=where, help=_GUARD)
+            self.findings.at(place, "HK229", message, on=on, related=where, help=guard)
         return True
 
     def _check_guarded(self, read: Read, place: Place, offset: int, scene: Scene) -> None:
@@ -226,6 +237,11 @@ class TemplateChecker:
         fix = word_fix(place.document, on, key, near) if near else None
         message = f"nothing in this config saves `data.{key}`"
         self.findings.at(place, "HK228", message, on=on, help=hint, fix=fix)
+
+
+def _is_asked(path: tuple[str | int, ...], template: Template, scene: Scene) -> bool:
+    """Whether a condition here, or another part of the template, asks a value that it also uses."""
+    return path in scene.asked or [read.path for read in template.reads].count(path) > 1
 
 
 def _elsewhere(fault: Fault, template: Template, scene: Scene) -> tuple[Place, str | None] | None:

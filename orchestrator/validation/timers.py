@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.config import Config, HookConfig, StepConfig
-from orchestrator.durations import format_duration, parse_duration
+from orchestrator.durations import parse_duration
+from orchestrator.validation.caps import check_caps, seconds_after
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
 from orchestrator.validation.names import timer_name
-from orchestrator.validation.order import ends_call
 
 __all__ = ["check_timers"]
 
@@ -34,14 +34,18 @@ def check_timers(config: Config, findings: Findings, *, is_complete: bool) -> No
     for hook in config.hooks:
         _check_loops(config, hook, findings)
     _check_shared_names(config, findings)
-    _check_cap(config, findings)
+    check_caps(config, findings)
 
 
 def _check_grace(step: StepConfig, findings: Findings) -> None:
     """Who asks for more time should not get less."""
     grace = step.options.get("grace")
     time = grace.items.get("for") if grace is not None else None
-    if time is None or time.parts or not parse_duration(time.raw) < _after(step) < float("inf"):
+    if (
+        time is None
+        or time.parts
+        or not parse_duration(time.raw) < seconds_after(step) < float("inf")
+    ):
         return
     message = f"who asks for time gets {time.raw} in place of {step.options['after'].raw}"
     hint = "make it longer than `after`"
@@ -112,62 +116,3 @@ def _armed(steps: tuple[StepConfig, ...]) -> Iterator[StepConfig]:
     for step in steps:
         if step.word in _TIMERS and step.action is not None:
             yield step
-
-
-def _check_cap(config: Config, findings: Findings) -> None:
-    """A ladder that needs more time than the call may last."""
-    caps = [(_after(step), step) for step in config.steps() if _caps(step)]
-    if not caps:
-        return
-    limit, cap = min(caps, key=lambda pair: pair[0])
-    _check_late(config, limit, cap, findings)
-    for step in config.steps():
-        total = _ladder_time(step)
-        if total >= limit:
-            times = (
-                f"{format_duration(total)} of silence; the call ends at {format_duration(limit)}"
-            )
-            message = f"this ladder needs {times}"
-            where = [related(cap.place, "ends the call")]
-            findings.at(
-                step.place, "HK410", message, on="key", severity="warning", related=where,
-                help="shorten its `after`",
-            )  # fmt: skip
-
-
-def _check_late(config: Config, limit: float, cap: StepConfig, findings: Findings) -> None:
-    """Timers that are armed beside the one that ends the call, and fire after it."""
-    armed = [(h, s) for h in config.hooks if h.when is None for s in _armed(h.steps)]
-    home = next((h for h, step in armed if step is cap and cap.when is None), None)
-    if home is None:
-        return
-    pair, where = (home.scope, home.event), [related(cap.place, "ends the call")]
-    for hook, step in armed:
-        is_beside = (hook.scope, hook.event) == pair and step is not cap
-        if is_beside and step.word == "timer" and limit < _after(step) < float("inf"):
-            message = f"this timer never fires: the call ends at {format_duration(limit)}"
-            findings.at(
-                step.options["after"].place, "HK410", message, severity="warning",
-                related=where, help="let it fire earlier, or remove it",
-            )  # fmt: skip
-
-
-def _caps(step: StepConfig) -> bool:
-    """Whether it is a timer that surely ends the call."""
-    return step.word == "timer" and "cancel_on" not in step.options and any(
-        inner.when is None and ends_call(inner) for inner in step.blocks.get("steps", ())
-    )  # fmt: skip
-
-
-def _after(step: StepConfig) -> float:
-    value = step.options.get("after")
-    if value is None or not isinstance(value.raw, str) or value.parts:
-        return float("inf")
-    return parse_duration(value.raw)
-
-
-def _ladder_time(step: StepConfig) -> float:
-    usual = _after(step) if step.word == "silence_timer" else 0.0
-    if usual == float("inf"):
-        return 0.0
-    return sum(usual if rung.after is None else rung.after for rung in _rungs(step))

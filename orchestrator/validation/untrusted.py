@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.chosen import WrittenTexts
+from orchestrator.chosen import WrittenTexts, reads_vars_only
 from orchestrator.config import Config
 from orchestrator.options import Option
 from orchestrator.validation.findings import Findings
@@ -22,21 +22,19 @@ def check_untrusted(config: Config, visits: Iterable[Visit], findings: Findings)
     """Report destinations that somebody else can choose."""
     written: list[WrittenTexts] = []  # made for the first value that needs it
     for visit in visits:
-        if visit.option is not None and visit.option.accepts("destination"):
-            _check_destination(config, visit, findings)
-        elif visit.option is not None and visit.option.is_trusted:
-            if not written and visit.value.is_template:
-                written.append(WrittenTexts(config, _constants(config)))
-            _check_choice(config, visit, visit.option, findings, written)
+        option = visit.option
+        if option is None or not (option.is_trusted or option.accepts("destination")):
+            continue
+        if not written and visit.value.is_template:
+            written.append(WrittenTexts(config, _constants(config)))
+        _check_choice(config, visit, option, findings, written)
 
 
-def _check_destination(config: Config, visit: Visit, findings: Findings) -> None:
-    whose = _WHOSE.get(visit.taint)
-    has_list = "allow" in visit.step.options or _has_list(config, "numbers")
-    if whose is None or has_list:
-        return
-    message = f"text of {whose} decides which number is dialled"
-    visit.report(findings, "HK510", message, _ALLOW)
+def _has_own_list(config: Config, visit: Visit, option: Option) -> bool:
+    """Whether what may be dialled or chosen is listed, by the config or by the step."""
+    if not option.accepts("destination"):
+        return _has_list(config, option.trusted_by)
+    return "allow" in visit.step.options or _has_list(config, "numbers")
 
 
 def _has_list(config: Config, kind: str) -> bool:
@@ -69,17 +67,24 @@ def _check_choice(
     One of a fixed set of words, such as a key that was pressed, is nothing that a caller made up.
     What is nowhere written out is refused on every call.
     """
-    if visit.shape.choices or _has_list(config, option.trusted_by):
+    if visit.shape.choices or _has_own_list(config, visit, option):
         return
+    is_number = option.accepts("destination")
     whose = _WHOSE.get(visit.taint)
-    message = f"text of {whose} decides `{option.name}`"
+    decides = "which number is dialled" if is_number else f"`{option.name}`"
+    message = f"text of {whose} decides {decides}"
     if whose is None:
-        is_given = any(isinstance(part, EnvRef) for part in visit.value.parts)
         texts = [found.of(visit.value, visit.hook) for found in written]
-        if is_given or not texts or texts[0] or visit.taint or _is_faulty(visit, findings):
+        is_own = visit.taint or reads_vars_only(visit.value) or _reads_environment(visit)
+        if is_own or not texts or texts[0] or _is_faulty(visit, findings):
             return
         message = f"`{option.name}`: nothing that this can give is written out in the config"
     hint = "choose between texts of your own: `{{ 'sales' if ... else 'support' }}`"
     if option.trusted_by:
         hint += f", or list what it may be in `allow: {{{option.trusted_by}: [...]}}`"
-    visit.report(findings, "HK513", message, hint)
+    code, hint = ("HK510", _ALLOW) if is_number else ("HK513", hint)
+    visit.report(findings, code, message, hint)
+
+
+def _reads_environment(visit: Visit) -> bool:
+    return any(isinstance(part, EnvRef) for part in visit.value.parts)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from orchestrator.config import Config, StepConfig
 from orchestrator.events import is_custom, near_miss
 from orchestrator.targets import lends_what_is_needed
 from orchestrator.templates import Template
-from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.findings import Findings, related, word_fix
+from orchestrator.validation.visits import templates_of
 from orchestrator.values import Place
 
 __all__ = ["check_events", "check_unused"]
@@ -97,9 +98,38 @@ def check_events(config: Config, findings: Findings) -> None:
         at = _event_position(config, name, place) if is_hook else place
         on: Literal["key", "value"] = "key" if is_hook else "value"
         findings.at(at, "HK238", message, on=on, severity="warning", help=hint, related=where)
+    _check_counted(config, emitted, findings)
     for name, place in unheard.items():
         message, hint = f"no hook of this config hears `{name}`", f"add it: `session: {name}:`"
         findings.at(place, "HK239", message, severity="warning", help=hint)
+
+
+def _check_counted(config: Config, emitted: Mapping[str, Place], findings: Findings) -> None:
+    """Counting an event that never comes gives 0.
+
+    One that is like none of this config's may be emitted by code of the agent.
+    """
+    for template, place, offset in templates_of(config) if emitted else ():
+        for item in template.counted:
+            name = str(item.value)
+            near = near_miss(name, emitted) if is_custom(name) and name not in emitted else None
+            if near is None:
+                continue
+            text: object = place.container[place.key]
+            on = place.inside(str(text), offset + item.offset + 1, len(name))
+            message, hint = f"nothing in this config emits `{name}`", f"did you mean `{near}`?"
+            where = [related(emitted[near], "emitted here", on="value")]
+            fix = word_fix(place.document, on, name, near)
+            findings.at(
+                place,
+                "HK238",
+                message,
+                on=on,
+                severity="warning",
+                help=hint,
+                related=where,
+                fix=fix,
+            )
 
 
 def _event_places(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from orchestrator.config import HookConfig, StepConfig
+from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.events import EVENTS
 from orchestrator.frozen import frozen
 from orchestrator.options import Option
@@ -19,7 +19,7 @@ from orchestrator.validation.rendered import misfit, misfit_help
 from orchestrator.validation.templates import Scene, TemplateChecker
 from orchestrator.values import EnvRef, Place, Value
 
-__all__ = ["ValueChecker", "Visit", "condition_of"]
+__all__ = ["ValueChecker", "Visit", "condition_of", "templates_of"]
 
 #: What a condition of an action may read, which is asked when the caller has spoken.
 _SEEN = ("event", "vars")
@@ -32,7 +32,8 @@ class Visit:
 
     `name` is the top option of the step, `key` the innermost key of the value. `offset` and
     `length` tell where in the text: of tainted text that must not come here, the name that brings
-    it in, with the place that gave it its value as `origin`.
+    it in, with the place that gave it its value as `origin`. `change` is what makes another text
+    of a secret, and where in the text that stands.
     """
 
     step: StepConfig
@@ -45,6 +46,7 @@ class Visit:
     offset: int
     length: int
     origin: Place | None = None
+    change: tuple[str, int] | None = None
 
     @property
     def taint(self) -> str:
@@ -101,7 +103,7 @@ class ValueChecker:
         for part, offset in zip(value.parts, value.offsets, strict=True):
             if isinstance(part, str):
                 continue
-            origin = None
+            origin, change = None, None
             if isinstance(part, EnvRef):
                 shape, length = TEXT.tainted("secret" if part.is_secret else ""), part.length
             else:
@@ -111,10 +113,11 @@ class ValueChecker:
                 if len(value.parts) == 1 and part.kind == "value" and not part.faults:
                     self._fit(option, part, value, shape, scene)
                 if (taint := join_taint(shape)) and _matters(option, taint):
+                    change = self._change(part, offset, taint, scene)
                     offset, length, origin = self._source(part, offset, taint, scene)
             shapes.append(shape)
             self.visits.append(
-                Visit(step, self.hook, *path, option, value, shape, offset, length, origin)
+                Visit(step, self.hook, *path, option, value, shape, offset, length, origin, change)
             )
         if len(value.parts) == 1 and shapes:
             return shapes[0]
@@ -129,6 +132,16 @@ class ValueChecker:
         if read is None:
             return offset, len(template.source), None
         return offset + read.offset, read.length, scene.origin(read, self.hook.event)
+
+    def _change(
+        self, template: Template, offset: int, taint: str, scene: Scene
+    ) -> tuple[str, int] | None:
+        """What makes another text of a secret on its way."""
+        if taint != "secret":
+            return None
+        template = scene.narrowed(template)
+        found = template.change_of(scene.shapes(template), taint)
+        return (found[0], offset + found[1]) if found is not None else None
 
     def _is_wrong_number(
         self, option: Option, template: Template, value: Value, shape: Shape, scene: Scene
@@ -220,3 +233,18 @@ def condition_of(value: Value) -> Template:
     """The condition of an `if` step."""
     raw = value.raw
     return parse_condition(str(raw).lower() if isinstance(raw, bool) else str(raw))
+
+
+def templates_of(config: Config) -> Iterator[tuple[Template, Place, int]]:
+    """Every template and condition of a config, its place and its offset in the text there."""
+    for hook in config.hooks:
+        if hook.when is not None:
+            yield hook.when.template, hook.when.place, 0
+    for step in config.steps():
+        if step.when is not None:
+            yield step.when.template, step.when.place, 0
+        if step.kind == "if":
+            yield condition_of(step.options["if"]), step.options["if"].place, 0
+        for value in step.options.values():
+            for text, template, offset in value.templates():
+                yield template, text.place, offset

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from orchestrator.config import Config, HookConfig, StepConfig
-from orchestrator.document import YamlMap
+from orchestrator.config import BACKGROUND_LIMIT, Config, HookConfig, StepConfig
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.events import Scope
+from orchestrator.validation.deadlines import check_retries, deadlines_of
 from orchestrator.validation.findings import Findings, related
 from orchestrator.validation.sure import SureWaits
 from orchestrator.validation.worst import Piece, beside, claims_on, worst_of
@@ -159,6 +159,8 @@ _OWN: Mapping[str, Callable[[Waits, StepConfig], float]] = {
 
 def check_waits(config: Config, findings: Findings) -> None:
     """Warn of waits that a caller should not bear; report timeouts that another one cuts short."""
+    limits = deadlines_of(config)
+    check_retries(config, limits, findings)
     for (scope, event), seconds in worst_case(config).items():
         if seconds > BEARABLE and event not in _UNHEARD:
             hooks = [h for h in config.hooks if (h.scope, h.event) == (scope, event)]
@@ -171,8 +173,7 @@ def check_waits(config: Config, findings: Findings) -> None:
     for step in config.steps():
         _check_cut(sure, step, findings)
         if step.kind == "parallel" and not step.runs_in_background:
-            _check_parallel(config, step, findings)
-        _check_backoff(config, step, findings)
+            _check_parallel(config, step, limits.get(id(step), BACKGROUND_LIMIT), findings)
 
 
 def _report_wait(
@@ -278,9 +279,8 @@ def _own_time(step: StepConfig) -> tuple[float, Place] | None:
     return wait if timeout is None or wait[0] < timeout[0] else timeout
 
 
-def _check_parallel(config: Config, step: StepConfig, findings: Findings) -> None:
+def _check_parallel(config: Config, step: StepConfig, limit: float, findings: Findings) -> None:
     """The deadline of `parallel` is one for all of its steps."""
-    limit = step.timeout if step.timeout is not None else config.defaults.timeout
     words = "its timeout" if step.timeout is not None else "its default timeout"
     place = step.settings.get("timeout", step.place)
     for inner in _gating(config, step.blocks.get("parallel", ())):
@@ -296,18 +296,3 @@ def _check_parallel(config: Config, step: StepConfig, findings: Findings) -> Non
 def _keeps_late(step: StepConfig) -> bool:
     late = step.options.get("late")
     return late is not None and late.raw == "keep"
-
-
-def _check_backoff(config: Config, step: StepConfig, findings: Findings) -> None:
-    """A retry that can never come, because the deadline does first."""
-    limit = step.timeout if step.timeout is not None else config.defaults.timeout
-    if step.retry is None or step.runs_in_background or step.retry.backoff < limit:
-        return
-    message = f"the first retry waits {format_duration(step.retry.backoff)}, and the step ends "
-    message += f"after {format_duration(limit)}"
-    hint = "shorten `backoff`, or give the step a longer `timeout`"
-    place = step.settings["retry"]
-    written = place.container[place.key]
-    if isinstance(written, YamlMap) and "backoff" in written:
-        place = Place(place.document, written, "backoff")
-    findings.at(place, "HK411", message, on="key", severity="warning", help=hint)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from orchestrator.config import Condition, Config, HookConfig, StepConfig
+from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.events import is_custom
 from orchestrator.shapes import ANY, NO_RECORD, Shape, cleared, maybe, record
 from orchestrator.templates import Outcomes, Proven, Template
@@ -38,7 +38,7 @@ from orchestrator.validation.known import (
 )
 from orchestrator.validation.templates import Scene
 from orchestrator.validation.visits import ValueChecker, condition_of
-from orchestrator.values import Place, Value
+from orchestrator.values import Place
 
 __all__ = ["HookWalk"]
 
@@ -76,6 +76,7 @@ class HookWalk:
     trail: tuple[str, ...] = ()
     run_by: Place | None = None
     lacking: Callable[[str], Place | None] | None = None
+    asked: set[tuple[str | int, ...]] = field(default_factory=set)
     budget: list[int] = field(default_factory=lambda: [_MAX_STEPS])
 
     def run(self) -> Known:
@@ -90,7 +91,7 @@ class HookWalk:
         if is_custom(hook.event):
             self.lacking = partial(self.everywhere.lacking, hook.event)
         if hook.when is not None:
-            self.condition(hook.when)
+            self.ask(hook.when.template, hook.when.place)
             self.proven = self._learned(hook.when.template, truth=True)
         asked = self.proven
         met = without(self.proven, written(self.config, (*hook.steps, *hook.on_error_steps)))
@@ -125,7 +126,7 @@ class HookWalk:
             return True
         before, skipped, could_stop = dict(self.known), self.proven, self.can_stop
         if step.when is not None:
-            self.condition(step.when)
+            self.ask(step.when.template, step.when.place)
             skipped = self._learned(step.when.template, truth=False)
             self.proven = self._learned(step.when.template, truth=True)
         reached = _WALKS.get(step.kind, HookWalk._plain)(self, step)
@@ -202,7 +203,7 @@ class HookWalk:
 
     def _if(self, step: StepConfig) -> bool:
         template = condition_of(step.options["if"])
-        self._check(template, step.options["if"])
+        self.ask(template, step.options["if"].place)
         branches, ends = [], []
         for name, truth in (("then", True), ("else", False)):
             fork = self._fork()
@@ -331,15 +332,13 @@ class HookWalk:
         saved = self.everywhere.saved
         return Scene(
             names, self.known, self.base, saved, self.proven, self.is_first, lost, origins,
-            self.ids, self.outcomes, self.lacking, self.run_by,
+            self.ids, self.outcomes, self.lacking, self.asked, self.run_by,
         )  # fmt: skip
 
-    def condition(self, condition: Condition) -> None:
-        """Check a `when` of the hook or of a step."""
-        self.values.checker.check(condition.template, condition.place, 0, self.scene())
-
-    def _check(self, template: Template, value: Value) -> None:
-        self.values.checker.check(template, value.place, 0, self.scene())
+    def ask(self, template: Template, place: Place) -> None:
+        """Check a condition, and note what it asks of."""
+        self.values.checker.check(template, place, 0, self.scene())
+        self.asked.update(read.path for read in template.reads)
 
 
 _WALKS: Mapping[str, Callable[[HookWalk, StepConfig], bool]] = {
