@@ -27,7 +27,7 @@ session:
       finally: [{log: fin}]
 chains:
   bill: [{log: billed}, {run: last}]
-  last: [{recording: pause}, {recording: resume}]
+  last: [{send_dtmf: "1"}]
 """
 
 
@@ -64,8 +64,7 @@ def test_the_graph_has_every_step_once_and_branches_beside_each_other(file: str)
         '  c0s0 --> c0s1["run last"]',
         "  c0s1 -.-> c1",
         '  c1[["chain last"]]',
-        '  c1 --> c1s0["recording pause"]',
-        '  c1s0 --> c1s1["recording resume"]',
+        '  c1 --> c1s0["send_dtmf"]',
     ]
 
 
@@ -75,10 +74,10 @@ def test_the_tree_and_json_say_what_it_waits_for_and_needs(file: str) -> None:
     assert text.startswith("shop: 1 hook on 1 event\n")
     assert "session.user_turn  waits up to 1s" in text
     assert "    2. parallel  (up to 1s)" in text
-    assert "  recording          " in text
+    assert "  digits             " in text
     lacking = explain(file, "--target", "unpod")
     assert "unpod cannot" in lacking
     document = json.loads(explain(file, "--format", "json", "--target", "unpod"))
     assert document["events"][0]["worst_wait"] == 1
-    assert document["missing"] == ["recording"]
-    assert document["needs"]["recording"][0].endswith("shop.yaml:18:11")
+    assert document["missing"] == ["digits"]
+    assert document["needs"]["digits"][0].endswith("shop.yaml:18:11")
