@@ -8,7 +8,7 @@ attempts and reason beside it.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed, words
+from orchestrator.outbox.nats_consumers import Consumers
 from orchestrator.outbox.nats_link import ANSWER, Link, Target, digest, token
 from orchestrator.outbox.nats_pull import Pull
 from orchestrator.outbox.nats_shelf import Shelf, dead_entry
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["NatsStore"]
 
 _STATES: dict[str, State] = {"out": "waiting", "dead": "dead"}
-#: Messages of one endpoint that may be leased or in back-off.
-MOST_OPEN = 20_000
-#: Seconds between looks for endpoints that other processes have begun.
-DISCOVERY = 2.0
 #: Seconds that a follower in a chain waits before it asks again whether it is its turn.
 TURN, LONG_TURN = 0.1, 60.0
 #: Seconds that an address is taken for open without asking.
@@ -58,12 +55,10 @@ class NatsStore:
         self._link = Link(Target.parse(url))
         self._link.on_back = self._came_back
         self._shelf = Shelf(self._link)
-        self._lease = lease
         self._wake: Callable[[], None] = lambda: None
-        self._pulls: dict[str, Pull] = {}  # by the token of the endpoint
-        self._names: dict[str, str] = {}
-        self._making = asyncio.Lock()
-        self._looked = 0.0
+        self._consumers = Consumers(self._link, lease, lambda: self._wake())
+        self._link.on_new = self._consumers.forget
+        self._names: dict[str, str] = {}  # endpoints by their tokens
         self._open: dict[str, float] = {}
 
     @asynccontextmanager
@@ -74,12 +69,12 @@ class NatsStore:
         try:
             yield await self._link.js()
         except (Error, TimeoutError, OSError) as error:
+            self._link.doubt()
             why = words(error) or type(error).__name__
             raise StoreFailed(f"the NATS server: {why[:200]}") from error
 
     def _came_back(self) -> None:
-        for pull in self._pulls.values():
-            pull.forget_requests()
+        self._consumers.came_back()
         self._wake()
 
     # --- in
@@ -93,7 +88,8 @@ class NatsStore:
         self, js: JetStreamContext, delivery: Delivery, due: float, message_id: str
     ) -> bool:
         endpoint = Entry(delivery, due).endpoint
-        await self._ensure(js, delivery.config, endpoint)
+        self._names[token(endpoint)] = endpoint
+        await self._consumers.ensure(js, delivery.config, endpoint)
         headers = {"Nats-Msg-Id": message_id}
         if due > time.time() + 1.0:
             headers["Hook-Due"] = str(due)
@@ -109,43 +105,14 @@ class NatsStore:
             "out", token(delivery.config or "-"), token(entry.endpoint), chain, digest(delivery.id)
         )
 
-    async def _ensure(self, js: JetStreamContext, config: str, endpoint: str) -> None:
-        """Make the consumer of an endpoint; it also tells others that the endpoint is there."""
-        name = token(endpoint)
-        async with self._making:  # many puts begin at once when calls come in
-            if name not in self._names:
-                await self._make_consumer(js, config, name)
-                self._names[name] = endpoint
-
-    async def _make_consumer(self, js: JetStreamContext, config: str, name: str) -> None:
-        from nats.js.api import AckPolicy
-
-        await js.add_consumer(
-            self._link.stream("out"),
-            durable_name=name,
-            description=token(config or "-"),
-            filter_subject=self._link.subject("out", token(config or "-"), name, ">"),
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=self._lease,
-            max_ack_pending=MOST_OPEN,
-        )
-        self._add_pull(name, token(config or "-"))
-
-    def _add_pull(self, name: str, config: str) -> None:
-        if name not in self._pulls:  # `_discover` may have been here
-            wake = lambda: self._wake()  # noqa: E731 - `watch` may come later
-            self._pulls[name] = Pull(self._link, name, config, lease=self._lease, wake=wake)
-
     # --- out
 
     async def claim(self, now: float, room: Room) -> Sequence[Entry]:
         """Take what has come in, and let more come as far as there is room."""
         async with self._talking() as js:
-            if time.monotonic() - self._looked > DISCOVERY:
-                self._looked = time.monotonic()
-                await self._discover(js)
+            await self._consumers.look(js)
             claimed: list[Entry] = []
-            for pull in tuple(self._pulls.values()):
+            for pull in tuple(self._consumers.pulls.values()):
                 if room.configs is None or pull.config in map(token, room.configs):
                     claimed += await self._claim(js, pull, now, room, len(claimed))
             return claimed
@@ -159,13 +126,6 @@ class NatsStore:
         entries = [entry for m in messages if (entry := await self._begin(js, m, now)) is not None]
         await pull.ask(free - len(entries))
         return entries
-
-    async def _discover(self, js: JetStreamContext) -> None:
-        """Endpoints that other processes have put something for."""
-        found = await js.consumers_info(self._link.stream("out"))
-        for info in found:
-            if info.name and info.name not in self._pulls:
-                self._add_pull(info.name, info.config.description or "-")
 
     async def _begin(self, js: JetStreamContext, message: Msg, now: float) -> Entry | None:
         """The entry of a message, unless it is not due yet, not its turn, or damaged."""
@@ -203,7 +163,7 @@ class NatsStore:
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """At once when something has come in; else the server will wake us."""
-        for name, pull in self._pulls.items():
+        for name, pull in self._consumers.pulls.items():
             if pull.waiting and room.at(self._names.get(name, "")) and room.limit:
                 return now
         return None
@@ -330,11 +290,8 @@ class NatsStore:
         """Give back what was not begun, and close the connection."""
         from nats.errors import Error
 
-        try:
-            for pull in self._pulls.values():
-                await pull.give_back()
-        except (Error, OSError, TimeoutError):
-            pass  # the server is away: the leases end by themselves
+        with contextlib.suppress(Error, OSError, TimeoutError):
+            await self._consumers.give_back()  # or the leases end by themselves
         await self._link.aclose()
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
 
 __all__ = ["Link", "Target", "digest", "import_nats", "open_client", "token", "told"]
+
+_log = logging.getLogger("orchestrator.outbox")
 
 #: Seconds that a request may take, and to connect at first; what waits longer goes to the fallback.
 ANSWER, CONNECT = 2.0, 2.0
@@ -112,7 +115,10 @@ class Link:
         self._js: JetStreamContext | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._why = "no answer yet"
+        self._is_doubted = False
+        self._mending: asyncio.Task[None] | None = None
         self.on_back: Callable[[], None] = lambda: None
+        self.on_new: Callable[[], None] = lambda: None
 
     def stream(self, kind: str) -> str:
         """The name of a stream."""
@@ -134,7 +140,31 @@ class Link:
             await asyncio.wait({self._connecting}, timeout=CONNECT)
         if self._js is None or self._client is None or not self._client.is_connected:
             raise StoreFailed(f"the NATS server cannot be used: {self._why}")
+        if self._is_doubted:
+            await self._mend(self._js)
         return self._js
+
+    def doubt(self) -> None:
+        """Something went wrong: the streams may be gone, as with a disk that was lost."""
+        self._is_doubted = True
+
+    async def _mend(self, js: JetStreamContext) -> None:
+        """Make the streams again that are gone; whoever comes meanwhile waits for the same."""
+        mending = self._mending
+        if mending is None:
+            mending = self._mending = asyncio.get_running_loop().create_task(self._remake(js))
+        try:
+            await asyncio.shield(mending)
+        finally:
+            if self._mending is mending and mending.done():
+                self._mending = None
+
+    async def _remake(self, js: JetStreamContext) -> None:
+        made = await self._make_streams(js)
+        self._is_doubted = False
+        if made:
+            _log.warning("streams were gone and are made anew", extra={"streams": made})
+            self.on_new()
 
     @property
     def client(self) -> Client:
@@ -160,6 +190,7 @@ class Link:
 
     async def _open(self) -> Client:
         async def back() -> None:
+            self.doubt()
             self.on_back()
 
         async def noted(error: Exception) -> None:
@@ -168,8 +199,8 @@ class Link:
 
         return await open_client(self.target, "hook-orchestrator", back, noted)
 
-    async def _make_streams(self, js: JetStreamContext) -> None:
-        """Make what is missing; what is there stays as its operator has set it."""
+    async def _make_streams(self, js: JetStreamContext) -> list[str]:
+        """Make what is missing, and say what; what is there stays as its operator has set it."""
         from nats.js.api import RetentionPolicy, StorageType
         from nats.js.errors import NotFoundError
 
@@ -179,6 +210,7 @@ class Link:
             "note": {"max_age": KEEPS_NOTES, "max_msgs_per_subject": 1},
             "closed": {"max_age": KEEPS_CLOSED, "max_msgs_per_subject": 1},
         }
+        made = []
         for kind, options in kinds.items():
             try:
                 await js.stream_info(self.stream(kind))
@@ -191,12 +223,15 @@ class Link:
                     allow_direct=True,
                     **options,
                 )
+                made.append(self.stream(kind))
+        return made
 
     async def aclose(self) -> None:
         """Send what is buffered and close."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait({self._connecting})
+        for task in (self._connecting, self._mending):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
         await self._close_client()
 
     async def _close_client(self) -> None:
