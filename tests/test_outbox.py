@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -19,6 +20,7 @@ from orchestrator.outbox import ATTEMPT_LIMIT, Outbox
 from orchestrator.outbox.breaker import FAILURES, LONGEST, PAUSE, Breaker
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.schedule import SCHEDULE, delay_before, retry_after
+from orchestrator.outbox.slots import ASIDE, MOST_ASIDE
 from orchestrator.outbox.store import Room
 
 Answer = Any
@@ -414,6 +416,47 @@ def test_a_dead_endpoint_does_not_starve_another() -> None:
         return dict(receiver.seen)["msg_999"]
 
     assert play(receiver, script) == pytest.approx(3.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("hanging", "waits"), [(5, ASIDE), (30, 2 * ASIDE), (60, 3 * ASIDE)])
+def test_endpoints_that_hang_do_not_hold_up_one_that_answers(hanging: int, waits: float) -> None:
+    """Attempts that are not over soon make room, and their endpoints get no further ones."""
+    taken: dict[str, float] = {}
+    under_way: Counter[str] = Counter()
+
+    async def send(sent: Delivery) -> Any:
+        under_way[sent.connection] += 1
+        if sent.connection != "good":
+            await asyncio.sleep(1_000)
+        taken[sent.id] = asyncio.get_running_loop().time()
+
+    async def script(outbox: Outbox) -> None:
+        for number in range(hanging * 6):
+            await outbox.put(delivery(number, connection=f"c{number % hanging}"))
+        await asyncio.sleep(0.1)
+        for number in range(5):
+            await outbox.put(delivery(1_000 + number, connection="good"))
+        await asyncio.sleep(ATTEMPT_LIMIT - 1)
+        del under_way["good"]
+        assert max(under_way.values()) <= 4
+        assert under_way.total() <= 20 * MOST_ASIDE
+
+    play(send, script)  # type: ignore[arg-type]
+    assert len(taken) == 5
+    assert max(taken.values()) <= waits + 0.01
+
+
+def test_what_is_set_aside_has_a_limit_too() -> None:
+    """However many endpoints hang, so many attempts are under way and no more."""
+    receiver = Receiver(takes=10)
+
+    async def script(outbox: Outbox) -> None:
+        for number in range(20 * MOST_ASIDE + 50):
+            await outbox.put(delivery(number, connection=f"c{number}"))
+        await asyncio.sleep(60)
+
+    play(receiver, script)
+    assert (receiver.most, len(receiver.seen)) == (20 * MOST_ASIDE, 20 * MOST_ASIDE + 50)
 
 
 def test_the_breaker_spares_an_endpoint_that_keeps_failing() -> None:

@@ -333,6 +333,42 @@ def test_the_room_in_all_is_kept(run: Run) -> None:
     run(script)
 
 
+async def arrived(store: OutboxStore, count: int, room: Room) -> None:
+    """Let a server send what waits at so many endpoints; other stores have it at hand."""
+    async with asyncio.timeout(10):
+        while isinstance(store, NatsStore):
+            pulls = store._consumers.pulls.values()
+            if len([pull for pull in pulls if pull.waiting]) == count:
+                return
+            assert await store.claim(time.time(), room) == []
+            await asyncio.sleep(0.01)
+
+
+def test_endpoints_have_their_turns(run: Run) -> None:
+    """What waits for one, and was due first, does not take the room of the others."""
+
+    async def script(store: OutboxStore) -> None:
+        await put(store, *(delivery(f"a{n}", "a") for n in range(6)))
+        await put(store, delivery("b", "b"), delivery("c", "c"), delivery("c2", "c"))
+        await arrived(store, 3, Room(3, 20))
+        assert sorted(ids(await store.claim(time.time(), Room(3, 20)))) == ["a0", "b", "c"]
+
+    run(script)
+
+
+def test_endpoints_with_the_fewest_under_way_come_first(run: Run) -> None:
+    """Also where what is under way was claimed before."""
+
+    async def script(store: OutboxStore) -> None:
+        await put(store, *(delivery(f"a{n}", "a") for n in range(3)))
+        await put(store, *(delivery(f"b{n}", "b") for n in range(3)))
+        room = Room(2, 20, {"one:a": 2})
+        await arrived(store, 2, room)
+        assert sorted(ids(await store.claim(time.time(), room))) == ["b0", "b1"]
+
+    run(script)
+
+
 def test_only_the_configs_that_are_served_come_out(run: Run) -> None:
     """Two configs may have connections of the same name; each gets its own deliveries."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.action import Delivery
@@ -68,10 +68,15 @@ class MemoryStore:
         """Lease what is due; the caller holds it until it says what became of it."""
         taken: dict[str, int] = {}
         claimed: list[Entry] = []
-        while len(claimed) < room.limit and (mark := self._first(room, taken)) is not None:
-            if now < mark[0] <= now + HORIZON:
+        while len(claimed) < room.limit:
+            turns = [
+                (room.turn(endpoint, taken.get(endpoint, 0)), mark)
+                for endpoint, mark in self._heads(room, taken)
+                if not now < mark[0] <= now + HORIZON
+            ]
+            if not turns:
                 break
-            entry = self._pop(mark)
+            entry = self._pop(min(turns)[1])
             taken[entry.endpoint] = taken.get(entry.endpoint, 0) + 1
             claimed.append(replace(entry, attempts=entry.attempts + 1))
         return claimed
@@ -86,16 +91,13 @@ class MemoryStore:
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """When the next entry that nobody holds is due."""
-        first = self._first(room, {})
-        return None if first is None else first[0]
+        return min((mark[0] for _, mark in self._heads(room, {})), default=None)
 
-    def _first(self, room: Room, taken: dict[str, int]) -> _Mark | None:
-        heads = (
-            queue[0]
-            for endpoint, queue in self._queues.items()
-            if room.at(endpoint) > taken.get(endpoint, 0) and self._is_wanted(queue[0], room)
-        )
-        return min(heads, default=None)
+    def _heads(self, room: Room, taken: Mapping[str, int]) -> Iterator[tuple[str, _Mark]]:
+        """What is first at each endpoint that has room for more than was taken."""
+        for endpoint, queue in self._queues.items():
+            if room.at(endpoint) > taken.get(endpoint, 0) and self._is_wanted(queue[0], room):
+                yield endpoint, queue[0]
 
     def _is_wanted(self, mark: _Mark, room: Room) -> bool:
         entry = self._entries[mark[2]]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -111,21 +112,37 @@ class NatsStore:
         """Take what has come in, and let more come as far as there is room."""
         async with self._talking() as js:
             await self._consumers.look(js)
+            served = None if room.configs is None else set(map(token, room.configs))
+            pulls = [
+                pull
+                for pull in self._consumers.pulls.values()
+                if served is None or pull.config in served
+            ]
             claimed: list[Entry] = []
-            for pull in tuple(self._consumers.pulls.values()):
-                if room.configs is None or pull.config in map(token, room.configs):
-                    claimed += await self._claim(js, pull, now, room, len(claimed))
+            given: Counter[str] = Counter()
+            while (pull := self._next(pulls, room, given)) is not None:
+                entry = await self._begin(js, pull.take(), now)
+                if entry is not None:
+                    claimed.append(entry)
+                    given[pull.consumer] += 1
+            for pull in pulls:
+                await pull.keep()
+                await pull.ask(self._free(pull, room, given))
             return claimed
 
-    async def _claim(
-        self, js: JetStreamContext, pull: Pull, now: float, room: Room, claimed: int
-    ) -> list[Entry]:
-        free = min(room.at(self._names.get(pull.consumer, "")), room.limit - claimed)
-        messages = pull.take(free)
-        await pull.keep()
-        entries = [entry for m in messages if (entry := await self._begin(js, m, now)) is not None]
-        await pull.ask(free - len(entries))
-        return entries
+    def _next(self, pulls: Sequence[Pull], room: Room, given: Counter[str]) -> Pull | None:
+        """Whose turn it is to give a message that has come in."""
+        turns = {
+            pull: room.turn(self._names.get(pull.consumer, ""), given[pull.consumer])
+            for pull in pulls
+            if pull.waiting and self._free(pull, room, given) > 0
+        }
+        return min(turns, key=lambda pull: turns[pull], default=None)
+
+    def _free(self, pull: Pull, room: Room, given: Counter[str]) -> int:
+        """How many more an endpoint may give in a claim."""
+        most = room.at(self._names.get(pull.consumer, ""))
+        return min(most - given[pull.consumer], room.limit - given.total())
 
     async def _begin(self, js: JetStreamContext, message: Msg, now: float) -> Entry | None:
         """The entry of a message, unless it is not due yet, not its turn, or damaged."""

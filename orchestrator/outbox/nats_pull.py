@@ -77,9 +77,9 @@ class Pull:
             self.is_lost = _is_lost(headers)
         self._wake()
 
-    def take(self, count: int) -> list[Msg]:
-        """Messages that came in, the oldest first."""
-        return [self.waiting.popleft()[0] for _ in range(min(count, len(self.waiting)))]
+    def take(self) -> Msg:
+        """The oldest message that came in."""
+        return self.waiting.popleft()[0]
 
     async def keep(self) -> None:
         """Prolong the lease of what waits here because the breaker holds it back."""

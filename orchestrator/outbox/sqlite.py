@@ -86,19 +86,20 @@ class SqliteStore:
         return await self._writer.do(lambda db: db.execute(statement, values).rowcount > 0)
 
     async def claim(self, now: float, room: Room) -> Sequence[Entry]:
-        """Lease what is due, earliest first, as far as there is room."""
+        """Lease what is due, an endpoint after the other, as far as there is room."""
         return await self._writer.do(lambda db: self._claim(db, now, room))
 
     def _claim(self, db: sqlite3.Connection, now: float, room: Room) -> list[Entry]:
         self._clean_up(db, now)
         rows: list[Any] = []
         for endpoint in _endpoints(db, room):
-            rows += db.execute(
+            its = db.execute(
                 f"""select due, seq, {_SHOWN} from entries where state = 'waiting' and endpoint = ?
                 and due <= ? and {_IS_FIRST} order by due limit ?""",  # noqa: S608 - constants
                 (endpoint, now, room.is_ordered, room.at(endpoint)),
             )
-        rows = sorted(rows, key=lambda row: row[:2])[: room.limit]
+            rows += [(room.turn(endpoint, n), *row) for n, row in enumerate(its)]
+        rows = [row[1:] for row in sorted(rows, key=lambda row: row[:3])[: room.limit]]
         claim = f"{self._owner}:{next(self._claims)}"  # an earlier one of ours may have run out
         db.executemany(
             "update entries set due = ?, owner = ? where seq = ?",

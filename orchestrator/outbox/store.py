@@ -88,6 +88,10 @@ class Room:
         most = 1 if endpoint in self.single else self.per_endpoint
         return max(0, min(self.limit, most - self.taken.get(endpoint, 0)))
 
+    def turn(self, endpoint: str, claimed: int) -> int:
+        """When it is an endpoint's turn that has had so many in this claim; the lowest is first."""
+        return self.taken.get(endpoint, 0) + claimed
+
     def serves(self, config: str) -> bool:
         """Whether entries of a config are wanted."""
         return self.configs is None or config in self.configs
@@ -113,7 +117,10 @@ class OutboxStore(Protocol):
         ...
 
     async def claim(self, now: float, room: Room) -> Sequence[Entry]:
-        """Lease what is due, earliest first, as far as there is room.
+        """Lease what is due, as far as there is room; of an endpoint what was due first.
+
+        Endpoints have their turns: those with the fewest under way come first, so that what waits
+        for one does not take the room of the others.
 
         It counts as an attempt as soon as one of `done`, `later` or `dead` says what became of it.
         """
