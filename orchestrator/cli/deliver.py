@@ -31,7 +31,7 @@ __all__ = ["command"]
 @click.option("--per-endpoint", metavar="N", type=click.IntRange(1, 100), default=4,
               show_default=True, help="Attempts under way at once to one endpoint.")  # fmt: skip
 @click.option("--in-all", metavar="N", type=click.IntRange(1, 1000), default=20,
-              show_default=True, help="The same to all endpoints, without those of over 2 s.")  # fmt: skip
+              show_default=True, help="Attempts under way at once to all endpoints.")  # fmt: skip
 def command(
     configs: tuple[Path, ...],
     setting: str | None,
