@@ -20,7 +20,7 @@ from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.durations import format_duration
 from orchestrator.egress import Egress, SafeUrl, Way, parse_url
 from orchestrator.encoding import encode_query
-from orchestrator.errors import ActionFailed, Unsendable, UserError, words
+from orchestrator.errors import ActionFailed, NotSent, Unsendable, UserError, words
 from orchestrator.signing import key_of, sign
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class HttpConnection(Connection):
     max_response: Annotated[int, "bytes that an answer may have", range(1, 100_000_001)] = 1_000_000
 
     kind: ClassVar[str] = "http"
+    rehearses: ClassVar[bool] = True
 
     def faults(self, allow: AllowLike) -> Iterator[Fault]:
         """What is wrong with URL, headers, credentials or secrets."""
@@ -209,7 +210,7 @@ class HttpConnection(Connection):
                 delivery.method, self._place(delivery), headers, delivery.body, limit, self._glance
             )
         except ActionFailed as error:
-            if error.retryable:
+            if error.retryable or isinstance(error, NotSent):
                 raise
             raise Unsendable(words(error), retryable=True, is_plain=error.is_plain) from error
 
@@ -258,8 +259,6 @@ class HttpConnection(Connection):
         timeout: float,
         read: Callable[[httpx.Response], Awaitable[bytes]] | None = None,
     ) -> HttpAnswer:
-        import httpx
-
         head = {
             "user-agent": f"hook-orchestrator/{__version__}",
             "accept-encoding": "identity",  # a small answer must not unpack to a huge one
@@ -267,6 +266,10 @@ class HttpConnection(Connection):
             **headers,
             **self._auth_headers,
         }
+        if self._clock.is_virtual:
+            raise NotSent(f"connection {self.name!r}: virtual time, nothing leaves the machine")
+        import httpx
+
         try:
             lane = self._lane(url)
             async with asyncio.timeout(timeout), lane.room:
