@@ -17,7 +17,7 @@ from orchestrator.outbox.fallback import FallbackStore
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.nats import NatsStore
 from orchestrator.outbox.sqlite import SqliteStore
-from orchestrator.outbox.store import Entry, OutboxStore, Room
+from orchestrator.outbox.store import HORIZON, Entry, OutboxStore, Room
 from tests.engines import NatsServer
 
 Script = Callable[[OutboxStore], Awaitable[None]]
@@ -242,6 +242,38 @@ def test_closed_addresses_are_known_and_opened_by_redrive(run: Run) -> None:
     run(script)
 
 
+def test_an_endpoint_that_asked_to_be_left_alone_is(run: Run) -> None:
+    """For so long nothing of it comes out, also what is put later; of others it does."""
+
+    async def script(store: OutboxStore) -> None:
+        await put(store, delivery("1"))
+        (entry,) = await claim(store)
+        until = time.time() + 0.5
+        await store.hold(entry.endpoint, until)
+        await store.hold(entry.endpoint, until - 0.4)  # the longer wait counts
+        await store.later(entry, time.time(), "HTTP 429")
+        await put(store, delivery("2"), delivery("3", "other"))
+        assert ids(await claim(store)) == ["3"]
+        due = await store.next_due(time.time(), ROOM)
+        assert due is None or due >= until or time.time() > until
+        found = await claim(store, 2, seconds=10)
+        assert time.time() >= until
+        assert sorted(ids(found)) == ["1", "2"]
+
+    run(script)
+
+
+def test_a_hold_that_a_wrong_clock_has_set_is_none(run: Run) -> None:
+    """Further ahead than anybody may ask for."""
+
+    async def script(store: OutboxStore) -> None:
+        await store.hold("one:crm", time.time() + 2 * HORIZON)
+        await put(store, delivery("1"))
+        assert ids(await claim(store)) == ["1"]
+
+    run(script)
+
+
 def test_removed_entries_are_forgotten(run: Run) -> None:
     """`remove` takes what waits and what is dead, and says whether it was there."""
 
@@ -446,6 +478,21 @@ def test_what_a_lost_process_held_comes_back(open_shared: Callable[..., Any]) ->
         await other.done(entry)
         assert await other.count("waiting") == 0
         await lost.aclose()
+        await other.aclose()
+
+    asyncio.run(main())
+
+
+def test_what_one_process_was_told_holds_for_the_others(open_shared: Callable[..., Any]) -> None:
+    """A receiver that asked one worker to wait is left alone by the next one too."""
+
+    async def main() -> None:
+        told, other = open_shared(), open_shared()
+        await told.hold("one:crm", time.time() + 3_600)
+        await put(told, delivery("1"), delivery("2", "other"))
+        await told.aclose()
+        assert ids(await claim(other)) == ["2"]
+        assert ids(await claim(other, seconds=0.2)) == []
         await other.aclose()
 
     asyncio.run(main())

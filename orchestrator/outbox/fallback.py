@@ -202,6 +202,13 @@ class FallbackStore:
         if not self.is_away:
             await self._first.close_address(address)
 
+    async def hold(self, endpoint: str, until: float) -> None:
+        """Nothing is to be sent to an endpoint before then; both are told, as far as can be."""
+        if self._holds:
+            await self._second.hold(endpoint, until)
+        if not self.is_away:
+            await self._first.hold(endpoint, until)
+
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed it."""
         return await self._ask(lambda store: store.is_closed(address), False)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.action import Delivery
-from orchestrator.outbox.store import HORIZON, Entry, Room, State
+from orchestrator.outbox.store import HORIZON, Entry, Room, State, is_held
 
 __all__ = ["MemoryStore"]
 
@@ -29,6 +29,7 @@ class MemoryStore:
         self._queues: dict[str, list[_Mark]] = {}  # a heap for each endpoint
         self._chains: dict[str, deque[Entry]] = {}  # who waits for whom; its first is in a heap
         self._closed: set[str] = set()
+        self._held: dict[str, float] = {}
         self._numbers = itertools.count()
         self._remembers = remembers
 
@@ -72,7 +73,7 @@ class MemoryStore:
             turns = [
                 (room.turn(endpoint, taken.get(endpoint, 0)), mark)
                 for endpoint, mark in self._heads(room, taken)
-                if not now < mark[0] <= now + HORIZON
+                if not now < mark[0] <= now + HORIZON and not is_held(self._held.get(endpoint), now)
             ]
             if not turns:
                 break
@@ -91,7 +92,11 @@ class MemoryStore:
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """When the next entry that nobody holds is due."""
-        return min((mark[0] for _, mark in self._heads(room, {})), default=None)
+        times = []
+        for endpoint, mark in self._heads(room, {}):
+            until = self._held.get(endpoint, 0.0)
+            times.append(max(mark[0], until) if is_held(until, now) else mark[0])
+        return min(times, default=None)
 
     def _heads(self, room: Room, taken: Mapping[str, int]) -> Iterator[tuple[str, _Mark]]:
         """What is first at each endpoint that has room for more than was taken."""
@@ -128,6 +133,10 @@ class MemoryStore:
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed it."""
         return address in self._closed
+
+    async def hold(self, endpoint: str, until: float) -> None:
+        """Nothing is to be sent to an endpoint before then."""
+        self._held[endpoint] = max(until, self._held.get(endpoint, 0.0))
 
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back."""

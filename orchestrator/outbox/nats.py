@@ -24,7 +24,7 @@ from orchestrator.outbox.nats_link import ANSWER, Link, Target, digest, token
 from orchestrator.outbox.nats_pull import Pull
 from orchestrator.outbox.nats_shelf import Shelf, dead_entry
 from orchestrator.outbox.packed import pack, unpack
-from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State
+from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State, is_held
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -61,6 +61,7 @@ class NatsStore:
         self._link.on_new = self._consumers.forget
         self._names: dict[str, str] = {}  # endpoints by their tokens
         self._open: dict[str, float] = {}
+        self._held: dict[str, float] = {}  # until when, by the token of the endpoint
 
     @asynccontextmanager
     async def _talking(self) -> AsyncIterator[JetStreamContext]:
@@ -111,7 +112,8 @@ class NatsStore:
     async def claim(self, now: float, room: Room) -> Sequence[Entry]:
         """Take what has come in, and let more come as far as there is room."""
         async with self._talking() as js:
-            await self._consumers.look(js)
+            if await self._consumers.look(js):
+                self._held |= await self._shelf.held(js, now)
             served = None if room.configs is None else set(map(token, room.configs))
             pulls = [
                 pull
@@ -120,27 +122,31 @@ class NatsStore:
             ]
             claimed: list[Entry] = []
             given: Counter[str] = Counter()
-            while (pull := self._next(pulls, room, given)) is not None:
+            while (pull := self._next(pulls, room, given, now)) is not None:
                 entry = await self._begin(js, pull.take(), now)
                 if entry is not None:
                     claimed.append(entry)
                     given[pull.consumer] += 1
             for pull in pulls:
                 await pull.keep()
-                await pull.ask(self._free(pull, room, given))
+                await pull.ask(self._free(pull, room, given, now))
             return claimed
 
-    def _next(self, pulls: Sequence[Pull], room: Room, given: Counter[str]) -> Pull | None:
+    def _next(
+        self, pulls: Sequence[Pull], room: Room, given: Counter[str], now: float
+    ) -> Pull | None:
         """Whose turn it is to give a message that has come in."""
         turns = {
             pull: room.turn(self._names.get(pull.consumer, ""), given[pull.consumer])
             for pull in pulls
-            if pull.waiting and self._free(pull, room, given) > 0
+            if pull.waiting and self._free(pull, room, given, now) > 0
         }
         return min(turns, key=lambda pull: turns[pull], default=None)
 
-    def _free(self, pull: Pull, room: Room, given: Counter[str]) -> int:
+    def _free(self, pull: Pull, room: Room, given: Counter[str], now: float) -> int:
         """How many more an endpoint may give in a claim."""
+        if is_held(self._held.get(pull.consumer), now):
+            return 0
         most = room.at(self._names.get(pull.consumer, ""))
         return min(most - given[pull.consumer], room.limit - given.total())
 
@@ -180,8 +186,8 @@ class NatsStore:
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """At once when something has come in; else the server will wake us."""
-        for name, pull in self._consumers.pulls.items():
-            if pull.waiting and room.at(self._names.get(name, "")) and room.limit:
+        for pull in self._consumers.pulls.values():
+            if pull.waiting and self._free(pull, room, Counter(), now) > 0:
                 return now
         return None
 
@@ -222,6 +228,13 @@ class NatsStore:
         self._open.pop(address, None)
         async with self._talking() as js:
             await js.publish(self._link.subject("closed", digest(address)), b"", ANSWER)
+
+    async def hold(self, endpoint: str, until: float) -> None:
+        """Nothing is to be sent to an endpoint before then; others learn of it in seconds."""
+        name = token(endpoint)
+        self._held[name] = until = max(until, self._held.get(name, 0.0))
+        async with self._talking() as js:
+            await self._shelf.hold(js, name, until)
 
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed it."""

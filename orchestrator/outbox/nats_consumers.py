@@ -75,11 +75,11 @@ class Consumers:
         self.pulls.clear()
         self._look_at = self._count_at = 0.0
 
-    async def look(self, js: JetStreamContext) -> None:
+    async def look(self, js: JetStreamContext) -> bool:
         """Learn, now and then, which endpoints there are, and that each has its consumer."""
         now = time.monotonic()
         if now < self._look_at:
-            return
+            return False
         self._look_at = now + DISCOVERY
         known = set(self.pulls)
         found = {info.name: info async for info in self._listed(js)}
@@ -92,6 +92,7 @@ class Consumers:
         if now >= self._count_at:
             await self._count(js, sum(map(_held, found.values())))
             self._count_at = now + COUNT
+        return True
 
     async def _listed(self, js: JetStreamContext) -> AsyncIterator[ConsumerInfo]:
         offset = 0

@@ -5,7 +5,8 @@ stream     subject behind the prefix     what is in it
 =========  ============================  ======================================================
 `out`      out.CONFIG.ENDPOINT.CHAIN.ID  what waits: a work queue, a message goes when it is done
 `dead`     dead.ID                       dead letters, 30 days
-`note`     note.ID                       attempts and reason of what was put off
+`note`     note.ID, note.held.ENDPOINT   attempts and reason of what was put off, and until when
+                                         a receiver asked to be left alone
 `closed`   closed.ADDRESS                addresses that a receiver has closed, hashed, 30 days
 =========  ============================  ======================================================
 """

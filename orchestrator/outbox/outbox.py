@@ -300,7 +300,10 @@ class Outbox:
             await self._give_up(entry, outcome.reason)
             return
         if outcome.kind == "failed":
-            self._breaker.failed(entry.endpoint, self._now(), outcome.wait)
+            self._breaker.failed(entry.endpoint, self._now())
+            if outcome.wait:
+                with contextlib.suppress(StoreFailed):
+                    await self._store.hold(entry.endpoint, self._now() + outcome.wait)
         await self._put_off(entry, outcome)
 
     async def _put_off(self, entry: Entry, outcome: Outcome) -> None:

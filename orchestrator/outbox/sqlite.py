@@ -23,7 +23,7 @@ from orchestrator.errors import StoreFailed, words
 from orchestrator.outbox.packed import pack, unpack
 from orchestrator.outbox.sqlite_file import OutboxFile
 from orchestrator.outbox.sqlite_writer import Writer
-from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State
+from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State, is_held
 from orchestrator.retention import Trail, Watch
 
 __all__ = ["SqliteStore"]
@@ -92,7 +92,10 @@ class SqliteStore:
     def _claim(self, db: sqlite3.Connection, now: float, room: Room) -> list[Entry]:
         self._clean_up(db, now)
         rows: list[Any] = []
+        held = _held(db, now)
         for endpoint in _endpoints(db, room):
+            if endpoint in held:
+                continue
             its = db.execute(
                 f"""select due, seq, {_SHOWN} from entries where state = 'waiting' and endpoint = ?
                 and due <= ? and {_IS_FIRST} order by due limit ?""",  # noqa: S608 - constants
@@ -121,7 +124,7 @@ class SqliteStore:
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """When the next entry could be claimed."""
-        return await self._writer.do(lambda db: min(_dues(db, room), default=None))
+        return await self._writer.do(lambda db: min(_dues(db, now, room), default=None))
 
     async def done(self, entry: Entry) -> None:
         """It was acknowledged; of what was sent only the address is kept."""
@@ -158,6 +161,14 @@ class SqliteStore:
         """Whether a receiver has closed it."""
         query, mark = "select count(*) from closed where address = ?", _mark(address)
         return await self._writer.do(lambda db: bool(db.execute(query, (mark,)).fetchone()[0]))
+
+    async def hold(self, endpoint: str, until: float) -> None:
+        """Nothing is to be sent to an endpoint before then."""
+        await self._change(
+            """insert into held values (?, ?) on conflict (endpoint)
+            do update set until = max(until, excluded.until)""",
+            (endpoint, until),
+        )
 
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back."""
@@ -203,6 +214,7 @@ class SqliteStore:
         db.execute(
             "update entries set due = ? where state = 'waiting' and due > ?", (now, now + HORIZON)
         )
+        db.execute("delete from held where until <= ? or until > ?", (now, now + HORIZON))
         if not self._is_trusted(db, now):
             return
         db.execute("delete from closed where at < ?", (now - KEEPS_CLOSED,))
@@ -241,7 +253,13 @@ def _endpoints(db: sqlite3.Connection, room: Room) -> Iterator[str]:
             yield endpoint
 
 
-def _dues(db: sqlite3.Connection, room: Room) -> Iterator[float]:
+def _held(db: sqlite3.Connection, now: float) -> dict[str, float]:
+    """The endpoints that are to be left alone, and until when."""
+    return {end: until for end, until in db.execute("select * from held") if is_held(until, now)}
+
+
+def _dues(db: sqlite3.Connection, now: float, room: Room) -> Iterator[float]:
+    held = _held(db, now)
     for endpoint in _endpoints(db, room):
         row = db.execute(
             f"""select due from entries where state = 'waiting' and endpoint = ? and {_IS_FIRST}
@@ -249,7 +267,7 @@ def _dues(db: sqlite3.Connection, room: Room) -> Iterator[float]:
             (endpoint, room.is_ordered),
         ).fetchone()
         if row is not None:
-            yield row[0]
+            yield max(row[0], held.get(endpoint, 0.0))
 
 
 def _redrive(db: sqlite3.Connection, delivery_id: str, due: float) -> bool:

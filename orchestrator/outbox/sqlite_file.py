@@ -31,6 +31,7 @@ _TABLES = (
     "create table if not exists closed (address text primary key, at real not null)",
     """create table if not exists trail (one integer primary key check (one = 1),
         since real not null, until real not null)""",
+    "create table if not exists held (endpoint text primary key, until real not null)",
     """create index if not exists entries_due on entries (endpoint, due, chain)
         where state = 'waiting'""",
     """create index if not exists entries_chain on entries (chain, seq)

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from orchestrator.action import Delivery
 
-__all__ = ["HORIZON", "LEASE", "Entry", "OutboxStore", "Room", "State", "endpoint_of"]
+__all__ = [
+    "HORIZON", "LEASE", "Entry", "OutboxStore", "Room", "State", "endpoint_of", "is_held",
+]  # fmt: skip
 
 State = Literal["waiting", "done", "dead"]
 
@@ -18,6 +20,11 @@ LEASE = 60.0
 #: Seconds that an entry can be due ahead. What lies further was written under a clock that has
 #: been set back since, and is due now.
 HORIZON = 46_800.0
+
+
+def is_held(until: float | None, now: float) -> bool:
+    """Whether an endpoint is to be left alone still; a clock set back does not prolong that."""
+    return until is not None and now < until <= now + HORIZON
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,10 @@ class OutboxStore(Protocol):
 
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed an address."""
+        ...
+
+    async def hold(self, endpoint: str, until: float) -> None:
+        """A receiver asked to be left alone: no claim of any process gives of it before then."""
         ...
 
     async def redrive(self, delivery_id: str, due: float) -> bool:
