@@ -177,7 +177,10 @@ def test_retry_after_is_honoured() -> None:
         (format_datetime(datetime(2020, 1, 5, tzinfo=UTC), usegmt=True), 0.0),
         (format_datetime(datetime(2099, 1, 5, tzinfo=UTC), usegmt=True), 36_000.0),
         ("120.5", 120.5), ("2026-01-05T12:01:00Z", 60.0), ("2026-01-05T13:02:00+01:00", 120.0),
-        ("60, 120", 120.0), ("soon, 30", 30.0),
+        ("60, 120", 120.0), ("soon, 30", 30.0), ("00000000000000120", 120.0),
+        (f"{VIRTUAL_START.timestamp() + 90:.0f}", 90.0), ("1600000000", 0.0),
+        (f"{VIRTUAL_START.timestamp() * 1_000 + 90_000:.0f}", 90.0), ("1600000000000", 0.0),
+        ("4102444800", 36_000.0),
         ("soon", None), ("-5", None), ("1e5", None), ("", None), ("١٢", None),
         ("Mon, 99 Foo 2026", None),
     ],
@@ -185,6 +188,14 @@ def test_retry_after_is_honoured() -> None:
 def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
     """Numbers and HTTP dates are read, rubbish is ignored, and ten hours are the most."""
     assert retry_after({"Retry-After": text}, VIRTUAL_START) == seconds
+
+
+def test_retry_after_stretches_the_schedule() -> None:
+    """A receiver that asks for ten hours each time has eight attempts over seventy hours."""
+    receiver = Receiver(answer(503, Retry_After="36000"))
+    play(receiver, put_and_wait(delivery(), seconds=300_000.0))
+    assert len(receiver.times) == len(SCHEDULE)
+    assert receiver.times[-1] == pytest.approx(70 * 3_600, rel=0.05)
 
 
 def test_retry_after_is_the_endpoints() -> None:
