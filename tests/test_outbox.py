@@ -598,3 +598,25 @@ def test_ten_thousand_deliveries_are_no_trouble() -> None:
     receiver = Receiver()
     play(receiver, put_and_wait(*map(delivery, range(10_000))))
     assert len(receiver.seen) == 10_000
+
+
+def test_what_waits_for_a_config_that_is_not_served_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once, at the start; a renamed config's deliveries would wait without a word."""
+    store = MemoryStore()
+
+    async def main() -> None:
+        for number, config in enumerate(("old", "old", "new")):
+            one = Delivery(f"msg_{number}", "billing", "/", b"", config=config)
+            await store.put(one, VIRTUAL_START.timestamp())
+        box = Outbox(
+            Receiver(), clock=virtual_clock(), store=store, configs=frozenset({"new", "quiet"})
+        )
+        box.start()
+        await asyncio.sleep(100)
+        await box.aclose()
+
+    run_virtual(main())
+    (record,) = [one for one in caplog.records if "not served here" in one.message]
+    assert (record.config, record.count) == ("old", 2)

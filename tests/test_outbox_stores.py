@@ -323,6 +323,23 @@ def test_find_knows_what_waits_and_what_is_dead(run: Run) -> None:
     run(script)
 
 
+def test_what_waits_is_counted_by_config(run: Run) -> None:
+    """What is leased waits too; what is done or dead does not."""
+
+    async def script(store: OutboxStore) -> None:
+        names = ["one", "a b.*>é", "x" * 200]
+        for number, name in enumerate(names):
+            await put(store, delivery(f"{number}", config=name))
+        await put(store, delivery("3"))
+        (entry,) = [one for one in await claim(store, 4) if one.id == "msg_3"]
+        await store.done(entry)
+        found = dict(await store.waiting())
+        assert {found.pop("one"), found.pop("a b.*>é")} == {1}
+        assert [count for count in found.values() if count] == [1]
+
+    run(script)
+
+
 def test_the_list_is_in_order_and_limited(run: Run) -> None:
     """Entries are listed as they were put, as many as asked."""
 

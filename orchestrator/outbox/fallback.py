@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -254,6 +255,12 @@ class FallbackStore:
         """
         total = await self._second.count(state) if self._holds else 0
         return total + await self._first.count(state)
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config, in both."""
+        total = Counter(await self._second.waiting() if self._holds else {})
+        total.update(await self._first.waiting())
+        return total
 
     def watch(self, wake: Callable[[], None]) -> None:
         """What to call when something may have come due."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -183,6 +183,10 @@ class MemoryStore:
     async def count(self, state: State) -> int:
         """How many entries are in a state."""
         return len(await self.list(state))
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config."""
+        return Counter(entry.delivery.config for entry in await self.list("waiting"))
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Nothing comes due here that the outbox does not know of."""

@@ -12,7 +12,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -311,6 +311,11 @@ class NatsStore:
         async with self._talking() as js:
             info = await js.stream_info(self._link.stream("out" if state == "waiting" else "dead"))
             return info.state.messages
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config."""
+        async with self._talking() as js:
+            return await self._consumers.waiting(js)
 
     def watch(self, wake: Callable[[], None]) -> None:
         """What to call when messages have come in."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.outbox.nats_link import ANSWER, Link, token
+from orchestrator.outbox.nats_link import ANSWER, Link, plain_of, token
 from orchestrator.outbox.nats_pull import Pull
 
 if TYPE_CHECKING:
@@ -130,6 +131,13 @@ class Consumers:
                 config, name = subject.split(".")[2:4]
                 yield config, name
             offset, count = offset + len(subjects), said.get("total", 0) if subjects else 0
+
+    async def waiting(self, js: JetStreamContext) -> Mapping[str, int]:
+        """How many messages there are, by the name of their config."""
+        found: Counter[str] = Counter()
+        async for info in self._listed(js):
+            found[plain_of(info.config.description or "-")] += _held(info)
+        return found
 
     async def give_back(self) -> None:
         """Others may have at once what was not begun."""

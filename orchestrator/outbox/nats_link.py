@@ -22,7 +22,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from orchestrator.errors import EnvironmentFailure, StoreFailed, words
 from orchestrator.hosts import split_server_url
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.js import JetStreamContext
 
-__all__ = ["Link", "Target", "digest", "import_nats", "open_client", "token", "told"]
+__all__ = ["Link", "Target", "digest", "import_nats", "open_client", "plain_of", "token", "told"]
 
 _log = logging.getLogger("orchestrator.outbox")
 
@@ -99,6 +99,17 @@ def token(text: str) -> str:
     """A text as one part of a subject; a long one by its hash."""
     safe = re.sub(r"[^A-Za-z0-9_-]", lambda m: "".join(f"={b:02X}" for b in m[0].encode()), text)
     return safe if 0 < len(safe) <= 120 else f"={digest(text)}"
+
+
+#: Characters of the token of a long text.
+_HASHED = 33
+
+
+def plain_of(part: str) -> str:
+    """The text of a token; of one that stands for a long text, what it is."""
+    if len(part) == _HASHED and part.startswith("="):
+        return part
+    return unquote_to_bytes(part.replace("=", "%")).decode(errors="replace")
 
 
 def digest(text: str) -> str:

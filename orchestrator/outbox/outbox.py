@@ -157,10 +157,22 @@ class Outbox:
     def _now(self) -> float:
         return self._clock.wall().timestamp()
 
+    async def _tell_of_others(self) -> None:
+        """Say at the start what waits for configs that nobody serves here, as after a renaming."""
+        if self._configs is None:
+            return
+        for config, count in (await self._store.waiting()).items():
+            if count and config not in self._configs:
+                extra = {"config": config, "count": count}
+                _log.warning("deliveries wait for a config not served here", extra=extra)
+
     async def _run(self) -> None:
-        is_over = False
+        is_begun = is_over = False
         while not is_over:
             try:
+                if not is_begun:
+                    is_begun = True
+                    await self._tell_of_others()
                 is_over = await self._turn()
             except Exception as error:  # noqa: BLE001 - its trouble must not end the deliveries
                 _log.warning("the outbox store failed", exc_info=error)

@@ -13,7 +13,7 @@ import itertools
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,11 @@ class SqliteStore:
         """How many entries are in a state."""
         query = "select count(*) from entries where state = ?"
         return int(await self._writer.do(lambda db: db.execute(query, (state,)).fetchone()[0]))
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config."""
+        query = "select config, count(*) from entries where state = 'waiting' group by config"
+        return await self._writer.do(lambda db: dict(db.execute(query).fetchall()))
 
     def watch(self, wake: Callable[[], None]) -> None:
         """What other processes put here is found by looking, every `poll` seconds."""

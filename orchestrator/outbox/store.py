@@ -181,6 +181,10 @@ class OutboxStore(Protocol):
         """How many entries are in a state."""
         ...
 
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config."""
+        ...
+
     def watch(self, wake: Callable[[], None]) -> None:
         """What to call when something may have come due."""
         ...
