@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from orchestrator.action import Delivery
+from orchestrator.outbox import nats, sqlite
 from orchestrator.outbox.fallback import FallbackStore
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.nats import NatsStore
+from orchestrator.outbox.packed import pack
 from orchestrator.outbox.sqlite import SqliteStore
 from orchestrator.outbox.store import HORIZON, Entry, OutboxStore, Room
 from tests.engines import NatsServer
@@ -28,7 +30,7 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     with NatsServer(tmp_path_factory.mktemp("nats")) as server:
         yield server
 
@@ -46,7 +48,7 @@ def opener(kind: str, tmp_path: Path, server: Callable[[], NatsServer]) -> Calla
 
 @pytest.fixture(params=["memory", "sqlite", "nats", "fallback"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    open_store = opener(request.param, tmp_path, lambda: request.getfixturevalue("nats"))
+    open_store = opener(request.param, tmp_path, lambda: request.getfixturevalue("nats_server"))
 
     def play(script: Script) -> None:
         async def main() -> None:
@@ -64,7 +66,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
 @pytest.fixture(params=["sqlite", "nats"])
 def open_shared(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
     """Opens stores that share their entries, as several processes do."""
-    return opener(request.param, tmp_path, lambda: request.getfixturevalue("nats"))
+    return opener(request.param, tmp_path, lambda: request.getfixturevalue("nats_server"))
 
 
 def delivery(id: str, connection: str = "crm", **fields: Any) -> Delivery:
@@ -479,6 +481,33 @@ def test_a_store_that_learns_of_entries_says_so(run: Run) -> None:
 
 
 # --- shared by processes
+
+
+@pytest.mark.parametrize("order", ["", "call-1"])
+def test_what_a_later_version_has_put_is_left_to_it(
+    open_shared: Callable[..., Any], order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither claimed nor given up, holds its place in its chain, and nothing else up."""
+    monkeypatch.setattr(nats, "LATER_VERSION", 0.1)
+
+    async def main() -> None:
+        store = open_shared()
+        with monkeypatch.context() as later:
+            for module in (nats, sqlite):
+                later.setattr(
+                    module, "pack", lambda one: pack(one).replace(b'"v":1,', b'"v":22,"new":1,')
+                )
+            await put(store, *(delivery(f"new{n}", order=order) for n in range(6)))
+        await put(store, delivery("old", order=order), delivery("other"))
+        expected = ["other"] if order else ["old", "other"]
+        assert sorted(ids(await claim(store, len(expected), Room(9, 4)))) == expected
+        assert ids(await claim(store, seconds=0.5)) == []
+        due = await store.next_due(time.time(), ROOM)
+        assert due is None or due > time.time() + 30
+        assert (await store.count("waiting"), await store.count("dead")) == (8, 0)
+        await store.aclose()
+
+    asyncio.run(main())
 
 
 def test_what_a_lost_process_held_comes_back(open_shared: Callable[..., Any]) -> None:

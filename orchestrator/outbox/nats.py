@@ -23,7 +23,7 @@ from orchestrator.outbox.nats_consumers import Consumers
 from orchestrator.outbox.nats_link import ANSWER, Link, Target, digest, token
 from orchestrator.outbox.nats_pull import Pull
 from orchestrator.outbox.nats_shelf import Shelf, dead_entry
-from orchestrator.outbox.packed import pack, unpack
+from orchestrator.outbox.packed import is_foreign, pack, unpack
 from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State, is_held
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _STATES: dict[str, State] = {"out": "waiting", "dead": "dead"}
 TURN, LONG_TURN = 0.1, 60.0
 #: Seconds that an address is taken for open without asking.
 CLOSED_MEMORY = 5.0
+#: Seconds after which a message of a later version is offered again, perhaps to who can read it.
+LATER_VERSION = 10.0
 #: What the server says, as an error of its own, of a message that is gone.
 NO_MESSAGE = 10057
 
@@ -153,6 +155,9 @@ class NatsStore:
     async def _begin(self, js: JetStreamContext, message: Msg, now: float) -> Entry | None:
         """The entry of a message, unless it is not due yet, not its turn, or damaged."""
         data = message.metadata
+        if is_foreign(message.data):
+            await message.nak(LATER_VERSION)
+            return None
         try:
             delivery = unpack(message.data)
         except StoreFailed as error:

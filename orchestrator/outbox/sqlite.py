@@ -20,7 +20,7 @@ from typing import Any
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed, words
-from orchestrator.outbox.packed import pack, unpack
+from orchestrator.outbox.packed import FORM, OURS, pack, unpack
 from orchestrator.outbox.sqlite_file import OutboxFile
 from orchestrator.outbox.sqlite_writer import Writer
 from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State, is_held
@@ -38,6 +38,9 @@ _SHOWN = "cast(packed as blob), due, state, attempts, reason, put_at, id"
 _IS_FIRST = """(chain = '' or (? and not exists (select 1 from entries b
     where b.chain = entries.chain and b.chain <> '' and b.state = 'waiting'
     and b.seq < entries.seq)))"""
+#: What a later version has put is left to it, and to its place in a chain.
+_IS_OURS = f"""(substr(cast(packed as blob), 1, {len(FORM)}) <> x'{FORM.hex()}'
+    or substr(cast(packed as blob), 1, {len(OURS)}) = x'{OURS.hex()}')"""
 #: Each endpoint once, by jumps along the index: what waits may be a hundred thousand.
 _ENDPOINTS = """with recursive found(name) as (
     select min(endpoint) from entries where state = 'waiting'
@@ -98,7 +101,7 @@ class SqliteStore:
                 continue
             its = db.execute(
                 f"""select due, seq, {_SHOWN} from entries where state = 'waiting' and endpoint = ?
-                and due <= ? and {_IS_FIRST} order by due limit ?""",  # noqa: S608 - constants
+                and due <= ? and {_IS_FIRST} and {_IS_OURS} order by due limit ?""",  # noqa: S608 - constants
                 (endpoint, now, room.is_ordered, room.at(endpoint)),
             )
             rows += [(room.turn(endpoint, n), *row) for n, row in enumerate(its)]
@@ -268,7 +271,7 @@ def _dues(db: sqlite3.Connection, now: float, room: Room) -> Iterator[float]:
     for endpoint in _endpoints(db, room):
         row = db.execute(
             f"""select due from entries where state = 'waiting' and endpoint = ? and {_IS_FIRST}
-            order by due limit 1""",  # noqa: S608 - constants
+            and {_IS_OURS} order by due limit 1""",  # noqa: S608 - constants
             (endpoint, room.is_ordered),
         ).fetchone()
         if row is not None:
