@@ -619,4 +619,4 @@ def test_what_waits_for_a_config_that_is_not_served_is_said(
 
     run_virtual(main())
     (record,) = [one for one in caplog.records if "not served here" in one.message]
-    assert (record.config, record.count) == ("old", 2)
+    assert (record.belong_to, record.count) == ("old", 2)

@@ -85,7 +85,11 @@ class MemoryStore:
     def _pop(self, mark: _Mark) -> Entry:
         entry = self._entries[mark[2]]
         queue = self._queues[entry.endpoint]
-        heapq.heappop(queue)
+        if mark == queue[0]:
+            heapq.heappop(queue)
+        else:
+            queue.remove(mark)
+            heapq.heapify(queue)
         if not queue:
             del self._queues[entry.endpoint]
         return entry
@@ -101,12 +105,18 @@ class MemoryStore:
     def _heads(self, room: Room, taken: Mapping[str, int]) -> Iterator[tuple[str, _Mark]]:
         """What is first at each endpoint that has room for more than was taken."""
         for endpoint, queue in self._queues.items():
-            if room.at(endpoint) > taken.get(endpoint, 0) and self._is_wanted(queue[0], room):
-                yield endpoint, queue[0]
+            if room.at(endpoint) > taken.get(endpoint, 0):
+                # What must wait for another store does not hold up what stands behind it.
+                is_first = self._is_wanted(queue[0], room)
+                wanted = queue[:1] if is_first else [m for m in queue if self._is_wanted(m, room)]
+                if wanted:
+                    yield endpoint, min(wanted)
 
     def _is_wanted(self, mark: _Mark, room: Room) -> bool:
         entry = self._entries[mark[2]]
-        return room.serves(entry.delivery.config) and (room.is_ordered or not entry.order)
+        is_free = room.ahead is not None and entry.order not in room.ahead
+        may_leave = room.is_ordered or not entry.order or is_free
+        return room.serves(entry.delivery.config) and may_leave
 
     async def done(self, entry: Entry) -> None:
         """It was acknowledged; only its id is still of use."""

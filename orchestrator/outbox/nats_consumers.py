@@ -85,8 +85,9 @@ class Consumers:
         known = set(self.pulls)
         found = {info.name: info async for info in self._listed(js)}
         for name in known - found.keys():
-            await self.pulls.pop(name).aclose()
             self._count_at = 0.0
+            if (gone := self.pulls.pop(name, None)) is not None:
+                await gone.aclose()
         for name, info in found.items():
             self._add(name, info.config.description or "-")
             self.pulls[name].is_lost = False

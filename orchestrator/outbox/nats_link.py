@@ -172,8 +172,12 @@ class Link:
                 self._mending = None
 
     async def _remake(self, js: JetStreamContext) -> None:
-        made = await self._make_streams(js)
         self._is_doubted = False
+        try:
+            made = await self._make_streams(js)
+        except BaseException:
+            self._is_doubted = True
+            raise
         if made:
             _log.warning("streams were gone and are made anew", extra={"streams": made})
             self.on_new()

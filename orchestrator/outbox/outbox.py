@@ -163,7 +163,7 @@ class Outbox:
             return
         for config, count in (await self._store.waiting()).items():
             if count and config not in self._configs:
-                extra = {"config": config, "count": count}
+                extra = {"belong_to": config, "count": count}
                 _log.warning("deliveries wait for a config not served here", extra=extra)
 
     async def _run(self) -> None:

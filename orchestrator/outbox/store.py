@@ -80,7 +80,8 @@ class Room:
 
     `taken` counts what is under way to an endpoint; one that is to be left alone counts as full.
     Endpoints that are `single` get one at a time.
-    `configs` of None are all. Without `is_ordered`, entries with an `order` stay where they are.
+    `configs` of None are all. Without `is_ordered`, entries with an `order` stay where they are; a
+    store may give those of which it is known that nothing `ahead` of them is in another store.
     """
 
     limit: int
@@ -88,6 +89,7 @@ class Room:
     taken: Mapping[str, int] = field(default_factory=dict)
     configs: frozenset[str] | None = None
     is_ordered: bool = True
+    ahead: Set[str] | None = None
     single: Set[str] = frozenset()
 
     def at(self, endpoint: str) -> int:
