@@ -81,13 +81,17 @@ def delivery(id: str, connection: str = "crm", **fields: Any) -> Delivery:
 
 
 async def claim(
-    store: OutboxStore, count: int = 1, room: Room = ROOM, seconds: float = 3.0
+    store: OutboxStore,
+    count: int = 1,
+    room: Room = ROOM,
+    seconds: float = 3.0,
+    ahead: float = 0.0,
 ) -> Sequence[Entry]:
     """Claim until so many are there; a server's messages take a moment."""
     entries: list[Entry] = []
     until = time.time() + seconds
     while len(entries) < count and time.time() < until:
-        entries += await store.claim(time.time(), room)
+        entries += await store.claim(time.time() + ahead, room)
         await asyncio.sleep(0.005)
     return entries
 
@@ -250,16 +254,17 @@ def test_an_endpoint_that_asked_to_be_left_alone_is(run: Run) -> None:
     async def script(store: OutboxStore) -> None:
         await put(store, delivery("1"))
         (entry,) = await claim(store)
-        until = time.time() + 0.5
+        until = time.time() + 3_600
         await store.hold(entry.endpoint, until)
-        await store.hold(entry.endpoint, until - 0.4)  # the longer wait counts
+        await store.hold(entry.endpoint, until - 3_000)  # the longer wait counts
         await store.later(entry, time.time(), "HTTP 429")
         await put(store, delivery("2"), delivery("3", "other"))
-        assert ids(await claim(store)) == ["3"]
+        (other,) = await claim(store)
+        await store.done(other)
+        assert other.id == "msg_3"
         due = await store.next_due(time.time(), ROOM)
-        assert due is None or due >= until or time.time() > until
-        found = await claim(store, 2, seconds=10)
-        assert time.time() >= until
+        assert due is None or due >= until
+        found = await claim(store, 2, seconds=10, ahead=3_601)
         assert sorted(ids(found)) == ["1", "2"]
 
     run(script)
@@ -502,8 +507,9 @@ def test_what_a_later_version_has_put_is_left_to_it(
         expected = ["other"] if order else ["old", "other"]
         assert sorted(ids(await claim(store, len(expected), Room(9, 4)))) == expected
         assert ids(await claim(store, seconds=0.5)) == []
-        due = await store.next_due(time.time(), ROOM)
-        assert due is None or due > time.time() + 30
+        if isinstance(store, SqliteStore):  # a server offers them again and again
+            due = await store.next_due(time.time(), ROOM)
+            assert due is None or due > time.time() + 30
         assert (await store.count("waiting"), await store.count("dead")) == (8, 0)
         await store.aclose()
 
