@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -33,6 +34,10 @@ class CrmWrite(Action):
     there as JSON, under one `Idempotency-Key` over all attempts. Values of more than 256 KiB are
     shortened as those of a `webhook` are.
 
+    What one call writes to one table, or under one path, arrives in the order of its steps: the
+    next leaves when the one before was taken or given up, so an older value is never the last.
+    With `order: call` that holds for all of the call that has it, on the same connection.
+
     ```yaml
     - crm_write:
         connection: crm
@@ -49,6 +54,10 @@ class CrmWrite(Action):
     match: Annotated[dict[str, Any], "sql: which records, names of columns to values"] = {}
     path: Annotated[Path | None, "http: where the record is"] = None
     method: Annotated[Literal["PATCH", "PUT", "POST"], "http: the HTTP method"] = "PATCH"
+    order: Annotated[
+        Literal["record", "call"],
+        "what leaves one after another: what goes to one table or path, or all of the call",
+    ] = "record"
 
     output: ClassVar[Shape] = record({"id": TEXT})
     in_background: ClassVar[bool] = True
@@ -80,9 +89,19 @@ class CrmWrite(Action):
                 body=body,
                 method="WRITE" if is_sql else self.method,
                 call_id=ctx.call.id,
+                order=self._order(ctx.call.id),
             )
         )
         return {"id": ctx.id}
+
+    def _order(self, call_id: str) -> str:
+        """What must not overtake another: any `match` may find the same record of a table."""
+        if self.order == "call":
+            return call_id
+        # `public.People` and `people` may be one table; a wait too many only makes it late
+        place = (self.table or "").rpartition(".")[2].lower() or _place(self.path or "")
+        # A path may hold a secret or what a caller said, and an order is stored as it is.
+        return f"{call_id} {hashlib.sha256(place.encode(errors='replace')).hexdigest()[:16]}"
 
     def _body(self, *, is_sql: bool) -> tuple[bytes, bool]:
         """What to write, and whether values were shortened; never what says which records."""
@@ -91,3 +110,8 @@ class CrmWrite(Action):
         match = json_bytes(self.match)
         values, is_cut = json_within(self.values, MOST_BYTES - len(match) - 24)
         return b'{"match":%b,"values":%b}' % (match, values), is_cut
+
+
+def _place(path: str) -> str:
+    """A path, however it is written."""
+    return path.partition("?")[0].strip("/")

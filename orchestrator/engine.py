@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import EnvironmentFailure
 
-__all__ = ["Engine", "state_file"]
+__all__ = ["Engine", "private_file", "state_file"]
+
+_log = logging.getLogger("orchestrator")
 
 _NATS = ("nats://", "tls://", "ws://", "wss://")
 
@@ -64,3 +70,29 @@ def state_file(name: str, environment: Mapping[str, str]) -> Path:
     state = environment.get("XDG_STATE_HOME", "")
     folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
     return folder / "hook-orchestrator" / name
+
+
+def private_file(path: Path) -> None:
+    """Make a file for SQLite that its owner alone may read, or take one that is there from others.
+
+    The files that SQLite puts beside it get its mode when they are made. What another user owns
+    stays as it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    # One that is there is not opened: to close it would drop the locks of another store in it.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        return
+    for one in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        with contextlib.suppress(OSError):
+            _take_from_others(one)
+
+
+def _take_from_others(path: Path) -> None:
+    found = path.stat()
+    is_open = stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) & 0o077
+    if is_open and found.st_uid == os.geteuid():
+        path.chmod(0o600)
+        _log.warning("others could read a file of ours; now they cannot", extra={"file": str(path)})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-__all__ = ["OURS", "name_fault", "value_fault", "written_fault"]
+__all__ = ["OURS", "in_one_line", "name_fault", "value_fault", "written_fault"]
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -44,3 +45,13 @@ def value_fault(name: str, value: str) -> Fault | None:
         words = f"header {name!r}: its value holds a line end or control character"
         return words, "write it on one line"
     return None
+
+
+def in_one_line(value: Any) -> Any:
+    """A value of a call for a header: line ends and control characters are percent-encoded.
+
+    What a caller says, or a model, has them every day; what an author writes with them is refused.
+    """
+    if not isinstance(value, str):
+        return value
+    return _CONTROL.sub(lambda found: f"%{ord(found[0]):02X}", value)

@@ -178,7 +178,7 @@ class Value:
         *,
         is_secret: bool = False,
         is_carried: bool = False,
-        encode: Callable[[Any], str] | None = None,
+        encode: Callable[[Any], Any] | None = None,
     ) -> Compiled:
         """The value as a constant or a function of the scope.
 
@@ -190,7 +190,7 @@ class Value:
         if not self.items:
             return Constant(self.raw)
         compiled = {
-            key: item.compile(env, is_secret=is_secret, is_carried=is_carried)
+            key: item.compile(env, is_secret=is_secret, is_carried=is_carried, encode=encode)
             for key, item in self.items.items()
         }
         return _compile_list(compiled) if isinstance(self.raw, list) else _compile_map(compiled)
@@ -200,7 +200,7 @@ class Value:
         env: Environment,
         is_secret: bool,
         is_carried: bool,
-        encode: Callable[[Any], str] | None,
+        encode: Callable[[Any], Any] | None,
     ) -> Compiled:
         parts: list[Any] = []
         for part in self.parts:
@@ -220,7 +220,7 @@ class Value:
         return lambda scope: "".join(p if p.__class__ is str else _text(p(scope)) for p in parts)
 
 
-def _encoded(template: Template, encode: Callable[[Any], str]) -> list[Any]:
+def _encoded(template: Template, encode: Callable[[Any], Any]) -> list[Any]:
     """The pieces of a template, each that reads from the call under `encode`."""
     if template.faults or template.kind == "constant":
         return [template.compile()]
@@ -239,7 +239,7 @@ def _is_own(template: Template) -> bool:
     return not template.calls and all(read.path[0] == "vars" for read in template.reads)
 
 
-def _encoder(read: Callable[[Any], Any], encode: Callable[[Any], str]) -> Callable[[Any], str]:
+def _encoder(read: Callable[[Any], Any], encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda scope: encode(read(scope))
 
 

@@ -382,6 +382,26 @@ def test_the_open_web_takes_whole_urls() -> None:
     run(main())
 
 
+def test_on_the_open_web_a_host_that_hangs_fills_only_its_own_room() -> None:
+    """More requests than there are at once hang at one host; another is asked at once."""
+
+    async def main() -> None:
+        async with Server(Reply(delay=60)) as hangs, Server() as good:
+            web = open_web(services(), Allow())
+            tasks = [
+                asyncio.create_task(web.request("GET", hangs.url, timeout=60))
+                for _ in range(2 * IN_FLIGHT)
+            ]
+            await hangs.until(IN_FLIGHT)
+            assert (await web.request("GET", good.url)).status == 200
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await web.aclose()
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "content"),
     [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ import pytest
 from actions.crm_lookup import CrmLookup
 from actions.crm_write import CrmWrite
 from orchestrator.action import MOST_BYTES
-from orchestrator.clock import run_virtual
+from orchestrator.clock import real_clock, run_virtual
 from orchestrator.config import Allow
 from orchestrator.connections.sql import SqlConnection
 from orchestrator.errors import ActionFailed, NotSent
+from orchestrator.outbox import Outbox
+from orchestrator.outbox.sqlite import SqliteStore
 from orchestrator.shapes import Shape
 from tests.fakes import FakeContext
 from tests.servers import Opened, Reply, Server, run, services
@@ -356,3 +360,59 @@ def test_values_that_are_too_large_are_shortened_and_what_they_match_is_not() ->
 def test_a_write_needs_a_table_with_match_or_a_path(options: dict[str, Any]) -> None:
     """`check` finds a write that has no single place."""
     assert CrmWrite.check({"values": {}, **options})
+
+
+IN_TABLE = {"table": "customers", "match": ADA}
+UNDER_PATH = {"path": "/contacts/1"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        (IN_TABLE, IN_TABLE, True),
+        (IN_TABLE, {"table": "customers", "match": {"plan": "pro"}}, True),
+        (IN_TABLE, {"table": "public.Customers", "match": ADA}, True),
+        (IN_TABLE, {"table": "notes", "match": ADA}, False),
+        (UNDER_PATH, {"path": "contacts/1/"}, True),
+        (UNDER_PATH, {"path": "/contacts/1?v=2", "method": "PUT"}, True),
+        (UNDER_PATH, {"path": "/contacts/2"}, False),
+        ({**UNDER_PATH, "order": "call"}, {"path": "/notes", "order": "call"}, True),
+    ],
+)
+def test_writes_of_one_call_to_one_place_have_one_order(
+    one: dict[str, Any], other: dict[str, Any], is_same: bool
+) -> None:
+    """Whichever step writes it, and however the place is written; nothing of a path is told."""
+    orders = [write(values={"a": 1}, **options)[1].order for options in (one, other)]
+    assert (orders[0] == orders[1]) is is_same
+    assert all(order.startswith("call-1") and "contacts" not in order for order in orders)
+
+
+def test_a_later_write_is_never_overtaken(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is locked when the call writes; the first is tried again later than the second."""
+    waits = iter([0.3, *[0.0] * 20])
+    monkeypatch.setattr("orchestrator.outbox.outbox.delay_before", lambda *_: next(waits))
+    lock = sqlite3.connect(file, isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    writes = [write(**IN_TABLE, values={"plan": plan})[1] for plan in ("old", "new")]
+
+    async def main() -> None:
+        options = SqlConnection(url=f"sqlite:///{file}", timeout=0.05)
+        crm = SqlConnection.open("crm", options, services(), Allow())
+        store = SqliteStore(file.with_name("outbox.db"))
+        box = Outbox(crm.send, clock=real_clock(), store=store)
+        for number, one in enumerate(writes):
+            await box.put(replace(one, id=f"msg_{number}"))
+        async with asyncio.timeout(20):
+            while not [entry for entry in await box.list() if entry.reason]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            lock.execute("COMMIT")
+            while await box.count("done") < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await box.aclose()
+        await crm.aclose()
+
+    run(main())
+    plans = lock.execute("SELECT plan FROM customers WHERE phone = ?", (ADA["phone"],)).fetchall()
+    lock.close()
+    assert plans == [("new",)]

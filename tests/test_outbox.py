@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -19,6 +20,7 @@ from orchestrator.outbox import ATTEMPT_LIMIT, Outbox
 from orchestrator.outbox.breaker import FAILURES, LONGEST, PAUSE, Breaker
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.schedule import SCHEDULE, delay_before, retry_after
+from orchestrator.outbox.slots import ASIDE, MOST_ASIDE
 from orchestrator.outbox.store import Room
 
 Answer = Any
@@ -175,7 +177,10 @@ def test_retry_after_is_honoured() -> None:
         (format_datetime(datetime(2020, 1, 5, tzinfo=UTC), usegmt=True), 0.0),
         (format_datetime(datetime(2099, 1, 5, tzinfo=UTC), usegmt=True), 36_000.0),
         ("120.5", 120.5), ("2026-01-05T12:01:00Z", 60.0), ("2026-01-05T13:02:00+01:00", 120.0),
-        ("60, 120", 120.0), ("soon, 30", 30.0),
+        ("60, 120", 120.0), ("soon, 30", 30.0), ("00000000000000120", 120.0),
+        (f"{VIRTUAL_START.timestamp() + 90:.0f}", 90.0), ("1600000000", 0.0),
+        (f"{VIRTUAL_START.timestamp() * 1_000 + 90_000:.0f}", 90.0), ("1600000000000", 0.0),
+        ("4102444800", 36_000.0),
         ("soon", None), ("-5", None), ("1e5", None), ("", None), ("١٢", None),
         ("Mon, 99 Foo 2026", None),
     ],
@@ -183,6 +188,14 @@ def test_retry_after_is_honoured() -> None:
 def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
     """Numbers and HTTP dates are read, rubbish is ignored, and ten hours are the most."""
     assert retry_after({"Retry-After": text}, VIRTUAL_START) == seconds
+
+
+def test_retry_after_stretches_the_schedule() -> None:
+    """A receiver that asks for ten hours each time has eight attempts over seventy hours."""
+    receiver = Receiver(answer(503, Retry_After="36000"))
+    play(receiver, put_and_wait(delivery(), seconds=300_000.0))
+    assert len(receiver.times) == len(SCHEDULE)
+    assert receiver.times[-1] == pytest.approx(70 * 3_600, rel=0.05)
 
 
 def test_retry_after_is_the_endpoints() -> None:
@@ -416,6 +429,47 @@ def test_a_dead_endpoint_does_not_starve_another() -> None:
     assert play(receiver, script) == pytest.approx(3.0, abs=0.01)
 
 
+@pytest.mark.parametrize(("hanging", "waits"), [(5, ASIDE), (30, 2 * ASIDE), (60, 3 * ASIDE)])
+def test_endpoints_that_hang_do_not_hold_up_one_that_answers(hanging: int, waits: float) -> None:
+    """Attempts that are not over soon make room, and their endpoints get no further ones."""
+    taken: dict[str, float] = {}
+    under_way: Counter[str] = Counter()
+
+    async def send(sent: Delivery) -> Any:
+        under_way[sent.connection] += 1
+        if sent.connection != "good":
+            await asyncio.sleep(1_000)
+        taken[sent.id] = asyncio.get_running_loop().time()
+
+    async def script(outbox: Outbox) -> None:
+        for number in range(hanging * 6):
+            await outbox.put(delivery(number, connection=f"c{number % hanging}"))
+        await asyncio.sleep(0.1)
+        for number in range(5):
+            await outbox.put(delivery(1_000 + number, connection="good"))
+        await asyncio.sleep(ATTEMPT_LIMIT - 1)
+        del under_way["good"]
+        assert max(under_way.values()) <= 4
+        assert under_way.total() <= 20 * MOST_ASIDE
+
+    play(send, script)  # type: ignore[arg-type]
+    assert len(taken) == 5
+    assert max(taken.values()) <= waits + 0.01
+
+
+def test_what_is_set_aside_has_a_limit_too() -> None:
+    """However many endpoints hang, so many attempts are under way and no more."""
+    receiver = Receiver(takes=10)
+
+    async def script(outbox: Outbox) -> None:
+        for number in range(20 * MOST_ASIDE + 50):
+            await outbox.put(delivery(number, connection=f"c{number}"))
+        await asyncio.sleep(60)
+
+    play(receiver, script)
+    assert (receiver.most, len(receiver.seen)) == (20 * MOST_ASIDE, 20 * MOST_ASIDE + 50)
+
+
 def test_the_breaker_spares_an_endpoint_that_keeps_failing() -> None:
     """After five failures in a row nothing goes out for half a minute, then one, then all."""
     receiver = Receiver(*[answer(500)] * 6, answer(200))
@@ -544,3 +598,25 @@ def test_ten_thousand_deliveries_are_no_trouble() -> None:
     receiver = Receiver()
     play(receiver, put_and_wait(*map(delivery, range(10_000))))
     assert len(receiver.seen) == 10_000
+
+
+def test_what_waits_for_a_config_that_is_not_served_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once, at the start; a renamed config's deliveries would wait without a word."""
+    store = MemoryStore()
+
+    async def main() -> None:
+        for number, config in enumerate(("old", "old", "new")):
+            one = Delivery(f"msg_{number}", "billing", "/", b"", config=config)
+            await store.put(one, VIRTUAL_START.timestamp())
+        box = Outbox(
+            Receiver(), clock=virtual_clock(), store=store, configs=frozenset({"new", "quiet"})
+        )
+        box.start()
+        await asyncio.sleep(100)
+        await box.aclose()
+
+    run_virtual(main())
+    (record,) = [one for one in caplog.records if "not served here" in one.message]
+    assert (record.belong_to, record.count) == ("old", 2)

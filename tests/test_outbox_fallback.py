@@ -160,6 +160,44 @@ def test_order_is_kept_over_a_change_of_stores() -> None:
     assert play(script) == ["msg_1", "msg_2", "msg_3"]
 
 
+def test_memory_sends_what_has_nothing_ahead_of_it() -> None:
+    """It would be lost there; what has something of its order in the first waits for that."""
+
+    async def script(store: FallbackStore, first: Engine, clock: Clock) -> None:
+        await store.put(delivery(1, order="a"), 0.0)
+        first.is_there = False
+        for number, order in ((2, "a"), (3, "b"), (4, "b")):
+            with pytest.raises(StoreFailed):
+                await store.put(delivery(number, order=order), 0.0)
+        (entry,) = await store.claim(0.0, ROOM)
+        assert entry.id == "msg_3"
+        await store.done(entry)
+        assert await ids(store) == ["msg_4"]
+        first.is_there, clock.now = True, 6.0
+        assert await ids(store) == ["msg_1"]
+
+    play(script, MemoryStore())
+
+
+def test_two_that_stand_in_do_not_overtake_what_is_in_the_server() -> None:
+    """With server and file away, memory knows what went to either."""
+
+    async def main() -> None:
+        server, file, clock = Engine(), Engine(), Clock()
+        inner = FallbackStore(file, MemoryStore(), rest=5.0, now=clock)
+        store = FallbackStore(server, inner, rest=5.0, now=clock)
+        await store.put(delivery(1, order="a"), 0.0)
+        server.is_there = False
+        await store.put(delivery(2, order="b"), 0.0)
+        file.is_there = False
+        for number, order in ((3, "a"), (4, "b"), (5, "c")):
+            with pytest.raises(StoreFailed):
+                await store.put(delivery(number, order=order), 0.0)
+        assert await ids(store) == ["msg_5"]
+
+    asyncio.run(main())
+
+
 def test_memory_as_the_second_is_no_success() -> None:
     """A put that only memory took fails, so that the journal says so, and is sent all the same."""
 

@@ -51,6 +51,26 @@ def rows(path: Path, query: str = "select id from entries") -> list[Any]:
     return found
 
 
+def test_a_file_that_others_could_read_is_taken_from_them(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a backup was restored: the file and its logs, and what was in it stays."""
+    path.parent.mkdir(mode=0o755)
+    play(path, lambda store: store.put(delivery(1), time.time()))
+    files = [path, *(path.with_name(f"outbox.db{end}") for end in ("-wal", "-shm"))]
+    for file in files:
+        file.touch()
+        file.chmod(0o644)
+
+    async def script(store: SqliteStore) -> None:
+        await store.put(delivery(2), time.time())
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+    play(path, script)
+    assert rows(path) == [("msg_1",), ("msg_2",)]
+    assert "others could read" in caplog.text
+
+
 def test_a_put_is_committed_when_it_returns(path: Path) -> None:
     """Another process sees it at once, and the file is opened with the safest setting."""
 

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from orchestrator.action import Delivery
+from orchestrator.outbox import nats, sqlite
 from orchestrator.outbox.fallback import FallbackStore
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.nats import NatsStore
+from orchestrator.outbox.packed import pack
 from orchestrator.outbox.sqlite import SqliteStore
-from orchestrator.outbox.store import Entry, OutboxStore, Room
+from orchestrator.outbox.store import HORIZON, Entry, OutboxStore, Room
 from tests.engines import NatsServer
 
 Script = Callable[[OutboxStore], Awaitable[None]]
@@ -28,7 +30,7 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     with NatsServer(tmp_path_factory.mktemp("nats")) as server:
         yield server
 
@@ -46,7 +48,7 @@ def opener(kind: str, tmp_path: Path, server: Callable[[], NatsServer]) -> Calla
 
 @pytest.fixture(params=["memory", "sqlite", "nats", "fallback"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    open_store = opener(request.param, tmp_path, lambda: request.getfixturevalue("nats"))
+    open_store = opener(request.param, tmp_path, lambda: request.getfixturevalue("nats_server"))
 
     def play(script: Script) -> None:
         async def main() -> None:
@@ -64,7 +66,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
 @pytest.fixture(params=["sqlite", "nats"])
 def open_shared(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
     """Opens stores that share their entries, as several processes do."""
-    return opener(request.param, tmp_path, lambda: request.getfixturevalue("nats"))
+    return opener(request.param, tmp_path, lambda: request.getfixturevalue("nats_server"))
 
 
 def delivery(id: str, connection: str = "crm", **fields: Any) -> Delivery:
@@ -79,13 +81,17 @@ def delivery(id: str, connection: str = "crm", **fields: Any) -> Delivery:
 
 
 async def claim(
-    store: OutboxStore, count: int = 1, room: Room = ROOM, seconds: float = 3.0
+    store: OutboxStore,
+    count: int = 1,
+    room: Room = ROOM,
+    seconds: float = 3.0,
+    ahead: float = 0.0,
 ) -> Sequence[Entry]:
     """Claim until so many are there; a server's messages take a moment."""
     entries: list[Entry] = []
     until = time.time() + seconds
     while len(entries) < count and time.time() < until:
-        entries += await store.claim(time.time(), room)
+        entries += await store.claim(time.time() + ahead, room)
         await asyncio.sleep(0.005)
     return entries
 
@@ -242,6 +248,39 @@ def test_closed_addresses_are_known_and_opened_by_redrive(run: Run) -> None:
     run(script)
 
 
+def test_an_endpoint_that_asked_to_be_left_alone_is(run: Run) -> None:
+    """For so long nothing of it comes out, also what is put later; of others it does."""
+
+    async def script(store: OutboxStore) -> None:
+        await put(store, delivery("1"))
+        (entry,) = await claim(store)
+        until = time.time() + 3_600
+        await store.hold(entry.endpoint, until)
+        await store.hold(entry.endpoint, until - 3_000)  # the longer wait counts
+        await store.later(entry, time.time(), "HTTP 429")
+        await put(store, delivery("2"), delivery("3", "other"))
+        (other,) = await claim(store)
+        await store.done(other)
+        assert other.id == "msg_3"
+        due = await store.next_due(time.time(), ROOM)
+        assert due is None or due >= until
+        found = await claim(store, 2, seconds=10, ahead=3_601)
+        assert sorted(ids(found)) == ["1", "2"]
+
+    run(script)
+
+
+def test_a_hold_that_a_wrong_clock_has_set_is_none(run: Run) -> None:
+    """Further ahead than anybody may ask for."""
+
+    async def script(store: OutboxStore) -> None:
+        await store.hold("one:crm", time.time() + 2 * HORIZON)
+        await put(store, delivery("1"))
+        assert ids(await claim(store)) == ["1"]
+
+    run(script)
+
+
 def test_removed_entries_are_forgotten(run: Run) -> None:
     """`remove` takes what waits and what is dead, and says whether it was there."""
 
@@ -291,6 +330,23 @@ def test_find_knows_what_waits_and_what_is_dead(run: Run) -> None:
     run(script)
 
 
+def test_what_waits_is_counted_by_config(run: Run) -> None:
+    """What is leased waits too; what is done or dead does not."""
+
+    async def script(store: OutboxStore) -> None:
+        names = ["one", "a b.*>é", "x" * 200]
+        for number, name in enumerate(names):
+            await put(store, delivery(f"{number}", config=name))
+        await put(store, delivery("3"))
+        (entry,) = [one for one in await claim(store, 4) if one.id == "msg_3"]
+        await store.done(entry)
+        found = dict(await store.waiting())
+        assert {found.pop("one"), found.pop("a b.*>é")} == {1}
+        assert [count for count in found.values() if count] == [1]
+
+    run(script)
+
+
 def test_the_list_is_in_order_and_limited(run: Run) -> None:
     """Entries are listed as they were put, as many as asked."""
 
@@ -329,6 +385,42 @@ def test_the_room_in_all_is_kept(run: Run) -> None:
                 break
             await asyncio.sleep(0.01)
         assert 1 <= len(found) <= 2
+
+    run(script)
+
+
+async def arrived(store: OutboxStore, count: int, room: Room) -> None:
+    """Let a server send what waits at so many endpoints; other stores have it at hand."""
+    async with asyncio.timeout(10):
+        while isinstance(store, NatsStore):
+            pulls = store._consumers.pulls.values()
+            if len([pull for pull in pulls if pull.waiting]) == count:
+                return
+            assert await store.claim(time.time(), room) == []
+            await asyncio.sleep(0.01)
+
+
+def test_endpoints_have_their_turns(run: Run) -> None:
+    """What waits for one, and was due first, does not take the room of the others."""
+
+    async def script(store: OutboxStore) -> None:
+        await put(store, *(delivery(f"a{n}", "a") for n in range(6)))
+        await put(store, delivery("b", "b"), delivery("c", "c"), delivery("c2", "c"))
+        await arrived(store, 3, Room(3, 20))
+        assert sorted(ids(await store.claim(time.time(), Room(3, 20)))) == ["a0", "b", "c"]
+
+    run(script)
+
+
+def test_endpoints_with_the_fewest_under_way_come_first(run: Run) -> None:
+    """Also where what is under way was claimed before."""
+
+    async def script(store: OutboxStore) -> None:
+        await put(store, *(delivery(f"a{n}", "a") for n in range(3)))
+        await put(store, *(delivery(f"b{n}", "b") for n in range(3)))
+        room = Room(2, 20, {"one:a": 2})
+        await arrived(store, 2, room)
+        assert sorted(ids(await store.claim(time.time(), room))) == ["b0", "b1"]
 
     run(script)
 
@@ -396,6 +488,34 @@ def test_a_store_that_learns_of_entries_says_so(run: Run) -> None:
 # --- shared by processes
 
 
+@pytest.mark.parametrize("order", ["", "call-1"])
+def test_what_a_later_version_has_put_is_left_to_it(
+    open_shared: Callable[..., Any], order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither claimed nor given up, holds its place in its chain, and nothing else up."""
+    monkeypatch.setattr(nats, "LATER_VERSION", 0.1)
+
+    async def main() -> None:
+        store = open_shared()
+        with monkeypatch.context() as later:
+            for module in (nats, sqlite):
+                later.setattr(
+                    module, "pack", lambda one: pack(one).replace(b'"v":1,', b'"v":22,"new":1,')
+                )
+            await put(store, *(delivery(f"new{n}", order=order) for n in range(6)))
+        await put(store, delivery("old", order=order), delivery("other"))
+        expected = ["other"] if order else ["old", "other"]
+        assert sorted(ids(await claim(store, len(expected), Room(9, 4)))) == expected
+        assert ids(await claim(store, seconds=0.5)) == []
+        if isinstance(store, SqliteStore):  # a server offers them again and again
+            due = await store.next_due(time.time(), ROOM)
+            assert due is None or due > time.time() + 30
+        assert (await store.count("waiting"), await store.count("dead")) == (8, 0)
+        await store.aclose()
+
+    asyncio.run(main())
+
+
 def test_what_a_lost_process_held_comes_back(open_shared: Callable[..., Any]) -> None:
     """When the lease of one owner ends, another can claim, and the first can no longer put it off."""
 
@@ -410,6 +530,21 @@ def test_what_a_lost_process_held_comes_back(open_shared: Callable[..., Any]) ->
         await other.done(entry)
         assert await other.count("waiting") == 0
         await lost.aclose()
+        await other.aclose()
+
+    asyncio.run(main())
+
+
+def test_what_one_process_was_told_holds_for_the_others(open_shared: Callable[..., Any]) -> None:
+    """A receiver that asked one worker to wait is left alone by the next one too."""
+
+    async def main() -> None:
+        told, other = open_shared(), open_shared()
+        await told.hold("one:crm", time.time() + 3_600)
+        await put(told, delivery("1"), delivery("2", "other"))
+        await told.aclose()
+        assert ids(await claim(other)) == ["2"]
+        assert ids(await claim(other, seconds=0.2)) == []
         await other.aclose()
 
     asyncio.run(main())

@@ -15,6 +15,8 @@ from orchestrator.encoding import path_value
 from orchestrator.errors import ActionFailed, ConfigError
 from orchestrator.journal import encode
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
+from orchestrator.testing.variables import StandIns
+from orchestrator.validation import check_text
 from tests.kit import make_plan, script
 from tests.kit import run as play
 from tests.servers import Reply, Server, run
@@ -193,3 +195,91 @@ def test_a_path_without_its_value_is_refused(value: Any) -> None:
     """An empty value would name another thing, such as the whole collection."""
     with pytest.raises(ActionFailed):
         path_value(value)
+
+
+SAYS = """
+connections:
+  c: {kind: http, base_url: "${C_URL}"}
+session:
+  user_turn:
+    - webhook: {connection: c, path: /h, headers: {x-said: "<{{ event.text }}>"}, json: {a: 1}}
+    - http: {connection: c, path: /q, headers: {x-said: "{{ event.text }}"}}
+    - webhook: {connection: c, path: "/p/{{ event.text }}", json: {a: 1}}
+    - http: {connection: c, path: "/p/{{ event.text }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "header", "path"),
+    [
+        ("plain", "<plain>", "ok"),
+        ("a\nb\r\nc", "<a%0Ab%0D%0Ac>", "failed"),
+        ("a\x07b\x7f\x00", "<a%07b%7F%00>", "failed"),
+        ("..", "<..>", "failed"),
+        ("a/%2e%2e/b", "<a/%2e%2e/b>", "failed"),
+        ("\n", "<%0A>", "failed"),
+    ],
+)
+def test_what_a_caller_says_stays_in_its_header(
+    said: str, header: str, path: str, tmp_path: Path
+) -> None:
+    """It never loses a request by its header; by a path it may, and virtual time says so too."""
+    sink = Lines()
+    (tmp_path / "hooks.yaml").write_text(f"version: 1\n{SAYS}")
+
+    async def main() -> Any:
+        async with Server(Reply(body={"ok": 1})) as server:
+            app = Orchestrator.from_file(
+                tmp_path / "hooks.yaml", variables={"C_URL": server.url}, journals=sink
+            )
+            runner = AgentRunner()
+            app.attach(runner)
+            events = [{"t": 0.01, "user_turn": said}]
+            await runner.handle(ScriptBridge(script(events), PlayOptions(linger=0.05)))
+            await app.aclose()
+            return server.seen
+
+    seen = run(main())
+    status = [line["status"] for line in sink.lines if line.get("step") in ("webhook", "http")]
+    assert sorted(status) == sorted(["ok", "ok", path, path])
+    assert {one.headers["x-said"] for one in seen if one.target == "/h"} == {header}
+    played = play(SAYS, [{"t": 1, "user_turn": said}], variables={"C_URL": "https://c.test"})
+    status = [line["status"] for line in played.lines if line.get("step") in ("webhook", "http")]
+    expected = "not_sent" if path == "ok" else "failed"
+    assert sorted(status) == sorted(["not_sent", "not_sent", expected, expected])
+
+
+def test_a_line_end_that_a_variable_brings_into_a_header_is_refused() -> None:
+    """An operator's mistake is said, and not sent as another credential."""
+    config = """
+connections: {c: {kind: http, base_url: "https://c.test"}}
+session:
+  user_turn: [{webhook: {connection: c, path: /h, headers: {x-key: "${KEY}{{ event.text }}"}}}]
+"""
+    played = play(config, [{"t": 1, "user_turn": "x"}], variables={"KEY": "abc\nd"})
+    (line,) = [line for line in played.lines if line.get("step") == "webhook"]
+    assert line["status"] == "failed"
+    assert "line end" in line["error"]
+
+
+@pytest.mark.parametrize("value", ['"a\\n{{ event.text }}"', '"${KEY}\\nb {{ event.text }}"'])
+def test_a_line_end_beside_a_template_is_found_at_load(value: str) -> None:
+    """It would fail at every call."""
+    text = (
+        "version: 1\nsession:\n  user_turn:\n    - webhook:\n        url: https://a.test/\n"
+        f"        headers: {{x-a: {value}}}\n        json: {{}}\n"
+    )
+    assert "HK125" in [problem.code for problem in check_text(text).problems]
+
+
+def test_a_url_of_a_variable_that_is_not_set_plays() -> None:
+    """Whatever the variable is called, in a call test it stands for a URL."""
+    checked = check_text(
+        "version: 1\nvars: {hook: '${SLACK_HOOK}'}\nsession:\n  user_turn:\n"
+        "    - webhook: {url: '${IN_COMING}', json: {}}\n"
+        "    - webhook: {url: '{{ vars.hook }}', json: {}}\n"
+    )
+    assert checked.config is not None
+    names = StandIns({}, checked.config)
+    assert names["IN_COMING"] == "https://in-coming.test"
+    assert names["SLACK_HOOK"] == "https://slack-hook.test"

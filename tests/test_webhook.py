@@ -207,7 +207,9 @@ def test_services_in_virtual_time_refuse_everything() -> None:
     async def main() -> None:
         shared = Services(virtual_clock(), Memory(), {})
         with pytest.raises(NotSent):
-            shared.connection("")
+            await shared.connection("").request("GET", "https://a.test")
+        with pytest.raises(NotSent):
+            shared.connection("crm")
         with pytest.raises(NotSent):
             await shared.deliver(Delivery("msg_1", "", "https://a.test", b""))
         with pytest.raises(NotSent):

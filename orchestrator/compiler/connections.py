@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.compiler.secrets import secrets_of
@@ -27,10 +28,25 @@ def opener(
     _check(connection, given, values, allow)
     prepare.append(lambda: cls(**given).prepare())
 
-    def open_connection(services: Any) -> Any:
-        return cls.open(name, cls(**given), services, allow)
+    return Opener(cls, name, given, allow)
 
-    return open_connection
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Opener:
+    """Opens a connection with a call's services."""
+
+    cls: Any
+    name: str
+    given: Mapping[str, Any]
+    allow: Allow
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether it may be opened in virtual time."""
+        return bool(self.cls.rehearses)
+
+    def __call__(self, services: Any) -> Any:
+        return self.cls.open(self.name, self.cls(**self.given), services, self.allow)
 
 
 def _check(

@@ -11,6 +11,7 @@ from orchestrator.compiler.secrets import carries
 from orchestrator.config import Config, HookConfig
 from orchestrator.encoding import path_value
 from orchestrator.errors import ActionFailed, EnvironmentFailure, Problem
+from orchestrator.headers import in_one_line
 from orchestrator.options import Option, convert, field_name
 from orchestrator.templates import parse_condition
 from orchestrator.values import Constant, Environment, Value
@@ -37,7 +38,7 @@ class Values:
         *,
         is_secret: bool = False,
         is_carried: bool = False,
-        encode: Callable[[Any], str] | None = None,
+        encode: Callable[[Any], Any] | None = None,
     ) -> Constant | Read:
         try:
             if is_carried:
@@ -112,7 +113,7 @@ class Values:
         if option.kind == "condition":
             read = parse_condition(str(value.raw)).compile()
             return Constant(Condition(_event_condition(read, self.vars)))
-        encode = path_value if option.kind in ("path", "url") else None
+        encode = _encoder_of(option)
         is_secret, is_carried = option.kind == "secret", carries(option)
         compiled = self._compile(value, is_secret=is_secret, is_carried=is_carried, encode=encode)
         if option.is_written and not isinstance(compiled, Constant):
@@ -145,6 +146,13 @@ class Values:
         return lambda scope: option.type(
             **{k: p.value if isinstance(p, Constant) else p(scope) for k, p in parts.items()}
         )
+
+
+def _encoder_of(option: Option) -> Callable[[Any], Any] | None:
+    """What keeps a value of the call in its place in this option."""
+    if option.kind in ("path", "url"):
+        return path_value
+    return in_one_line if option.name == "headers" else None
 
 
 def _event_condition(

@@ -51,6 +51,9 @@ class Connection:
     name: ClassVar[str] = ""
     #: What a runtime can do beside its own once a config has such a connection, by its name.
     lends: ClassVar[Mapping[str, frozenset[str]]] = {}
+    #: Whether it may be opened in virtual time: it then judges what it is given as ever, and raises
+    #: `NotSent` where it would send it.
+    rehearses: ClassVar[bool] = False
 
     def __init__(self, **options: Any) -> None:
         self.__dict__.update(options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -14,21 +15,20 @@ from orchestrator.action import Delivery, Duration, Fault, Secret, Url
 from orchestrator.connections.answers import HttpAnswer, failed
 from orchestrator.connections.base import AllowLike, Connection, ServicesLike
 from orchestrator.connections.credentials import Auth, Proxy, basic_token
+from orchestrator.connections.heads import content_of, foreign, safe_headers
 from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.durations import format_duration
 from orchestrator.egress import Egress, SafeUrl, Way, parse_url
-from orchestrator.encoding import encode_query, json_bytes
-from orchestrator.errors import ActionFailed, Unsendable, UserError, words
-from orchestrator.headers import OURS, name_fault, value_fault
+from orchestrator.encoding import encode_query
+from orchestrator.errors import ActionFailed, NotSent, Unsendable, UserError, words
 from orchestrator.signing import key_of, sign
-from orchestrator.written import in_header
 
 if TYPE_CHECKING:
     import httpx
 
 __all__ = ["HttpAnswer", "HttpConnection", "open_web"]
 
-#: Requests under way at once on one connection. httpx's pool walks through everything that waits
+#: Requests under way at once to one host. httpx's pool walks through everything that waits
 #: in it: with a hundred waiting, a request costs 2.5 times the CPU of one that waited out here.
 IN_FLIGHT = 16
 #: Bytes and seconds that the body of an answer to a delivery is read for.
@@ -37,6 +37,14 @@ GLANCE_BYTES, GLANCE_SECONDS = 65_536, 1.0
 MOST_HEAD = 64 * 1024
 #: Pieces that an answer may come in beside one for every eight bytes: each costs its time.
 PIECES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The client of one host and the room in it: a host that hangs fills only its own."""
+
+    client: httpx.AsyncClient
+    room: asyncio.Semaphore
 
 
 class HttpConnection(Connection):
@@ -71,12 +79,13 @@ class HttpConnection(Connection):
     max_response: Annotated[int, "bytes that an answer may have", range(1, 100_000_001)] = 1_000_000
 
     kind: ClassVar[str] = "http"
+    rehearses: ClassVar[bool] = True
 
     def faults(self, allow: AllowLike) -> Iterator[Fault]:
         """What is wrong with URL, headers, credentials or secrets."""
         checks: dict[str, Callable[[], object]] = {
             "base_url": lambda: self._egress(allow).check(self._base),
-            "headers": lambda: _headers(self.headers or {}),
+            "headers": lambda: safe_headers(self.headers or {}),
             "auth": lambda: self._auth_headers,
             "signing_secret": lambda: self._keys,
             "proxy": lambda: self.proxy and self.proxy.place,
@@ -98,12 +107,21 @@ class HttpConnection(Connection):
     def _start(self, services: ServicesLike, allow: AllowLike) -> None:
         super()._start(services, allow)
         self._reach = self._egress(allow)
-        self._client: httpx.AsyncClient = services.new_client(self._reach, self._way())
-        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._services = services
+        self._lanes: dict[str, Lane] = {}
+
+    def _lane(self, url: str) -> Lane:
+        """The lane of a URL's host: hosts are written in the config, so they are few."""
+        host = url.split("/", 3)[2]
+        if host not in self._lanes:
+            client = self._services.new_client(self._reach, self._way())
+            self._lanes[host] = Lane(client, asyncio.Semaphore(IN_FLIGHT))
+        return self._lanes[host]
 
     async def aclose(self) -> None:
         """Close its sockets."""
-        await self._client.aclose()
+        for lane in self._lanes.values():
+            await lane.client.aclose()
 
     def _egress(self, allow: AllowLike) -> Egress:
         return Egress(frozenset(map(str.lower, allow.hosts)), self.allow_private)
@@ -136,11 +154,11 @@ class HttpConnection(Connection):
         if len(given) != 1:
             raise ActionFailed("give exactly one of `bearer`, `basic`, `header`")
         if auth.bearer is not None:
-            return _headers({"authorization": f"Bearer {auth.bearer}"})
+            return safe_headers({"authorization": f"Bearer {auth.bearer}"})
         if auth.basic is not None:
             return {"authorization": f"Basic {basic_token(auth.basic.user, auth.basic.password)}"}
         assert auth.header is not None  # noqa: S101 - the only one left
-        return _headers({auth.header.name: auth.header.value})
+        return safe_headers({auth.header.name: auth.header.value})
 
     async def request(
         self,
@@ -159,11 +177,11 @@ class HttpConnection(Connection):
             ActionFailed: no answer, too large an answer, or a status that is neither 2xx nor one
                 of `expect`; `retryable` when it may be better next time.
         """
-        kind, content = _content(body)
+        kind, content = content_of(body)
         answer = await self._exchange(
             method,
             self._url(path, encode_query(query or {})),
-            {**kind, **_headers(headers or {})},
+            {**kind, **safe_headers(headers or {})},
             content,
             self.timeout if timeout is None else timeout,
         )
@@ -182,7 +200,7 @@ class HttpConnection(Connection):
         now = int(self._clock.wall().timestamp())
         headers = {
             "content-type": delivery.content_type,
-            **_headers(_foreign(delivery.headers)),
+            **safe_headers(foreign(delivery.headers)),
             "idempotency-key": delivery.id,
             **sign(self._keys, delivery.id, now, delivery.body),
         }
@@ -192,7 +210,7 @@ class HttpConnection(Connection):
                 delivery.method, self._place(delivery), headers, delivery.body, limit, self._glance
             )
         except ActionFailed as error:
-            if error.retryable:
+            if error.retryable or isinstance(error, NotSent):
                 raise
             raise Unsendable(words(error), retryable=True, is_plain=error.is_plain) from error
 
@@ -204,7 +222,7 @@ class HttpConnection(Connection):
         """
         sizes = {
             "URL": len(self._place(delivery)),
-            "headers": sum(map(len, chain(*_headers(_foreign(delivery.headers)).items()))),
+            "headers": sum(map(len, chain(*safe_headers(foreign(delivery.headers)).items()))),
         }
         for part, size in sizes.items():
             if size > MOST_HEAD:
@@ -241,21 +259,29 @@ class HttpConnection(Connection):
         timeout: float,
         read: Callable[[httpx.Response], Awaitable[bytes]] | None = None,
     ) -> HttpAnswer:
-        import httpx
-
         head = {
             "user-agent": f"hook-orchestrator/{__version__}",
             "accept-encoding": "identity",  # a small answer must not unpack to a huge one
-            **_headers(_foreign(self.headers or {})),
+            **safe_headers(foreign(self.headers or {})),
             **headers,
             **self._auth_headers,
         }
+        if self._clock.is_virtual:
+            raise NotSent(f"connection {self.name!r}: virtual time, nothing leaves the machine")
+        import httpx
+
         try:
-            async with asyncio.timeout(timeout), self._room:
-                request = self._client.build_request(
+            lane = self._lane(url)
+            async with asyncio.timeout(timeout), lane.room:
+                request = lane.client.build_request(
                     method, url, headers=head, content=content, timeout=timeout
                 )
-                return await self._answer(request, read or self._read)
+                answer = await lane.client.send(request, stream=True)
+                try:
+                    body = await (read or self._read)(answer)
+                finally:
+                    await answer.aclose()
+                return HttpAnswer(answer.status_code, dict(answer.headers), body)
         except (TimeoutError, httpx.TimeoutException):
             limit = format_duration(timeout)
             raise failed(f"{self._label}: no answer within {limit}", retryable=True) from None
@@ -268,16 +294,6 @@ class HttpConnection(Connection):
     @property
     def _label(self) -> str:
         return self.name or "request"
-
-    async def _answer(
-        self, request: httpx.Request, read: Callable[[httpx.Response], Awaitable[bytes]]
-    ) -> HttpAnswer:
-        answer = await self._client.send(request, stream=True)
-        try:
-            body = await read(answer)
-        finally:
-            await answer.aclose()
-        return HttpAnswer(answer.status_code, dict(answer.headers), body)
 
     async def _read(self, answer: httpx.Response) -> bytes:
         """The whole body, within its limit."""
@@ -313,32 +329,3 @@ def open_web(services: ServicesLike, allow: AllowLike) -> HttpConnection:
     web = HttpConnection(base_url="")
     web._start(services, allow)
     return web
-
-
-def _content(body: Any) -> tuple[dict[str, str], bytes | None]:
-    if body is None:
-        return {}, None
-    if isinstance(body, bytes):
-        return {"content-type": "application/octet-stream"}, body
-    if isinstance(body, str):
-        return {"content-type": "text/plain; charset=utf-8"}, body.encode(errors="replace")
-    return {"content-type": "application/json"}, json_bytes(body)
-
-
-def _foreign(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers that a config gives: those of the delivery are ours alone."""
-    return {name: value for name, value in headers.items() if name.lower() not in OURS}
-
-
-def _headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers that cannot break out of their line; other than ASCII is percent-encoded.
-
-    Raises:
-        ActionFailed: a name is no header's, or a value holds a line end or control character.
-    """
-    safe = {}
-    for name, value in headers.items():
-        if fault := name_fault(name) or value_fault(name, value):
-            raise failed(fault[0])
-        safe[name.lower()] = in_header(value)
-    return safe

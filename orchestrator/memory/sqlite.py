@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import queue
 import sqlite3
 import threading
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engine import private_file
 from orchestrator.errors import EnvironmentFailure, words
 from orchestrator.limits import Rate
 from orchestrator.memory.keeper import LONGEST, Replica
@@ -115,8 +115,7 @@ class SqliteKeeper:
         self._thread = threading.Thread(target=self._work, name="memory", daemon=True)
 
     def _open(self) -> None:
-        # Its log files get the same mode: what it holds is nobody else's business.
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        private_file(self._path)  # what it holds is nobody else's business
         database = sqlite3.connect(self._path, timeout=BUSY, check_same_thread=False)
         try:
             database.execute("pragma journal_mode = wal")

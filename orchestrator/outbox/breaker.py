@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Set
 
-from orchestrator.outbox.schedule import MOST_WAIT
-
 __all__ = ["FAILURES", "LONGEST", "PAUSE", "Breaker"]
 
 #: Failures in a row that open it; seconds of the first pause, doubled up to the longest.
@@ -17,15 +15,14 @@ class Breaker:
     """One breaker for each endpoint. Times are seconds since 1970.
 
     It opens at the fifth failure in a row. After a pause one attempt is let through: its success
-    closes the breaker, its failure doubles the pause. An endpoint that asks to be left alone is.
-    One at which something has failed in an earlier process gets one attempt at a time until it has
-    answered here: what that process learned of it is not known.
+    closes the breaker, its failure doubles the pause. An endpoint at which something has failed in
+    an earlier process gets one attempt at a time until it has answered here: what that process
+    learned of it is not known. (That it asked to be left alone is: the store keeps it.)
     """
 
     def __init__(self) -> None:
         self._failures: Counter[str] = Counter()
         self._until: dict[str, float] = {}
-        self._held: dict[str, float] = {}
         self._doubted: set[str] = set()
         self._known: set[str] = set()
 
@@ -54,13 +51,8 @@ class Breaker:
         return min((until for _, until in self._pauses(now)), default=None)
 
     def _pauses(self, now: float) -> list[tuple[str, float]]:
-        kinds = ((self._until, LONGEST), (self._held, MOST_WAIT))
-        return [
-            (endpoint, until)
-            for pauses, longest in kinds
-            for endpoint, until in pauses.items()
-            if now < until <= now + longest
-        ]
+        pauses = self._until.items()
+        return [(end, until) for end, until in pauses if now < until <= now + LONGEST]
 
     def succeeded(self, endpoint: str) -> None:
         """It answered."""
@@ -68,14 +60,9 @@ class Breaker:
         self._until.pop(endpoint, None)
         self._doubted.discard(endpoint)
 
-    def failed(self, endpoint: str, now: float, wait: float | None = None) -> None:
-        """It did not answer, or not well; `wait` is for how many seconds it wants to be left alone.
-
-        What was under way when it opened counts no further.
-        """
-        if wait:
-            self._held[endpoint] = max(now + wait, self._held.get(endpoint, 0.0))
-        if endpoint in self.paused(now) and not wait:
+    def failed(self, endpoint: str, now: float) -> None:
+        """It did not answer, or not well. What was under way when it opened counts no further."""
+        if endpoint in self.paused(now):
             return
         self._failures[endpoint] += 1
         over = self._failures[endpoint] - FAILURES

@@ -2,15 +2,17 @@
 
 The second is nearer: the embedded file for a server, memory for a file. While the first is away,
 what the second took is sent from there; what comes due there later, when the first is back, is
-handed on to it. A delivery whose order matters is never sent from the second, because those before
-it may be in the first; it waits to be handed on.
+handed on to it. A delivery whose order matters is not sent from the second, because those before
+it may be in the first; it waits to be handed on. Memory sends it if this process has put none of
+that order into the first: there it would be lost.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -40,6 +42,8 @@ def _marked(entries: Sequence[Entry], store: OutboxStore) -> Sequence[Entry]:
 REST, HANDED = 5.0, 100
 #: Seconds after which it is looked again whether another process has put something in the second.
 LOOK = 10.0
+#: Orders that are remembered to be in the first: of the calls of hours.
+ORDERS = 20_000
 
 
 class FallbackStore:
@@ -65,6 +69,7 @@ class FallbackStore:
         self._looks_at = 0.0
         self._may_hold = False
         self._behind: dict[str, str] = {}  # ordered deliveries in the second: id -> order
+        self._ahead: dict[str, None] = {}  # orders of which something may be in the first
         self.is_durable = first.is_durable
         self.lag = max(first.lag, second.lag)
         self.poll = min(first.poll, second.poll, rest)
@@ -90,14 +95,21 @@ class FallbackStore:
                 self._went_away(reason)
             else:
                 self._came_back()
+                self._went_ahead(delivery)
                 return is_new
-        is_new = await self._second.put(delivery, due)
-        self._may_hold = True
+        self._may_hold = True  # also when it is a pair that says that only its memory has it
         if delivery.order:
             self._behind[delivery.id] = Entry(delivery, due).order
+        is_new = await self._second.put(delivery, due)
         if not self._second.is_durable:
             raise StoreFailed(f"not stored: {reason}; kept in memory, to be sent by this process")
         return is_new
+
+    def _went_ahead(self, delivery: Delivery) -> None:
+        if delivery.order:
+            self._ahead[Entry(delivery, 0).order] = None
+            if len(self._ahead) > ORDERS:
+                del self._ahead[next(iter(self._ahead))]
 
     def _must_follow(self, delivery: Delivery) -> bool:
         return bool(delivery.order) and Entry(delivery, 0).order in self._behind.values()
@@ -133,7 +145,9 @@ class FallbackStore:
                 return _marked(claimed, self._first)
         if not self._may_hold:
             return ()
-        nearby = replace(room, is_ordered=False)
+        ahead = self._ahead.keys() | (room.ahead or ())
+        is_known = room.is_ordered or room.ahead is not None
+        nearby = replace(room, is_ordered=False, ahead=ahead if is_known else None)
         return _marked(await self._second.claim(now, nearby), self._second)
 
     async def _hand_on(self, now: float, room: Room) -> bool:
@@ -148,6 +162,7 @@ class FallbackStore:
                 await self._second.later(begun, now, entry.reason)
                 raise
             await self._second.done(entry)
+            self._went_ahead(entry.delivery)
             self._behind.pop(entry.id, None)
         if entries:
             _log.info("deliveries were handed on", extra={"count": len(entries)})
@@ -202,6 +217,13 @@ class FallbackStore:
         if not self.is_away:
             await self._first.close_address(address)
 
+    async def hold(self, endpoint: str, until: float) -> None:
+        """Nothing is to be sent to an endpoint before then; both are told, as far as can be."""
+        if self._holds:
+            await self._second.hold(endpoint, until)
+        if not self.is_away:
+            await self._first.hold(endpoint, until)
+
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed it."""
         return await self._ask(lambda store: store.is_closed(address), False)
@@ -247,6 +269,12 @@ class FallbackStore:
         """
         total = await self._second.count(state) if self._holds else 0
         return total + await self._first.count(state)
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config, in both."""
+        total = Counter(await self._second.waiting() if self._holds else {})
+        total.update(await self._first.waiting())
+        return total
 
     def watch(self, wake: Callable[[], None]) -> None:
         """What to call when something may have come due."""

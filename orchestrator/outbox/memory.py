@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.action import Delivery
-from orchestrator.outbox.store import HORIZON, Entry, Room, State
+from orchestrator.outbox.store import HORIZON, Entry, Room, State, is_held
 
 __all__ = ["MemoryStore"]
 
@@ -29,6 +29,7 @@ class MemoryStore:
         self._queues: dict[str, list[_Mark]] = {}  # a heap for each endpoint
         self._chains: dict[str, deque[Entry]] = {}  # who waits for whom; its first is in a heap
         self._closed: set[str] = set()
+        self._held: dict[str, float] = {}
         self._numbers = itertools.count()
         self._remembers = remembers
 
@@ -68,10 +69,15 @@ class MemoryStore:
         """Lease what is due; the caller holds it until it says what became of it."""
         taken: dict[str, int] = {}
         claimed: list[Entry] = []
-        while len(claimed) < room.limit and (mark := self._first(room, taken)) is not None:
-            if now < mark[0] <= now + HORIZON:
+        while len(claimed) < room.limit:
+            turns = [
+                (room.turn(endpoint, taken.get(endpoint, 0)), mark)
+                for endpoint, mark in self._heads(room, taken)
+                if not now < mark[0] <= now + HORIZON and not is_held(self._held.get(endpoint), now)
+            ]
+            if not turns:
                 break
-            entry = self._pop(mark)
+            entry = self._pop(min(turns)[1])
             taken[entry.endpoint] = taken.get(entry.endpoint, 0) + 1
             claimed.append(replace(entry, attempts=entry.attempts + 1))
         return claimed
@@ -79,27 +85,38 @@ class MemoryStore:
     def _pop(self, mark: _Mark) -> Entry:
         entry = self._entries[mark[2]]
         queue = self._queues[entry.endpoint]
-        heapq.heappop(queue)
+        if mark == queue[0]:
+            heapq.heappop(queue)
+        else:
+            queue.remove(mark)
+            heapq.heapify(queue)
         if not queue:
             del self._queues[entry.endpoint]
         return entry
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """When the next entry that nobody holds is due."""
-        first = self._first(room, {})
-        return None if first is None else first[0]
+        times = []
+        for endpoint, mark in self._heads(room, {}):
+            until = self._held.get(endpoint, 0.0)
+            times.append(max(mark[0], until) if is_held(until, now) else mark[0])
+        return min(times, default=None)
 
-    def _first(self, room: Room, taken: dict[str, int]) -> _Mark | None:
-        heads = (
-            queue[0]
-            for endpoint, queue in self._queues.items()
-            if room.at(endpoint) > taken.get(endpoint, 0) and self._is_wanted(queue[0], room)
-        )
-        return min(heads, default=None)
+    def _heads(self, room: Room, taken: Mapping[str, int]) -> Iterator[tuple[str, _Mark]]:
+        """What is first at each endpoint that has room for more than was taken."""
+        for endpoint, queue in self._queues.items():
+            if room.at(endpoint) > taken.get(endpoint, 0):
+                # What must wait for another store does not hold up what stands behind it.
+                is_first = self._is_wanted(queue[0], room)
+                wanted = queue[:1] if is_first else [m for m in queue if self._is_wanted(m, room)]
+                if wanted:
+                    yield endpoint, min(wanted)
 
     def _is_wanted(self, mark: _Mark, room: Room) -> bool:
         entry = self._entries[mark[2]]
-        return room.serves(entry.delivery.config) and (room.is_ordered or not entry.order)
+        is_free = room.ahead is not None and entry.order not in room.ahead
+        may_leave = room.is_ordered or not entry.order or is_free
+        return room.serves(entry.delivery.config) and may_leave
 
     async def done(self, entry: Entry) -> None:
         """It was acknowledged; only its id is still of use."""
@@ -126,6 +143,10 @@ class MemoryStore:
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed it."""
         return address in self._closed
+
+    async def hold(self, endpoint: str, until: float) -> None:
+        """Nothing is to be sent to an endpoint before then."""
+        self._held[endpoint] = max(until, self._held.get(endpoint, 0.0))
 
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back."""
@@ -172,6 +193,10 @@ class MemoryStore:
     async def count(self, state: State) -> int:
         """How many entries are in a state."""
         return len(await self.list(state))
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config."""
+        return Counter(entry.delivery.config for entry in await self.list("waiting"))
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Nothing comes due here that the outbox does not know of."""

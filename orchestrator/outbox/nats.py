@@ -8,21 +8,23 @@ attempts and reason beside it.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed, words
+from orchestrator.outbox.nats_consumers import Consumers
 from orchestrator.outbox.nats_link import ANSWER, Link, Target, digest, token
 from orchestrator.outbox.nats_pull import Pull
 from orchestrator.outbox.nats_shelf import Shelf, dead_entry
-from orchestrator.outbox.packed import pack, unpack
-from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State
+from orchestrator.outbox.packed import is_foreign, pack, unpack
+from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State, is_held
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -31,14 +33,12 @@ if TYPE_CHECKING:
 __all__ = ["NatsStore"]
 
 _STATES: dict[str, State] = {"out": "waiting", "dead": "dead"}
-#: Messages of one endpoint that may be leased or in back-off.
-MOST_OPEN = 20_000
-#: Seconds between looks for endpoints that other processes have begun.
-DISCOVERY = 2.0
 #: Seconds that a follower in a chain waits before it asks again whether it is its turn.
 TURN, LONG_TURN = 0.1, 60.0
 #: Seconds that an address is taken for open without asking.
 CLOSED_MEMORY = 5.0
+#: Seconds after which a message of a later version is offered again, perhaps to who can read it.
+LATER_VERSION = 10.0
 #: What the server says, as an error of its own, of a message that is gone.
 NO_MESSAGE = 10057
 
@@ -58,13 +58,12 @@ class NatsStore:
         self._link = Link(Target.parse(url))
         self._link.on_back = self._came_back
         self._shelf = Shelf(self._link)
-        self._lease = lease
         self._wake: Callable[[], None] = lambda: None
-        self._pulls: dict[str, Pull] = {}  # by the token of the endpoint
-        self._names: dict[str, str] = {}
-        self._making = asyncio.Lock()
-        self._looked = 0.0
+        self._consumers = Consumers(self._link, lease, lambda: self._wake())
+        self._link.on_new = self._consumers.forget
+        self._names: dict[str, str] = {}  # endpoints by their tokens
         self._open: dict[str, float] = {}
+        self._held: dict[str, float] = {}  # until when, by the token of the endpoint
 
     @asynccontextmanager
     async def _talking(self) -> AsyncIterator[JetStreamContext]:
@@ -74,12 +73,12 @@ class NatsStore:
         try:
             yield await self._link.js()
         except (Error, TimeoutError, OSError) as error:
+            self._link.doubt()
             why = words(error) or type(error).__name__
             raise StoreFailed(f"the NATS server: {why[:200]}") from error
 
     def _came_back(self) -> None:
-        for pull in self._pulls.values():
-            pull.forget_requests()
+        self._consumers.came_back()
         self._wake()
 
     # --- in
@@ -93,7 +92,8 @@ class NatsStore:
         self, js: JetStreamContext, delivery: Delivery, due: float, message_id: str
     ) -> bool:
         endpoint = Entry(delivery, due).endpoint
-        await self._ensure(js, delivery.config, endpoint)
+        self._names[token(endpoint)] = endpoint
+        await self._consumers.ensure(js, delivery.config, endpoint)
         headers = {"Nats-Msg-Id": message_id}
         if due > time.time() + 1.0:
             headers["Hook-Due"] = str(due)
@@ -109,67 +109,55 @@ class NatsStore:
             "out", token(delivery.config or "-"), token(entry.endpoint), chain, digest(delivery.id)
         )
 
-    async def _ensure(self, js: JetStreamContext, config: str, endpoint: str) -> None:
-        """Make the consumer of an endpoint; it also tells others that the endpoint is there."""
-        name = token(endpoint)
-        async with self._making:  # many puts begin at once when calls come in
-            if name not in self._names:
-                await self._make_consumer(js, config, name)
-                self._names[name] = endpoint
-
-    async def _make_consumer(self, js: JetStreamContext, config: str, name: str) -> None:
-        from nats.js.api import AckPolicy
-
-        await js.add_consumer(
-            self._link.stream("out"),
-            durable_name=name,
-            description=token(config or "-"),
-            filter_subject=self._link.subject("out", token(config or "-"), name, ">"),
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=self._lease,
-            max_ack_pending=MOST_OPEN,
-        )
-        self._add_pull(name, token(config or "-"))
-
-    def _add_pull(self, name: str, config: str) -> None:
-        if name not in self._pulls:  # `_discover` may have been here
-            wake = lambda: self._wake()  # noqa: E731 - `watch` may come later
-            self._pulls[name] = Pull(self._link, name, config, lease=self._lease, wake=wake)
-
     # --- out
 
     async def claim(self, now: float, room: Room) -> Sequence[Entry]:
         """Take what has come in, and let more come as far as there is room."""
         async with self._talking() as js:
-            if time.monotonic() - self._looked > DISCOVERY:
-                self._looked = time.monotonic()
-                await self._discover(js)
+            if await self._consumers.look(js):
+                self._held |= await self._shelf.held(js, now)
+            served = None if room.configs is None else set(map(token, room.configs))
+            pulls = [
+                pull
+                for pull in self._consumers.pulls.values()
+                if served is None or pull.config in served
+            ]
             claimed: list[Entry] = []
-            for pull in tuple(self._pulls.values()):
-                if room.configs is None or pull.config in map(token, room.configs):
-                    claimed += await self._claim(js, pull, now, room, len(claimed))
+            given: Counter[str] = Counter()
+            while (pull := self._next(pulls, room, given, now)) is not None:
+                entry = await self._begin(js, pull.take(), now)
+                if entry is not None:
+                    claimed.append(entry)
+                    given[pull.consumer] += 1
+            for pull in pulls:
+                await pull.keep()
+                await pull.ask(self._free(pull, room, given, now))
             return claimed
 
-    async def _claim(
-        self, js: JetStreamContext, pull: Pull, now: float, room: Room, claimed: int
-    ) -> list[Entry]:
-        free = min(room.at(self._names.get(pull.consumer, "")), room.limit - claimed)
-        messages = pull.take(free)
-        await pull.keep()
-        entries = [entry for m in messages if (entry := await self._begin(js, m, now)) is not None]
-        await pull.ask(free - len(entries))
-        return entries
+    def _next(
+        self, pulls: Sequence[Pull], room: Room, given: Counter[str], now: float
+    ) -> Pull | None:
+        """Whose turn it is to give a message that has come in."""
+        turns = {
+            pull: room.turn(self._names.get(pull.consumer, ""), given[pull.consumer])
+            for pull in pulls
+            if pull.waiting and self._free(pull, room, given, now) > 0
+        }
+        return min(turns, key=lambda pull: turns[pull], default=None)
 
-    async def _discover(self, js: JetStreamContext) -> None:
-        """Endpoints that other processes have put something for."""
-        found = await js.consumers_info(self._link.stream("out"))
-        for info in found:
-            if info.name and info.name not in self._pulls:
-                self._add_pull(info.name, info.config.description or "-")
+    def _free(self, pull: Pull, room: Room, given: Counter[str], now: float) -> int:
+        """How many more an endpoint may give in a claim."""
+        if is_held(self._held.get(pull.consumer), now):
+            return 0
+        most = room.at(self._names.get(pull.consumer, ""))
+        return min(most - given[pull.consumer], room.limit - given.total())
 
     async def _begin(self, js: JetStreamContext, message: Msg, now: float) -> Entry | None:
         """The entry of a message, unless it is not due yet, not its turn, or damaged."""
         data = message.metadata
+        if is_foreign(message.data):
+            await message.nak(LATER_VERSION)
+            return None
         try:
             delivery = unpack(message.data)
         except StoreFailed as error:
@@ -203,8 +191,8 @@ class NatsStore:
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """At once when something has come in; else the server will wake us."""
-        for name, pull in self._pulls.items():
-            if pull.waiting and room.at(self._names.get(name, "")) and room.limit:
+        for pull in self._consumers.pulls.values():
+            if pull.waiting and self._free(pull, room, Counter(), now) > 0:
                 return now
         return None
 
@@ -245,6 +233,13 @@ class NatsStore:
         self._open.pop(address, None)
         async with self._talking() as js:
             await js.publish(self._link.subject("closed", digest(address)), b"", ANSWER)
+
+    async def hold(self, endpoint: str, until: float) -> None:
+        """Nothing is to be sent to an endpoint before then; others learn of it in seconds."""
+        name = token(endpoint)
+        self._held[name] = until = max(until, self._held.get(name, 0.0))
+        async with self._talking() as js:
+            await self._shelf.hold(js, name, until)
 
     async def is_closed(self, address: str) -> bool:
         """Whether a receiver has closed it."""
@@ -322,6 +317,11 @@ class NatsStore:
             info = await js.stream_info(self._link.stream("out" if state == "waiting" else "dead"))
             return info.state.messages
 
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config."""
+        async with self._talking() as js:
+            return await self._consumers.waiting(js)
+
     def watch(self, wake: Callable[[], None]) -> None:
         """What to call when messages have come in."""
         self._wake = wake
@@ -330,11 +330,8 @@ class NatsStore:
         """Give back what was not begun, and close the connection."""
         from nats.errors import Error
 
-        try:
-            for pull in self._pulls.values():
-                await pull.give_back()
-        except (Error, OSError, TimeoutError):
-            pass  # the server is away: the leases end by themselves
+        with contextlib.suppress(Error, OSError, TimeoutError):
+            await self._consumers.give_back()  # or the leases end by themselves
         await self._link.aclose()
 
 

@@ -5,7 +5,8 @@ stream     subject behind the prefix     what is in it
 =========  ============================  ======================================================
 `out`      out.CONFIG.ENDPOINT.CHAIN.ID  what waits: a work queue, a message goes when it is done
 `dead`     dead.ID                       dead letters, 30 days
-`note`     note.ID                       attempts and reason of what was put off
+`note`     note.ID, note.held.ENDPOINT   attempts and reason of what was put off, and until when
+                                         a receiver asked to be left alone
 `closed`   closed.ADDRESS                addresses that a receiver has closed, hashed, 30 days
 =========  ============================  ======================================================
 """
@@ -15,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from orchestrator.errors import EnvironmentFailure, StoreFailed, words
 from orchestrator.hosts import split_server_url
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.js import JetStreamContext
 
-__all__ = ["Link", "Target", "digest", "import_nats", "open_client", "token", "told"]
+__all__ = ["Link", "Target", "digest", "import_nats", "open_client", "plain_of", "token", "told"]
+
+_log = logging.getLogger("orchestrator.outbox")
 
 #: Seconds that a request may take, and to connect at first; what waits longer goes to the fallback.
 ANSWER, CONNECT = 2.0, 2.0
@@ -97,6 +101,17 @@ def token(text: str) -> str:
     return safe if 0 < len(safe) <= 120 else f"={digest(text)}"
 
 
+#: Characters of the token of a long text.
+_HASHED = 33
+
+
+def plain_of(part: str) -> str:
+    """The text of a token; of one that stands for a long text, what it is."""
+    if len(part) == _HASHED and part.startswith("="):
+        return part
+    return unquote_to_bytes(part.replace("=", "%")).decode(errors="replace")
+
+
 def digest(text: str) -> str:
     """A hash for subjects: ids and addresses are of any length."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -112,7 +127,10 @@ class Link:
         self._js: JetStreamContext | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._why = "no answer yet"
+        self._is_doubted = False
+        self._mending: asyncio.Task[None] | None = None
         self.on_back: Callable[[], None] = lambda: None
+        self.on_new: Callable[[], None] = lambda: None
 
     def stream(self, kind: str) -> str:
         """The name of a stream."""
@@ -134,7 +152,35 @@ class Link:
             await asyncio.wait({self._connecting}, timeout=CONNECT)
         if self._js is None or self._client is None or not self._client.is_connected:
             raise StoreFailed(f"the NATS server cannot be used: {self._why}")
+        if self._is_doubted:
+            await self._mend(self._js)
         return self._js
+
+    def doubt(self) -> None:
+        """Something went wrong: the streams may be gone, as with a disk that was lost."""
+        self._is_doubted = True
+
+    async def _mend(self, js: JetStreamContext) -> None:
+        """Make the streams again that are gone; whoever comes meanwhile waits for the same."""
+        mending = self._mending
+        if mending is None:
+            mending = self._mending = asyncio.get_running_loop().create_task(self._remake(js))
+        try:
+            await asyncio.shield(mending)
+        finally:
+            if self._mending is mending and mending.done():
+                self._mending = None
+
+    async def _remake(self, js: JetStreamContext) -> None:
+        self._is_doubted = False
+        try:
+            made = await self._make_streams(js)
+        except BaseException:
+            self._is_doubted = True
+            raise
+        if made:
+            _log.warning("streams were gone and are made anew", extra={"streams": made})
+            self.on_new()
 
     @property
     def client(self) -> Client:
@@ -160,6 +206,7 @@ class Link:
 
     async def _open(self) -> Client:
         async def back() -> None:
+            self.doubt()
             self.on_back()
 
         async def noted(error: Exception) -> None:
@@ -168,8 +215,8 @@ class Link:
 
         return await open_client(self.target, "hook-orchestrator", back, noted)
 
-    async def _make_streams(self, js: JetStreamContext) -> None:
-        """Make what is missing; what is there stays as its operator has set it."""
+    async def _make_streams(self, js: JetStreamContext) -> list[str]:
+        """Make what is missing, and say what; what is there stays as its operator has set it."""
         from nats.js.api import RetentionPolicy, StorageType
         from nats.js.errors import NotFoundError
 
@@ -179,6 +226,7 @@ class Link:
             "note": {"max_age": KEEPS_NOTES, "max_msgs_per_subject": 1},
             "closed": {"max_age": KEEPS_CLOSED, "max_msgs_per_subject": 1},
         }
+        made = []
         for kind, options in kinds.items():
             try:
                 await js.stream_info(self.stream(kind))
@@ -191,12 +239,15 @@ class Link:
                     allow_direct=True,
                     **options,
                 )
+                made.append(self.stream(kind))
+        return made
 
     async def aclose(self) -> None:
         """Send what is buffered and close."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait({self._connecting})
+        for task in (self._connecting, self._mending):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
         await self._close_client()
 
     async def _close_client(self) -> None:

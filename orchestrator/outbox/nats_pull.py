@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.outbox.nats_link import Link
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 
 __all__ = ["Pull"]
 
@@ -36,16 +37,20 @@ class Pull:
         self._link = link
         self._lease = lease
         self._wake = wake
+        self.is_lost = False  # the server knows of no such consumer
         self._inbox = ""
+        self._subscription: Subscription | None = None
         self._asked = 0
         self._asked_at = 0.0
 
     async def ask(self, room: int) -> None:
         """Let messages come, so many at most with those that are here or on their way."""
+        if self.is_lost:
+            return
         if not self._inbox:
             client = self._link.client
             self._inbox = client.new_inbox()
-            await client.subscribe(self._inbox, cb=self._came)
+            self._subscription = await client.subscribe(self._inbox, cb=self._came)
         if time.monotonic() - self._asked_at > LOST:
             self._asked = 0
         count = room - len(self.waiting) - self._asked
@@ -69,11 +74,12 @@ class Pull:
         elif headers["Status"] != "100":  # not a heartbeat: the request is over
             over = int(headers.get("Nats-Pending-Messages", self._asked))
             self._asked = max(0, self._asked - over)
+            self.is_lost = _is_lost(headers)
         self._wake()
 
-    def take(self, count: int) -> list[Msg]:
-        """Messages that came in, the oldest first."""
-        return [self.waiting.popleft()[0] for _ in range(min(count, len(self.waiting)))]
+    def take(self) -> Msg:
+        """The oldest message that came in."""
+        return self.waiting.popleft()[0]
 
     async def keep(self) -> None:
         """Prolong the lease of what waits here because the breaker holds it back."""
@@ -91,3 +97,14 @@ class Pull:
         """Others may have at once what was not begun."""
         while self.waiting:
             await self.waiting.popleft()[0].nak()
+
+    async def aclose(self) -> None:
+        """Its consumer is gone: what came in is given out again by another."""
+        self.waiting.clear()
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+
+
+def _is_lost(headers: Mapping[str, str]) -> bool:
+    """Whether an answer says that nobody was there to take the request."""
+    return headers["Status"] == "503" or "deleted" in headers.get("Description", "").lower()

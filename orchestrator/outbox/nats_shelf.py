@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed, words
-from orchestrator.outbox.nats_link import Link, digest
+from orchestrator.outbox.nats_link import ANSWER, Link, digest
 from orchestrator.outbox.packed import unpack
-from orchestrator.outbox.store import Entry
+from orchestrator.outbox.store import Entry, is_held
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
@@ -74,6 +74,22 @@ class Shelf:
             )
         except NotFoundError:
             return None
+
+    async def hold(self, js: JetStreamContext, name: str, until: float) -> None:
+        """Note for all until when an endpoint, by its token, is to be left alone."""
+        subject = self._link.subject("note", "held", name)
+        await js.publish(subject, json.dumps({"until": until}).encode(), ANSWER)
+
+    async def held(self, js: JetStreamContext, now: float) -> dict[str, float]:
+        """Until when endpoints, by their tokens, are to be left alone; clears what is over."""
+        number, every, until = 1, self._link.subject("note", "held", "*"), {}
+        while (found := await self.next(js, "note", number, every)) is not None:
+            name = (found.subject or "").rpartition(".")[2]
+            until[name] = float(json.loads(found.data or b"{}").get("until", 0.0))
+            number = (found.seq or number) + 1
+            if not is_held(until[name], now):
+                await self.purge(js, "note", f"held.{name}")
+        return until
 
     async def purge(self, js: JetStreamContext, kind: str, name: str) -> None:
         """Clear a name."""

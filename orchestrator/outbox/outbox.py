@@ -13,9 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.action import Delivery
@@ -26,6 +25,7 @@ from orchestrator.outbox.attempt import Outcome, Send, attempt
 from orchestrator.outbox.breaker import Breaker
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.schedule import delay_before, is_last
+from orchestrator.outbox.slots import Limits, Slots
 from orchestrator.outbox.store import LEASE, Entry, OutboxStore, Room, State
 
 __all__ = ["ATTEMPT_LIMIT", "Limits", "Outbox"]
@@ -36,14 +36,6 @@ _log = logging.getLogger("orchestrator.outbox")
 ATTEMPT_LIMIT = 15.0
 #: Seconds that a closing outbox waits for what it has claimed, to give it back.
 CLAIM_LIMIT = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Attempts of this process under way at once, to one endpoint and in all."""
-
-    per_endpoint: int = 4
-    in_all: int = 20
 
 
 class Outbox:
@@ -66,17 +58,17 @@ class Outbox:
         clock: Clock,
         store: OutboxStore | None = None,
         configs: frozenset[str] | None = None,
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
     ) -> None:
         self._send = send
         self._clock = clock
         self._store: OutboxStore = store if store is not None else MemoryStore()
         self._configs = configs
-        self._limits = limits
+        self._limits = limits or Limits()
         self._breaker = Breaker()
-        self._busy: Counter[str] = Counter()
         self._attempts: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._slots = Slots(self._limits, self._wake.set)
         self._runner: asyncio.Task[None] | None = None
         self._is_closing = False
         self._store.watch(self._wake.set)
@@ -165,10 +157,22 @@ class Outbox:
     def _now(self) -> float:
         return self._clock.wall().timestamp()
 
+    async def _tell_of_others(self) -> None:
+        """Say at the start what waits for configs that nobody serves here, as after a renaming."""
+        if self._configs is None:
+            return
+        for config, count in (await self._store.waiting()).items():
+            if count and config not in self._configs:
+                extra = {"belong_to": config, "count": count}
+                _log.warning("deliveries wait for a config not served here", extra=extra)
+
     async def _run(self) -> None:
-        is_over = False
+        is_begun = is_over = False
         while not is_over:
             try:
+                if not is_begun:
+                    is_begun = True
+                    await self._tell_of_others()
                 is_over = await self._turn()
             except Exception as error:  # noqa: BLE001 - its trouble must not end the deliveries
                 _log.warning("the outbox store failed", exc_info=error)
@@ -197,13 +201,17 @@ class Outbox:
         claimed = await self._claim(room) if room.limit > 0 else ()
         for entry in claimed:
             self._breaker.meet(entry.endpoint, has_failed=entry.attempts > 1)
-            is_one_too_many = entry.endpoint in self._breaker.single and self._busy[entry.endpoint]
-            self._busy[entry.endpoint] += 1
-            work = self._leave(entry) if is_one_too_many else self._attempt(entry)
-            task = asyncio.get_running_loop().create_task(work)
-            self._attempts.add(task)
-            task.add_done_callback(self._attempt_over)
+            is_one = entry.endpoint in self._breaker.single
+            is_one_too_many = is_one and self._slots.is_busy(entry.endpoint)
+            self._begin(entry, self._leave(entry) if is_one_too_many else self._attempt(entry))
         return not claimed
+
+    def _begin(self, entry: Entry, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._attempts.add(task)
+        task.add_done_callback(self._attempts.discard)
+        over = self._slots.take(entry.endpoint)
+        task.add_done_callback(lambda _: over())
 
     async def _claim(self, room: Room) -> Sequence[Entry]:
         """What the store gives us; if we are stopped meanwhile, it gets that back."""
@@ -221,9 +229,9 @@ class Outbox:
         """What can be taken on: endpoints have a limit, and the breaker leaves some alone."""
         most, paused = self._limits.per_endpoint, self._breaker.paused(self._now())
         return Room(
-            self._limits.in_all - len(self._attempts),
+            self._slots.limit,
             most,
-            {**self._busy, **dict.fromkeys(paused, most)},
+            {**self._slots.taken, **dict.fromkeys(paused, most)},
             self._configs,
             single=self._breaker.single,
         )
@@ -241,10 +249,6 @@ class Outbox:
         else:
             await self._wake.wait()
 
-    def _attempt_over(self, task: asyncio.Task[None]) -> None:
-        self._attempts.discard(task)
-        self._wake.set()
-
     # --- how
 
     async def _leave(self, entry: Entry) -> None:
@@ -257,13 +261,6 @@ class Outbox:
             raise
         except Exception as error:  # noqa: BLE001 - the store failed: a lease brings it back
             _log.warning("the outbox store failed", exc_info=error)
-        finally:
-            self._is_free(entry.endpoint)
-
-    def _is_free(self, endpoint: str) -> None:
-        self._busy[endpoint] -= 1
-        if not self._busy[endpoint]:
-            del self._busy[endpoint]
 
     async def _attempt(self, entry: Entry) -> None:
         try:
@@ -280,8 +277,6 @@ class Outbox:
             raise
         except Exception as error:  # noqa: BLE001 - the store failed: a lease brings it back
             _log.warning("the outbox store failed", exc_info=error)
-        finally:
-            self._is_free(entry.endpoint)
 
     async def _is_closed(self, entry: Entry) -> bool:
         try:
@@ -317,7 +312,10 @@ class Outbox:
             await self._give_up(entry, outcome.reason)
             return
         if outcome.kind == "failed":
-            self._breaker.failed(entry.endpoint, self._now(), outcome.wait)
+            self._breaker.failed(entry.endpoint, self._now())
+            if outcome.wait:
+                with contextlib.suppress(StoreFailed):
+                    await self._store.hold(entry.endpoint, self._now() + outcome.wait)
         await self._put_off(entry, outcome)
 
     async def _put_off(self, entry: Entry, outcome: Outcome) -> None:

@@ -8,7 +8,10 @@ from typing import Any
 from orchestrator.action import Cut, Delivery
 from orchestrator.errors import StoreFailed
 
-__all__ = ["pack", "unpack"]
+__all__ = ["FORM", "OURS", "is_foreign", "pack", "unpack"]
+
+#: How every packed delivery begins, and how one does that this version can read.
+FORM, OURS = b'{"v":', b'{"v":1,'
 
 _FIELDS = ("id", "connection", "url", "method", "content_type", "call_id", "order", "config")
 
@@ -20,6 +23,11 @@ def pack(delivery: Delivery) -> bytes:
         head["cuts"] = [(c.part, c.offset, c.variable, c.form) for c in delivery.cuts]
     head |= {name: getattr(delivery, name) for name in _FIELDS}
     return json.dumps(head, separators=(",", ":")).encode() + b"\n" + delivery.body
+
+
+def is_foreign(packed: bytes) -> bool:
+    """Whether another version of this program has packed it, which is left to that version."""
+    return packed.startswith(FORM) and not packed.startswith(OURS)
 
 
 def unpack(packed: bytes) -> Delivery:

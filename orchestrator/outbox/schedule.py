@@ -16,6 +16,8 @@ SCHEDULE = (0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
 _SECONDS = re.compile(r"[0-9]{1,400}(?:\.[0-9]{0,9})?", re.ASCII)
 #: Seconds that a receiver may ask us to wait, at most.
 MOST_WAIT = 36_000.0
+#: Seconds from which on a number is no wait but a time: in 2001, more than thirty years.
+_EPOCH = 1e9
 
 
 def is_last(attempts: int) -> bool:
@@ -41,7 +43,8 @@ def _shift(delivery_id: str, attempts: int) -> float:
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds that an answer asks us to wait, by number or date; capped at ten hours.
 
-    Also read: fractions, ISO dates, and a header that came twice, of which the longer wait counts.
+    Also read: fractions, ISO dates, seconds or milliseconds since 1970, and a header that came
+    twice, of which the longer wait counts.
     """
     text = next((v for k, v in headers.items() if k.lower() == "retry-after"), "").strip()
     waits = [_wait(part.strip(), now) for part in (text, *text.split(","))]
@@ -50,13 +53,24 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 def _wait(text: str, now: datetime) -> float | None:
     if _SECONDS.fullmatch(text):
-        return min(float(text[:12]), MOST_WAIT)
+        return _within(_seconds(float(text), now))
     moment = _moment(text)
     if moment is None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=now.tzinfo)
-    return min(max(0.0, (moment - now).total_seconds()), MOST_WAIT)
+    return _within((moment - now).total_seconds())
+
+
+def _seconds(number: float, now: datetime) -> float:
+    """A number as seconds to wait; one of decades is a time since 1970, perhaps in milliseconds."""
+    if number < _EPOCH:
+        return number
+    return (number if number < 1_000 * _EPOCH else number / 1_000) - now.timestamp()
+
+
+def _within(seconds: float) -> float:
+    return min(max(0.0, seconds), MOST_WAIT)
 
 
 def _moment(text: str) -> datetime | None:

@@ -13,17 +13,17 @@ import itertools
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed, words
-from orchestrator.outbox.packed import pack, unpack
+from orchestrator.outbox.packed import FORM, OURS, pack, unpack
 from orchestrator.outbox.sqlite_file import OutboxFile
 from orchestrator.outbox.sqlite_writer import Writer
-from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State
+from orchestrator.outbox.store import HORIZON, LEASE, Entry, Room, State, is_held
 from orchestrator.retention import Trail, Watch
 
 __all__ = ["SqliteStore"]
@@ -38,6 +38,9 @@ _SHOWN = "cast(packed as blob), due, state, attempts, reason, put_at, id"
 _IS_FIRST = """(chain = '' or (? and not exists (select 1 from entries b
     where b.chain = entries.chain and b.chain <> '' and b.state = 'waiting'
     and b.seq < entries.seq)))"""
+#: What a later version has put is left to it, and to its place in a chain.
+_IS_OURS = f"""(substr(cast(packed as blob), 1, {len(FORM)}) <> x'{FORM.hex()}'
+    or substr(cast(packed as blob), 1, {len(OURS)}) = x'{OURS.hex()}')"""
 #: Each endpoint once, by jumps along the index: what waits may be a hundred thousand.
 _ENDPOINTS = """with recursive found(name) as (
     select min(endpoint) from entries where state = 'waiting'
@@ -86,19 +89,23 @@ class SqliteStore:
         return await self._writer.do(lambda db: db.execute(statement, values).rowcount > 0)
 
     async def claim(self, now: float, room: Room) -> Sequence[Entry]:
-        """Lease what is due, earliest first, as far as there is room."""
+        """Lease what is due, an endpoint after the other, as far as there is room."""
         return await self._writer.do(lambda db: self._claim(db, now, room))
 
     def _claim(self, db: sqlite3.Connection, now: float, room: Room) -> list[Entry]:
         self._clean_up(db, now)
         rows: list[Any] = []
+        held = _held(db, now)
         for endpoint in _endpoints(db, room):
-            rows += db.execute(
+            if endpoint in held:
+                continue
+            its = db.execute(
                 f"""select due, seq, {_SHOWN} from entries where state = 'waiting' and endpoint = ?
-                and due <= ? and {_IS_FIRST} order by due limit ?""",  # noqa: S608 - constants
+                and due <= ? and {_IS_FIRST} and {_IS_OURS} order by due limit ?""",  # noqa: S608 - constants
                 (endpoint, now, room.is_ordered, room.at(endpoint)),
             )
-        rows = sorted(rows, key=lambda row: row[:2])[: room.limit]
+            rows += [(room.turn(endpoint, n), *row) for n, row in enumerate(its)]
+        rows = [row[1:] for row in sorted(rows, key=lambda row: row[:3])[: room.limit]]
         claim = f"{self._owner}:{next(self._claims)}"  # an earlier one of ours may have run out
         db.executemany(
             "update entries set due = ?, owner = ? where seq = ?",
@@ -120,7 +127,7 @@ class SqliteStore:
 
     async def next_due(self, now: float, room: Room) -> float | None:
         """When the next entry could be claimed."""
-        return await self._writer.do(lambda db: min(_dues(db, room), default=None))
+        return await self._writer.do(lambda db: min(_dues(db, now, room), default=None))
 
     async def done(self, entry: Entry) -> None:
         """It was acknowledged; of what was sent only the address is kept."""
@@ -158,6 +165,14 @@ class SqliteStore:
         query, mark = "select count(*) from closed where address = ?", _mark(address)
         return await self._writer.do(lambda db: bool(db.execute(query, (mark,)).fetchone()[0]))
 
+    async def hold(self, endpoint: str, until: float) -> None:
+        """Nothing is to be sent to an endpoint before then."""
+        await self._change(
+            """insert into held values (?, ?) on conflict (endpoint)
+            do update set until = max(until, excluded.until)""",
+            (endpoint, until),
+        )
+
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back."""
         return await self._writer.do(lambda db: _redrive(db, delivery_id, due))
@@ -187,6 +202,11 @@ class SqliteStore:
         query = "select count(*) from entries where state = ?"
         return int(await self._writer.do(lambda db: db.execute(query, (state,)).fetchone()[0]))
 
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config."""
+        query = "select config, count(*) from entries where state = 'waiting' group by config"
+        return await self._writer.do(lambda db: dict(db.execute(query).fetchall()))
+
     def watch(self, wake: Callable[[], None]) -> None:
         """What other processes put here is found by looking, every `poll` seconds."""
 
@@ -202,6 +222,7 @@ class SqliteStore:
         db.execute(
             "update entries set due = ? where state = 'waiting' and due > ?", (now, now + HORIZON)
         )
+        db.execute("delete from held where until <= ? or until > ?", (now, now + HORIZON))
         if not self._is_trusted(db, now):
             return
         db.execute("delete from closed where at < ?", (now - KEEPS_CLOSED,))
@@ -240,15 +261,21 @@ def _endpoints(db: sqlite3.Connection, room: Room) -> Iterator[str]:
             yield endpoint
 
 
-def _dues(db: sqlite3.Connection, room: Room) -> Iterator[float]:
+def _held(db: sqlite3.Connection, now: float) -> dict[str, float]:
+    """The endpoints that are to be left alone, and until when."""
+    return {end: until for end, until in db.execute("select * from held") if is_held(until, now)}
+
+
+def _dues(db: sqlite3.Connection, now: float, room: Room) -> Iterator[float]:
+    held = _held(db, now)
     for endpoint in _endpoints(db, room):
         row = db.execute(
             f"""select due from entries where state = 'waiting' and endpoint = ? and {_IS_FIRST}
-            order by due limit 1""",  # noqa: S608 - constants
+            and {_IS_OURS} order by due limit 1""",  # noqa: S608 - constants
             (endpoint, room.is_ordered),
         ).fetchone()
         if row is not None:
-            yield row[0]
+            yield max(row[0], held.get(endpoint, 0.0))
 
 
 def _redrive(db: sqlite3.Connection, delivery_id: str, due: float) -> bool:

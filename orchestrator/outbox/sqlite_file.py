@@ -8,6 +8,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from orchestrator.engine import private_file
 from orchestrator.errors import StoreFailed
 
 __all__ = ["OutboxFile"]
@@ -31,6 +32,7 @@ _TABLES = (
     "create table if not exists closed (address text primary key, at real not null)",
     """create table if not exists trail (one integer primary key check (one = 1),
         since real not null, until real not null)""",
+    "create table if not exists held (endpoint text primary key, until real not null)",
     """create index if not exists entries_due on entries (endpoint, due, chain)
         where state = 'waiting'""",
     """create index if not exists entries_chain on entries (chain, seq)
@@ -79,8 +81,7 @@ class OutboxFile:
 
     def _open(self) -> tuple[sqlite3.Connection, tuple[int, int] | None]:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Its log files get the same mode: callers' words are nobody else's business.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        private_file(self.path)  # callers' words are nobody else's business
         database = sqlite3.connect(
             self.path, timeout=BUSY, isolation_level=None, check_same_thread=False
         )

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from orchestrator.action import Delivery
 
-__all__ = ["HORIZON", "LEASE", "Entry", "OutboxStore", "Room", "State", "endpoint_of"]
+__all__ = [
+    "HORIZON", "LEASE", "Entry", "OutboxStore", "Room", "State", "endpoint_of", "is_held",
+]  # fmt: skip
 
 State = Literal["waiting", "done", "dead"]
 
@@ -18,6 +20,11 @@ LEASE = 60.0
 #: Seconds that an entry can be due ahead. What lies further was written under a clock that has
 #: been set back since, and is due now.
 HORIZON = 46_800.0
+
+
+def is_held(until: float | None, now: float) -> bool:
+    """Whether an endpoint is to be left alone still; a clock set back does not prolong that."""
+    return until is not None and now < until <= now + HORIZON
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,8 @@ class Room:
 
     `taken` counts what is under way to an endpoint; one that is to be left alone counts as full.
     Endpoints that are `single` get one at a time.
-    `configs` of None are all. Without `is_ordered`, entries with an `order` stay where they are.
+    `configs` of None are all. Without `is_ordered`, entries with an `order` stay where they are; a
+    store may give those of which it is known that nothing `ahead` of them is in another store.
     """
 
     limit: int
@@ -81,12 +89,17 @@ class Room:
     taken: Mapping[str, int] = field(default_factory=dict)
     configs: frozenset[str] | None = None
     is_ordered: bool = True
+    ahead: Set[str] | None = None
     single: Set[str] = frozenset()
 
     def at(self, endpoint: str) -> int:
         """How many entries of an endpoint can be taken."""
         most = 1 if endpoint in self.single else self.per_endpoint
         return max(0, min(self.limit, most - self.taken.get(endpoint, 0)))
+
+    def turn(self, endpoint: str, claimed: int) -> int:
+        """When it is an endpoint's turn that has had so many in this claim; the lowest is first."""
+        return self.taken.get(endpoint, 0) + claimed
 
     def serves(self, config: str) -> bool:
         """Whether entries of a config are wanted."""
@@ -113,7 +126,10 @@ class OutboxStore(Protocol):
         ...
 
     async def claim(self, now: float, room: Room) -> Sequence[Entry]:
-        """Lease what is due, earliest first, as far as there is room.
+        """Lease what is due, as far as there is room; of an endpoint what was due first.
+
+        Endpoints have their turns: those with the fewest under way come first, so that what waits
+        for one does not take the room of the others.
 
         It counts as an attempt as soon as one of `done`, `later` or `dead` says what became of it.
         """
@@ -143,6 +159,10 @@ class OutboxStore(Protocol):
         """Whether a receiver has closed an address."""
         ...
 
+    async def hold(self, endpoint: str, until: float) -> None:
+        """A receiver asked to be left alone: no claim of any process gives of it before then."""
+        ...
+
     async def redrive(self, delivery_id: str, due: float) -> bool:
         """Take a dead letter back, attempts forgotten and address open; whether it is there."""
         ...
@@ -161,6 +181,10 @@ class OutboxStore(Protocol):
 
     async def count(self, state: State) -> int:
         """How many entries are in a state."""
+        ...
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many entries wait, by the name of their config."""
         ...
 
     def watch(self, wake: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from orchestrator.config import Config
 from orchestrator.headers import value_fault, written_fault
+from orchestrator.templates import Template
 from orchestrator.validation.findings import Findings
 from orchestrator.values import Value
 
@@ -21,8 +22,17 @@ def check_headers(config: Config, findings: Findings) -> None:
             if fault := written_fault(str(name)):
                 message, hint = f"`headers`: {fault[0]}", fault[1]
                 findings.at(value.place, "HK125", message, on="key", help=hint)
-            elif not value.parts and (fault := value_fault(str(name), str(value.raw))):
+            elif fault := value_fault(str(name), "".join(_written(value))):
                 findings.at(value.place, "HK125", f"`headers`: {fault[0]}", help=fault[1])
+
+
+def _written(value: Value) -> Iterator[str]:
+    """What the author wrote of a text, without what comes of variables and of the call."""
+    for part in value.parts or (str(value.raw),):
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, Template) and not part.faults:
+            yield from (piece for piece in part.pieces if isinstance(piece, str))
 
 
 def _check_key(auth: Value | None, findings: Findings) -> None:
