@@ -210,6 +210,26 @@ def test_a_machine_that_breaks_there_ends_no_call(broken: str) -> None:
     check()
 
 
+@pytest.mark.parametrize("raised", [KeyError("history"), SystemExit(1)])
+@virtual
+async def test_what_telling_a_machine_raises_is_an_error_once(raised: BaseException) -> None:
+    """Hooks of `error` say something, which the machine is told: that would never end."""
+
+    class Broken(Full):
+        def said(self, text: str) -> None:
+            raise raised
+
+    hooks = "version: 1\nsession: {call_start: [{say: hello}], error: [{say: sorry}]}\n"
+    _, lines, bridge = await played(
+        Broken(), (1.0, "user_turn", {"text": "hi"}), (2.0, "hangup", {}), hooks=hooks
+    )
+    assert [c.text for _, c in bridge.commands if c.name == "say"] == ["hello", "sorry"]
+    assert [line["code"] for line in lines if line.get("event") == "error"] == [
+        type(raised).__name__
+    ]
+    assert len(replies(lines)) == 1
+
+
 @virtual
 async def test_a_machine_that_hangs_there_holds_nothing_up() -> None:
     """Neither what hooks say nor the next reply waits for it."""

@@ -96,7 +96,7 @@ class Machine:
         try:
             found = getattr(self.given, "is_complete", False)
             return bool(found() if callable(found) else found)
-        except Exception:  # it is user code, and the call goes on
+        except (Exception, SystemExit):  # it is user code, and the call goes on
             logger.exception("a dialog machine could not say whether it is complete")
             return False
 

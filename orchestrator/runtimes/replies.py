@@ -49,6 +49,7 @@ class Replies:
         self._tasks = tasks
         self._asked: deque[tuple[Machine, str, str | None]] = deque()
         self._marks: list[tuple[Machine, str | None]] = []
+        self._broken: set[str] = set()  # what telling it failed, which is told once
         self._is_streaming = self._is_cut = False
         self._cut = Cut()
         self._task: asyncio.Task[None] | None = None
@@ -90,14 +91,22 @@ class Replies:
         self._tasks.start(self._tell(machine.said, text))
 
     async def _tell(self, take: Callable[[Any], Coroutine[Any, Any, None]], what: Any) -> None:
-        """Tell the machine something; whatever it makes of it, the call goes on."""
+        """Tell the machine something; whatever it makes of it, the call goes on.
+
+        What it raises is reported once: hooks of `error` say something, and it would be told that.
+        """
         try:
             await bounded(take(what), TELL_LIMIT, on_stray=self._tasks.start)
         except StepTimeout:
             logger.warning("dialog machine was told something too long", extra=self._about)
-        except Exception as error:
-            logger.exception("dialog machine raised", extra=self._about)
-            self._report(_failure(error))
+        except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # also SystemExit: this call and all others go on
+            if take.__name__ not in self._broken:
+                self._broken.add(take.__name__)
+                extra = {**self._about, "told": take.__name__}
+                logger.exception("dialog machine raised; not reported again", extra=extra)
+                self._report(_failure(error))
 
     def stop(self) -> None:
         """Stop the reply that is being streamed and forget the rest."""
