@@ -8,6 +8,7 @@ too, is used where it is there::
     mark_interrupted(heard)         told what the caller heard of what it wrote; None: not known
     said(text)                      told what hooks said, which it did not write
     is_complete                     true once it has nothing more to say: the call ends
+    patience                        seconds that it may write nothing, in a reply; None: no limit
 
 A machine of the package `superdialog` has `turn(text, stream=True)` in the place of `stream`.
 """
@@ -21,9 +22,12 @@ from typing import Any
 
 from orchestrator.runtime import DialogMachine
 
-__all__ = ["Machine", "is_machine", "is_superdialog"]
+__all__ = ["PATIENCE", "Machine", "is_machine", "is_superdialog"]
 
 logger = logging.getLogger(__name__)
+
+#: Seconds within which a reply begins, and that no pause in it exceeds.
+PATIENCE = 15.0
 
 _CUT = "The caller cut your last reply short."
 _HEARD = "The caller cut your last reply short; they heard only: {heard}"
@@ -66,6 +70,12 @@ class Machine:
         told = {"language": language} if language and self._takes_language else {}
         written: AsyncIterator[str] = self._write(text, **told)
         return written
+
+    @property
+    def patience(self) -> float | None:
+        """For how many seconds it may write nothing; None for a machine that sees to that."""
+        own = getattr(self.given, "patience", PATIENCE)
+        return own if own is None or type(own) in (int, float) else PATIENCE
 
     @property
     def takes_notes(self) -> bool:

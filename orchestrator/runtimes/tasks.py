@@ -40,8 +40,16 @@ class TaskOwner:
         return not self._tasks
 
     async def aclose(self, seconds: float = 1.0) -> None:
-        """Cancel all tasks and await them; one that will not end in `seconds` is reported."""
-        for task in set(self._tasks):
-            task.cancel()
+        """Cancel all tasks and await them; one that will not end in `seconds` is reported.
+
+        It is asked once more, which ends the task of abandoned work (`deadline.Rest`) in any case.
+        """
+        self._cancel()
         if not await self.join(seconds):
             logger.error("tasks ignore being cancelled", extra={"tasks": len(self._tasks)})
+            self._cancel()
+            await self.join(0.1)
+
+    def _cancel(self) -> None:
+        for task in set(self._tasks):
+            task.cancel()
