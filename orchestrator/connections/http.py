@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from orchestrator._version import __version__
 from orchestrator.action import Delivery, Duration, Fault, Secret, Url
 from orchestrator.connections.answers import HttpAnswer, failed
-from orchestrator.connections.base import AllowLike, Connection, ServicesLike
+from orchestrator.connections.base import AllowLike, Connection, ServicesLike, digest_of
 from orchestrator.connections.credentials import Auth, Proxy, basic_token
 from orchestrator.connections.paths import join_path, whole_url
 from orchestrator.durations import format_duration
@@ -100,6 +100,11 @@ class HttpConnection(Connection):
         self._reach = self._egress(allow)
         self._client: httpx.AsyncClient = services.new_client(self._reach, self._way())
         self._room = asyncio.Semaphore(IN_FLIGHT)
+
+    @property
+    def address(self) -> str:
+        """Its base URL."""
+        return digest_of(self.base_url)
 
     async def aclose(self) -> None:
         """Close its sockets."""
