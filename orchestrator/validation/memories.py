@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from orchestrator.config import Config
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.events import near_miss
-from orchestrator.templates import Template
 from orchestrator.validation.findings import Findings, related, word_fix
+from orchestrator.validation.reports import templates_of
 from orchestrator.values import Place, Value
 
 __all__ = ["check_memories"]
@@ -27,7 +27,7 @@ def check_memories(config: Config, findings: Findings) -> None:
     }
     _check_forgotten(config, kept, findings)
     _check_windows(config, findings)
-    for template, place, offset in _templates(config) if kept else ():
+    for template, place, offset in templates_of(config) if kept else ():
         for key in template.keys:
             name = str(key.value)
             near = near_miss(name, kept) if name not in kept else None
@@ -71,7 +71,7 @@ def _check_windows(config: Config, findings: Findings) -> None:
         seconds = parse_duration(time.raw) if time is not None else float("inf")
         if time is None or seconds > kept.get(str(key.raw), (0.0, time))[0]:
             kept[str(key.raw)] = (seconds, time or key)
-    for template, place, offset in _templates(config) if kept else ():
+    for template, place, offset in templates_of(config) if kept else ():
         for name, within in template.windows:
             seconds, value = kept.get(name, (float("inf"), None))
             asked = parse_duration(str(within.value))
@@ -85,15 +85,3 @@ def _check_windows(config: Config, findings: Findings) -> None:
             findings.at(
                 place, "HK244", message, on=on, severity="warning", related=where, help=hint
             )
-
-
-def _templates(config: Config) -> Iterator[tuple[Template, Place, int]]:
-    for hook in config.hooks:
-        if hook.when is not None:
-            yield hook.when.template, hook.when.place, 0
-    for step in config.steps():
-        if step.when is not None:
-            yield step.when.template, step.when.place, 0
-        for value in step.options.values():
-            for text, template, offset in value.templates():
-                yield template, text.place, offset
