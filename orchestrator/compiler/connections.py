@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.compiler.secrets import secrets_of
@@ -20,7 +19,7 @@ class Opener:
     """Opens a connection with a call's services; `address` is where it leads."""
 
     name: str
-    make: Callable[[], Any]
+    make: Callable[[], Any] = field(repr=False)  # which holds credentials
     allow: Allow
     address: str
 
@@ -42,7 +41,10 @@ def opener(
     values.env.secrets.update(secrets_of(given, table))
     address = _checked(connection, given, values, allow)
     cls: Callable[..., Any] = connection.type.cls
-    make = partial(cls, **given)
+
+    def make() -> Any:
+        return cls(**given)
+
     prepare.append(lambda: make().prepare())
     return Opener(connection.name, make, allow, address)
 
