@@ -182,7 +182,7 @@ class Orchestrator:
             _log.warning(
                 "connections in use are gone or lead elsewhere; what calls that are on send "
                 "there goes where their config says, until this process ends",
-                extra={"connections": moved, "calls": calls, "waiting": waiting},
+                extra={"reason": ", ".join(moved), "count": calls + waiting},
             )
 
     # --- what the attachment asks of its host

@@ -125,8 +125,8 @@ def test_a_reload_warns_of_connections_that_calls_still_use(
 
     played(tmp_path, play)
     found = [r for r in caplog.records if "lead elsewhere" in r.message]
-    assert [(vars(r)["connections"], vars(r)["calls"]) for r in found] == (
-        [(["crm"], 1)] if is_told else []
+    assert [(vars(r)["reason"], vars(r)["count"]) for r in found] == (
+        [("crm", 1)] if is_told else []
     )
 
 

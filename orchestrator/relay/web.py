@@ -183,8 +183,8 @@ class RelayWeb:
         code, message = form.get("ErrorCode", ""), form.get("ErrorMessage", "")
         has_failed = bool(code or message) or form.get("SessionStatus") == "failed"
         if has_failed and not self._board.was_on(call_id):
-            reason = (message or "the session failed").replace(seal, "***")[:_SHOWN]
-            extra |= {"code": code[:_SHOWN], "reason": reason}
+            reason = f"{code} {message or 'the session failed'}".strip().replace(seal, "***")
+            extra |= {"reason": reason[:_SHOWN]}
             logger.warning("a call did not connect, its carrier says", extra=extra)
         else:
             logger.info("a callback of a call that is not on", extra=extra)
