@@ -80,7 +80,8 @@ class CrmWrite(Action):
         is_sql = self.table is not None
         body, is_cut = self._body(is_sql=is_sql)
         if is_cut:
-            ctx.log.warning("a body is too large and is shortened", extra={"delivery": ctx.id})
+            extra = {"call_id": ctx.call.id, "delivery": ctx.id}
+            ctx.log.warning("a body is too large and is shortened", extra=extra)
         await ctx.deliver(
             Delivery(
                 id=ctx.id,

@@ -42,9 +42,10 @@ class EscalateTransfer(Action):
 
     The step waits only until the runtime takes or refuses the request. The outcome comes later, as
     the `transfer` event; for every outcome but `answered` the step's `on_error` steps run, and the
-    agent stays on the line. `mode: warm` briefs the other side first. Outside of `hours` the step
-    fails at once. A number that holds text of the caller or of another system is dialled only if
-    `allow` (here or at the top of the file) lists it.
+    agent stays on the line. A runtime without `transfer.outcome` (`validate --target` says so)
+    reports none: there they only run when the request fails at once. `mode: warm` briefs the other
+    side first. Outside of `hours` the step fails at once. A number that holds text of the caller or
+    of another system is dialled only if `allow` (here or at the top of the file) lists it.
 
     ```yaml
     - escalate_transfer:

@@ -14,7 +14,8 @@ class Recording(Action):
     """Pause the recording, for example while a card number is read out, and resume it.
 
     A pause always ends: at a `resume`, after `max`, on a transfer, on an error, and when the call
-    ends. A config in which nothing resumes a pause is refused.
+    ends. A resume that fails is asked for again, with pauses that grow, until it works or the call
+    is over. A config in which nothing resumes a pause is refused.
 
     ```yaml
     - recording: pause

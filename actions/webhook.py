@@ -121,7 +121,8 @@ class Webhook(Action):
             target += ("&" if "?" in target else "?") + encode_query(self.query)
         (body, is_cut), content_type = self._content(ctx)
         if is_cut:
-            ctx.log.warning("a body is too large and is shortened", extra={"delivery": ctx.id})
+            extra = {"call_id": ctx.call.id, "delivery": ctx.id}
+            ctx.log.warning("a body is too large and is shortened", extra=extra)
         return Delivery(
             id=ctx.id,
             connection=self.connection or "",

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Coroutine, Mapping
@@ -21,7 +22,7 @@ from orchestrator.attachment import Attachment
 from orchestrator.clock import Clock, VirtualLoop, real_clock, virtual_clock
 from orchestrator.compiler import compile_config
 from orchestrator.config import Config
-from orchestrator.errors import EnvironmentFailure, UserError
+from orchestrator.errors import EnvironmentFailure, StoreFailed, UserError
 from orchestrator.journal import DirectorySink, NoSink, Sink
 from orchestrator.memory import Memory
 from orchestrator.memory.choice import open_memory
@@ -143,7 +144,9 @@ class Orchestrator:
         """
         async with self._reloading:
             config, plan = await self.threads.run("reload", self._read)
+            before = self.plan
             self._take(config, plan)
+            await self._tell_moved(before)
 
     def _read(self) -> tuple[Config, Plan]:
         config = load_config(self.config.file)
@@ -163,6 +166,24 @@ class Orchestrator:
         if self._services is not None:
             self._retired.append(self._services)
             self._services = None
+
+    async def _tell_moved(self, before: Plan) -> None:
+        """Warn of connections in use that the new config leads elsewhere, or nowhere."""
+        moved = [
+            name
+            for name, was in before.connections.items()
+            if getattr(self.plan.connections.get(name), "address", None) != was.address
+        ]
+        calls, waiting = sum(len(a.calls) for a in self._attachments), 0
+        if moved and self._outbox is not None:
+            with contextlib.suppress(StoreFailed):
+                waiting = await self._outbox.count("waiting")
+        if moved and (calls or waiting):
+            _log.warning(
+                "connections in use are gone or lead elsewhere; what calls that are on send "
+                "there goes where their config says, until this process ends",
+                extra={"reason": ", ".join(moved), "count": calls + waiting},
+            )
 
     # --- what the attachment asks of its host
 
@@ -205,8 +226,14 @@ class Orchestrator:
         return self._outbox
 
     async def _send(self, delivery: Delivery) -> Any:
-        """One attempt, through the connections of the plan that serves new calls."""
-        return await self.services().send(delivery)
+        """One attempt, through the plan that serves new calls, with its credentials.
+
+        A connection that a reload took away, or that it let lead elsewhere, is still that of the
+        calls that began with it: what they hand over goes where their config says.
+        """
+        now = self.services()
+        kept = (s for s in (now, *reversed(self._retired)) if s.leads(delivery))
+        return await next(kept, now).send(delivery)
 
     def sink(self) -> Sink:
         """Where journals go."""

@@ -194,7 +194,8 @@ async def _session_ended(call: Call, state: str) -> None:
 
 async def _happened(call: Call, name: str, fields: Mapping[str, Any]) -> None:
     call.facts.note_event(name, fields)
-    await _run(call, "session", name, fields)
+    if name != "error" or call.admits_error(fields):
+        await _run(call, "session", name, fields)
 
 
 async def _run(call: Call, scope: Any, name: str, fields: Mapping[str, Any]) -> None:

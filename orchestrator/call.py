@@ -6,7 +6,6 @@ then cancelled and awaited.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import random
@@ -16,13 +15,13 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.commands import command_fields, send_command
-from orchestrator.digits import digits_in
-from orchestrator.errors import ActionFailed, LineGone, NotSupported, named, words
+from orchestrator.errors import ActionFailed, LineGone, named
 from orchestrator.facts import CallFacts
-from orchestrator.journal import Journal, Redactor
+from orchestrator.journal import Journal
 from orchestrator.limits import Limit
 from orchestrator.memory import CallMemory
 from orchestrator.owned import Tasks, Timers
+from orchestrator.pauses import Pauses
 from orchestrator.plan import Handler, Plan, Step
 from orchestrator.runtime import (
     Command,
@@ -41,10 +40,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that background work may still take once the call is over.
 DRAIN_LIMIT = 10.0
-#: Digits of pauses of the recording that one call remembers.
-MOST_HEARD = 4_096
-#: Events in which digits are given.
-_SAYING = frozenset({"user_turn", "agent_turn", "interruption", "dtmf", "tool_call", "tool_result"})
+#: `error` events within 10 s that run hooks; with more, it must be the hooks that cause them.
+MOST_ERRORS = 10
 
 
 class Scope:
@@ -133,8 +130,8 @@ class Call:
         )
         self.watchers: list[Callable[[str, Mapping[str, Any]], bool]] = []
         self._own_events: Counter[str] = Counter()
-        self._recording_timer: asyncio.TimerHandle | None = None
-        self._open_redactor: Redactor | None = None
+        self._has_many_errors = False
+        self.pauses = Pauses(self.command, self.spawn, journal, facts)
 
     @property
     def t(self) -> float:
@@ -155,14 +152,13 @@ class Call:
             return
         origin = "hook" if self._own_events[name] > 0 else ""
         self._own_events[name] -= bool(origin)
-        if self._recording_timer is not None:
-            self._hear_digits(name, fields)
+        self.pauses.hear(name, fields)
         self.journal.event(name, fields, origin)
         self._timers.on_event(name)
         if self.watchers:
             self.watchers = [watch for watch in self.watchers if not watch(name, fields)]
-        if self._recording_timer is not None and name in ("transfer", "error", "hangup"):
-            self._resume_recording_now(name)
+        if name in ("transfer", "error"):
+            self.pauses.end(name)
         self.floor.on_event(name, fields)
         if name == "hangup":
             self.close("the caller hung up")
@@ -170,6 +166,20 @@ class Call:
     def expect_own(self, name: str) -> None:
         """The next event of this name was emitted by one of our hooks."""
         self._own_events[name] += 1
+
+    def admits_error(self, fields: Mapping[str, Any]) -> bool:
+        """Whether the hooks of an `error` run: what they do may be the cause of the next one.
+
+        A fatal one ends the call, and is the last.
+        """
+        had_many = self._has_many_errors
+        self._has_many_errors = self.facts.has_many("error", MOST_ERRORS, 10.0)
+        if self._has_many_errors and not had_many:
+            why = f"over {MOST_ERRORS} errors within 10 s"
+            self.journal.note("hooks of `error` wait until there are fewer", why=why)
+            extra = {"call_id": self.facts.id, "reason": why}
+            logger.warning("hooks of `error` wait until there are fewer", extra=extra)
+        return not self._has_many_errors or fields.get("severity") == "fatal"
 
     def occurrence(self, key: str) -> int:
         """Count one more run of a hook or step; its number, from 1."""
@@ -225,64 +235,6 @@ class Call:
         elif isinstance(command, End):
             self.facts.end_reason = command.reason
 
-    async def pause_recording(self, reason: str, at_most: float, by: str) -> None:
-        """Pause the recording, and see to it that it resumes.
-
-        Digits are hidden from here on, also if the far side refuses or does not answer: the caller
-        may give them all the same, and it may have paused.
-        """
-        if self._recording_timer is not None:
-            self._recording_timer.cancel()
-        else:
-            self._hide_digits(is_on=True)
-        loop = asyncio.get_running_loop()
-        self._recording_timer = loop.call_later(at_most, self._resume_recording_now, "its limit")
-        await self.command(Recording("pause", reason), by)
-
-    async def resume_recording(self, by: str) -> None:
-        """Record again; harmless when nothing was paused."""
-        if self._recording_timer is not None:
-            self._recording_timer.cancel()
-            self._recording_timer = None
-            self._hide_digits(is_on=False)
-        await self.command(Recording("resume"), by)
-
-    def _hide_digits(self, *, is_on: bool) -> None:
-        """While a recording is paused, digits go neither into the journal nor the transcript.
-
-        Once it goes on, those that were heard meanwhile do not either.
-        """
-        journal = self.journal
-        journal.flush()  # what came before is shown as it was
-        self._open_redactor = self._open_redactor or journal.redactor
-        shown = self._open_redactor
-        heard = self.facts.heard
-        journal.redactor = shown.without_digits() if is_on else shown.without_heard(heard)
-        self.facts.hides_digits = is_on
-
-    def _hear_digits(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Note digits that were given while the recording is paused: they stay hidden later."""
-        if name in _SAYING or name.startswith("custom."):
-            self.facts.heard = (self.facts.heard + digits_in(dict(fields)))[-MOST_HEARD:]
-
-    def _resume_recording_now(self, why: str) -> None:
-        if self._recording_timer is not None:
-            self._recording_timer.cancel()
-            self._recording_timer = None
-            self._hide_digits(is_on=False)
-            self.journal.note("the recording resumes by itself", why=why)
-            self.spawn(self._resume_quietly())
-
-    async def _resume_quietly(self) -> None:
-        try:
-            await self.resume_recording("recording")
-        except NotSupported:
-            return  # it was never paused
-        except ActionFailed as error:
-            self.journal.note("the recording could not be resumed", why=words(error))
-            extra = {"call_id": self.facts.id, "reason": words(error)}
-            logger.error("a paused recording could not be resumed", extra=extra)
-
     # --- timers
 
     def start_timer(
@@ -313,8 +265,7 @@ class Call:
         self.is_over = True
         self.floor.close(why)
         self._timers.close(why)
-        if self._recording_timer is not None:
-            self._resume_recording_now(why)
+        self.pauses.close(why)
 
     async def drain(self, limit: float = DRAIN_LIMIT) -> None:
         """Wait for background work and tasks, `limit` seconds at most, then cancel the rest."""

@@ -350,6 +350,7 @@ CALL_CODES: Mapping[str, Code] = {
     "HK416": Code("`parallel` with one step", "Nothing runs beside it.", "Write the step itself."),
     "HK420": Code("A malformed destination", "What cannot be dialled or reached fails when a caller needs it.", "Write numbers in E.164 form, such as '+15550100'."),
     "HK430": Code("Something that the target cannot do", "The runtime refuses the command or never reports the event, so the config would be refused when it is attached.", "Do it another way, or use another runtime."),
+    "HK431": Code("Something that never happens on the target", "The target does not report what this waits for: calls go well, but the steps never run, the timer is never cancelled, the condition is never met.", "Do it another way, use another runtime, or leave it as it is for the others that carry the config."),
 }  # fmt: skip
 
 SAFETY_CODES: Mapping[str, Code] = {

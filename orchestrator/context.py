@@ -199,11 +199,11 @@ class StepContext:
 
     async def pause_recording(self, reason: str, *, at_most: float) -> None:
         """Pause; the recording resumes by itself after `at_most` seconds."""
-        await self.live.pause_recording(reason, at_most, self._step.key)
+        await self.live.pauses.pause(reason, at_most, self._step.key)
 
     async def resume_recording(self) -> None:
         """Record again."""
-        await self.live.resume_recording(self._step.key)
+        await self.live.pauses.resume(self._step.key)
 
     async def set_filler(self, text: str) -> None:
         """What to say while the agent thinks."""

@@ -63,6 +63,11 @@ class CallFacts:
         since = self._clock.now() - seconds
         return sum(1 for t in times if t >= since)
 
+    def has_many(self, event: str, most: int, within: float) -> bool:
+        """Whether an event came more than `most` times within so many seconds."""
+        times = self._times.get(event, ())
+        return len(times) > most and times[-most - 1] > self._clock.now() - within
+
     def hour_in(self, span: str, zone: str = "UTC") -> bool:
         """Whether it is now between two times of day, `HH:MM-HH:MM`, in a time zone."""
         start, _, end = span.partition("-")

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.targets import TARGETS, lent_to, needs_of
+from orchestrator.validation.reports import hopes_of
 from orchestrator.validation.secrets import is_secret_name
 from orchestrator.validation.waits import Waits, worst_case
 
@@ -21,7 +22,10 @@ _TELLING = frozenset(
 
 
 def outline(config: Config, target: str | None = None) -> dict[str, Any]:
-    """The config as a tree; with a target, also what that runtime cannot do."""
+    """The config as a tree; with a target, also what that runtime cannot do or never reports.
+
+    `runtimes` has what each of them lacks of what the config needs.
+    """
     waits = Waits(config)
     needs: dict[str, list[str]] = {}
     for need, place in needs_of(config):
@@ -34,16 +38,26 @@ def outline(config: Config, target: str | None = None) -> dict[str, Any]:
         "chains": {c.name: list(_steps(waits, c.steps)) for c in config.chains.values()},
         "limits": _limits(config),
         "needs": {need: sorted(set(places)) for need, places in sorted(needs.items())},
+        "runtimes": {name: sorted(set(needs) - _can(name, config)) for name in TARGETS},
     }
     if target is not None:
         document["target"] = target
-        document["missing"] = sorted(set(needs) - TARGETS[target] - lent_to(target, config))
+        document["missing"] = document["runtimes"][target]
+        document["never"] = [
+            {"need": hope.need, "place": str(hope.where), "without": hope.without}
+            for hope in hopes_of(config)
+            if hope.need not in _can(target, config)
+        ]
     return document
 
 
 def step_words(step: Mapping[str, Any]) -> str:
     """What a step of an outline does, in the fewest words."""
     return f"{step['do']} {step['with']}" if "with" in step else str(step["do"])
+
+
+def _can(target: str, config: Config) -> frozenset[str]:
+    return TARGETS[target] | lent_to(target, config)
 
 
 def _limits(config: Config) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Services:
         self.given: GivenLike | None = None
         self._allow = allow if allow is not None else Allow()
         self._openers = openers
+        self._addresses = {name: getattr(o, "address", "") for name, o in openers.items()}
         self._connections: dict[str, Any] = {}
         self._http: httpx.AsyncClient | None = None
         self._outbox = outbox  # whoever gave it closes it
@@ -148,8 +149,14 @@ class Services:
             from orchestrator.outbox import Outbox
 
             self._outbox = self._own_outbox = Outbox(self.send, clock=self.clock)
-        concealed = self._secrecy.conceal(replace(delivery, config=self._config))
+        address = self._addresses.get(delivery.connection, "")
+        concealed = self._secrecy.conceal(replace(delivery, config=self._config, address=address))
         await self._outbox.put(concealed)
+
+    def leads(self, delivery: Delivery) -> bool:
+        """Whether its connection leads here where it led when the delivery was handed over."""
+        where = self._addresses.get(delivery.connection) if delivery.connection else ""
+        return where == delivery.address
 
     async def send(self, delivery: Delivery) -> Any:
         """Make one attempt at a delivery, with the credentials and secrets as they are now.

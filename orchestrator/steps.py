@@ -107,7 +107,12 @@ async def run_list(call: Call, scope: Scope, steps: tuple[Step, ...]) -> Flow:
 def _blocked(call: Call, step: Step, seconds: float) -> None:
     """A step kept the event loop, and with it every call: say which."""
     call.journal.note("a step blocked the event loop", at=step.key, seconds=round(seconds, 3))
-    _log.warning("a step blocked the event loop", extra={"step": step.key, "place": step.place})
+    _log.warning("a step blocked the event loop", extra=_about(call, step))
+
+
+def _about(call: Call, step: Step) -> dict[str, Any]:
+    """Which step of which call, for a log line."""
+    return {"call_id": call.facts.id, "step": step.key, "place": step.place}
 
 
 #: What is surely nothing to wait for; asking `isawaitable` costs ten times as much.
@@ -204,7 +209,7 @@ _MOST_TRACE = 20_000
 
 def _log_raised(call: Call, step: Step, error: BaseException) -> None:
     """Write down what an action raised; in full only if no secret and no caller's word is in it."""
-    redact, extra = call.journal.redactor.personal, {"step": step.key, "place": step.place}
+    redact, extra = call.journal.redactor.personal, _about(call, step)
     trace = "".join(traceback.format_exception(error))
     if len(trace) < _MOST_TRACE and redact(trace) == trace:
         _log.warning("a step raised", exc_info=error, extra=extra)

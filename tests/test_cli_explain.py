@@ -1,4 +1,4 @@
-"""`orchestrator explain`: text, JSON and a graph of the same plan."""
+"""`orchestrator explain`: what a config does, who can carry it, what never happens there."""
 
 from __future__ import annotations
 
@@ -81,3 +81,41 @@ def test_the_tree_and_json_say_what_it_waits_for_and_needs(file: str) -> None:
     assert document["events"][0]["worst_wait"] == 1
     assert document["missing"] == ["digits"]
     assert document["needs"]["digits"][0].endswith("shop.yaml:18:11")
+
+
+CARRIED = """version: 1
+session:
+  user_turn:
+    - do:
+        - say: {text: hi, interruptible: false}
+        - escalate_transfer: {number: "+15550100"}
+          on_error: [{say: sorry}]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "c.yaml"
+    path.write_text(CARRIED)
+    return str(path)
+
+
+def test_it_lists_the_runtimes_that_can_carry_a_config(config: str) -> None:
+    """And what the others lack, without a run for each of them."""
+    text = explain(config)
+    assert "native, console, script, conversation_relay, livekit, pipecat" in text
+    assert "not on unpod: say.protected" in text
+    runtimes = json.loads(explain(config, "--format", "json"))["runtimes"]
+    assert (runtimes["livekit"], runtimes["unpod"]) == ([], ["say.protected"])
+
+
+def test_it_says_what_never_happens_on_a_target(config: str) -> None:
+    """`can do all of it` is not all that there is to say."""
+    text = explain(config, "--target", "pipecat")
+    assert "pipecat can do all of it, but" in text
+    assert "only run when the transfer fails at once" in text
+    found = json.loads(explain(config, "--target", "pipecat", "--format", "json"))["never"]
+    assert [(one["need"], one["place"]) for one in found] == [
+        ("transfer.outcome", f"{config}:7:11")
+    ]
+    assert "can do all of it\n" in explain(config, "--target", "livekit")

@@ -16,6 +16,7 @@ from orchestrator.testing.conformance import (
     FarSide,
     Result,
     ScriptCarrier,
+    main,
     run_case,
     run_conformance,
     table,
@@ -134,6 +135,40 @@ def test_the_table_has_a_row_a_case_and_a_column_a_runtime() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("adapter", "MODULE:CARRIERS"), ("no_such_module:X", "ModuleNotFoundError"),
+     ("tests.test_conformance:NOPE", "AttributeError"), ("tests.test_conformance:NONE", "no name"),
+     ("tests.test_conformance:ScriptCarrier", "is no carrier"), ("--nope", "MODULE:CARRIERS")],
+)  # fmt: skip
+def test_a_name_that_gives_no_carrier_is_wrong_usage(
+    name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line says why, and nothing is played."""
+    assert main([name]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err.splitlines()[-1]
+    assert "Traceback" not in shown.err + shown.out
+    assert (main(["--help"]), "usage" in capsys.readouterr().out) == (0, True)
+
+
+def test_rows_are_printed_as_they_come(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A runtime that hangs may take a minute over each case."""
+    shown: list[int] = []
+
+    class Looks(ScriptCarrier):
+        async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
+            shown.append(len(capsys.readouterr().out.splitlines()))
+            return await super().play(orchestrator, case)
+
+    monkeypatch.setattr(sys.modules[__name__], "OURS", Looks("looks"))
+    monkeypatch.setattr("orchestrator.testing.conformance.CASES", CASES[:3])
+    assert main([f"{__name__}:OURS"]) == 0
+    assert shown == [1, 1, 1]
+
+
 def test_the_command_prints_the_table_and_takes_carriers_of_others() -> None:
     """Exit code 0: nothing failed."""
     command = [
@@ -150,3 +185,4 @@ def test_the_command_prints_the_table_and_takes_carriers_of_others() -> None:
 
 
 OURS: Any = ScriptCarrier("ours")
+NONE: Any = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import click
@@ -12,11 +13,12 @@ from orchestrator import AgentRunner, Orchestrator
 from orchestrator.callscript import CallScript, TimedEvent
 from orchestrator.cli.dialogs import dialogs_named
 from orchestrator.dialog.contract import Machine
-from orchestrator.runtime import CallEvent
+from orchestrator.runtime import CallEvent, ReplyDelta
 from orchestrator.runtimes.script_bridge import ScriptBridge
+from orchestrator.runtimes.session import Session
 from orchestrator.testing.conformance import _Lines
 from orchestrator.validation import check_text
-from tests.wire import virtual
+from tests.wire import Wire, at, virtual
 
 HOOKS = """
 version: 1
@@ -210,6 +212,26 @@ def test_a_machine_that_breaks_there_ends_no_call(broken: str) -> None:
     check()
 
 
+@pytest.mark.parametrize("raised", [KeyError("history"), SystemExit(1)])
+@virtual
+async def test_what_telling_a_machine_raises_is_an_error_once(raised: BaseException) -> None:
+    """Hooks of `error` say something, which the machine is told: that would never end."""
+
+    class Broken(Full):
+        def said(self, text: str) -> None:
+            raise raised
+
+    hooks = "version: 1\nsession: {call_start: [{say: hello}], error: [{say: sorry}]}\n"
+    _, lines, bridge = await played(
+        Broken(), (1.0, "user_turn", {"text": "hi"}), (2.0, "hangup", {}), hooks=hooks
+    )
+    assert [c.text for _, c in bridge.commands if c.name == "say"] == ["hello", "sorry"]
+    assert [line["code"] for line in lines if line.get("event") == "error"] == [
+        type(raised).__name__
+    ]
+    assert len(replies(lines)) == 1
+
+
 @virtual
 async def test_a_machine_that_hangs_there_holds_nothing_up() -> None:
     """Neither what hooks say nor the next reply waits for it."""
@@ -227,6 +249,88 @@ async def test_a_machine_that_hangs_there_holds_nothing_up() -> None:
     )  # fmt: skip
     assert len(replies(lines)) == 2
     assert not [line for line in lines if line.get("status") == "timed_out"]
+
+
+class Hangs(Full):
+    """Hangs before its reply, in it, or swallows that it is to stop, as the words say."""
+
+    async def stream(self, text: str) -> Any:  # type: ignore[override]
+        if text == "inside":
+            yield "Let me see."
+        while text == "swallow":
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+        if text != "ok":
+            await asyncio.sleep(3600)
+        yield "fine"
+
+
+def failures(lines: list[Any]) -> list[tuple[float, str]]:
+    return [(round(x["t"]), x["message"]) for x in lines if x.get("event") == "error"]
+
+
+@pytest.mark.parametrize(
+    ("word", "patience", "when"),
+    [("before", ..., 16), ("inside", ..., 16), ("swallow", ..., 16), ("before", 4, 5),
+     ("before", None, None), ("before", "odd", 16)],
+)  # fmt: skip
+@virtual
+async def test_a_machine_that_writes_nothing_is_given_up(
+    word: str, patience: Any, when: Any
+) -> None:
+    """An `error` event, after which the floor is the caller's; a machine may say how long."""
+    machine = Hangs()
+    if patience is not ...:
+        machine.patience = patience
+    _, lines, _ = await played(machine, (1.0, "user_turn", {"text": word}), (60.0, "hangup", {}))
+    limit = patience if patience == 4 else 15
+    expected = [(when, f"the dialog machine wrote nothing for {limit} s")] if when else []
+    assert failures(lines) == expected
+
+
+@pytest.mark.parametrize("patience", [15.0, None])
+@virtual
+async def test_newer_words_do_not_wait_for_a_reply_that_has_not_begun(patience: Any) -> None:
+    """Some seconds, for a machine that is only slow; then they are answered. That is no error."""
+    machine = Hangs()
+    machine.patience = patience
+    _, lines, _ = await played(
+        machine, (1.0, "user_turn", {"text": "hang"}), (2.0, "user_turn", {"text": "hang"}),
+        (4.0, "user_turn", {"text": "ok"}), (60.0, "hangup", {}),
+    )  # fmt: skip
+    assert [round(x["t"]) for x in lines if x.get("event") == "agent_turn"] == [8]
+    assert failures(lines) == []
+
+
+@virtual
+async def test_a_slow_machine_answers_all_words() -> None:
+    """What has begun is not cut, nor what begins soon."""
+    machine = Full(delay=2.0)
+    _, lines, _ = await played(
+        machine, (1.0, "user_turn", {"text": "a"}), (2.0, "user_turn", {"text": "b"}),
+        (4.0, "user_turn", {"text": "c"}), (60.0, "hangup", {}),
+    )  # fmt: skip
+    assert replies(lines) == ["one two three "] * 3
+
+
+@virtual
+async def test_a_line_that_takes_its_time_is_no_silence_of_the_machine() -> None:
+    """A carrier's socket may be away while a reply is written."""
+
+    class Stalls(Wire):
+        async def send(self, command: Any) -> None:
+            if isinstance(command, ReplyDelta):
+                await asyncio.sleep(40)
+            await super().send(command)
+
+    wire = Stalls()
+    session = Session(wire)
+    session.dialog_machine = Plain()
+    at(1, wire.say, "hi")
+    at(90, wire.feed, "hangup")
+    await session.run()
+    await session.aclose()
+    assert wire.replies == [("one two three", False)]
 
 
 @virtual

@@ -100,6 +100,13 @@ def test_wait_is_not_cut_by_the_default_deadline() -> None:
     assert did(turn("- do:\n    - wait: 5s\n    - say: ok"), "say") == [(6.0, "ok")]
 
 
+def test_a_log_line_of_a_step_says_which_call(caplog: pytest.LogCaptureFixture) -> None:
+    """With a journal for each of hundreds of calls, its reader must find the one."""
+    turn("- python: tests.hooks:boom")
+    (record,) = [r for r in caplog.records if r.message == "a step raised"]
+    assert vars(record)["call_id"] == "call-1"
+
+
 # --- what a step says about itself
 
 

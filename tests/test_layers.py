@@ -18,7 +18,7 @@ RANKS = {
     "events": 1, "clock": 1, "runtime": 1, "plain": 1,
     "document": 2, "templates": 2, "journal": 2, "signing": 2, "egress": 2,
     "logs": 2, "encoding": 2, "scriptevent": 2, "dialog": 3,
-    "commands": 2, "facts": 3, "owned": 2,
+    "commands": 2, "facts": 3, "owned": 2, "pauses": 4,
     "action": 3, "values": 3, "callscript": 3,
     "options": 4, "review": 4, "runtimes": 4, "secrecy": 4, "connections": 4,
     "registry": 5, "outbox": 5, "relay": 5,

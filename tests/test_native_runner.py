@@ -348,20 +348,23 @@ async def test_an_exchange_that_breaks_lets_live_calls_end_first() -> None:
     assert now() == 3
 
 
+@pytest.mark.parametrize("is_of_run", [False, True])
 @pytest.mark.parametrize(
     ("drain", "state", "ends_at"), [(10.0, "hangup", 6), (2.0, "shutdown", 3), (0.0, "shutdown", 1)]
 )
-def test_shutdown_drains_then_stops(drain: float, state: str, ends_at: float) -> None:
-    """No new calls, time for live ones, then `shutdown` with all ends told."""
+def test_shutdown_drains_then_stops(
+    drain: float, state: str, ends_at: float, is_of_run: bool
+) -> None:
+    """No new calls, time for live ones (`run` may have said it), then `shutdown`, all ends told."""
 
     @virtual
     async def test() -> None:
         scripts = [script(f"s{n}", (6.0, "hangup", {})) for n in range(3)]
         runner = AgentRunner(exchange=ScriptExchange(scripts, concurrency=1))
         log = Log(runner)
-        running = asyncio.create_task(runner.run())
+        running = asyncio.create_task(runner.run(**({"drain": drain} if is_of_run else {})))
         await asyncio.sleep(1)
-        await runner.shutdown(drain)
+        await runner.shutdown(*([] if is_of_run else [drain]))
         await running
         assert log.lines[-2:] == [("session.call_end", state), ("runner.call_end", "s0", "ended")]
         assert log.count("runner.call_start") == 1

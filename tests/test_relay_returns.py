@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import textwrap
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from orchestrator.relay.switchboard import ANNOUNCED_LIMIT, Switchboard
 from tests.relay_line import line
 from tests.relay_peer import PhoneCall
 from tests.test_relay_calls import HELLO, TRANSFERS, greeted, run
+from tests.wire import virtual
 
 SPEAKS = """
 session:
@@ -124,6 +126,69 @@ def test_a_drain_does_not_wait_for_a_caller_who_left() -> None:
             await asyncio.wait_for(stopping, 5)
 
     run(main())
+
+
+FAILED = {"SessionStatus": "failed", "ErrorCode": "64102"}
+
+
+@pytest.mark.parametrize(
+    ("form", "level"),
+    [(FAILED, "WARNING"), ({"SessionStatus": "failed"}, "WARNING"),
+     ({"SessionStatus": "completed"}, "INFO")],
+)  # fmt: skip
+def test_why_a_call_did_not_connect_is_a_warning(
+    form: dict[str, str], level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the carrier's code and words, and without the seal: most first trials fail so."""
+
+    async def main() -> None:
+        async with line(HELLO) as server:
+            call = PhoneCall(server.network, "CA1")
+            await server.network.post(f"{server.network.public}/voice", call.form)
+            action = server.board.directions.url("action", "CA1")
+            seal = action.rpartition("/")[2]
+            message = (
+                {"ErrorMessage": f"Unable to connect to wss://x/{seal}"} if form is FAILED else {}
+            )
+            await server.network.post(action, {**call.form, **form, **message})
+            assert seal not in caplog.text
+
+    with caplog.at_level("INFO", "orchestrator.relay.web"):
+        run(main())
+    (record,) = caplog.records
+    assert (record.levelname, vars(record)["call_id"]) == (level, "CA1")
+    if form is FAILED:
+        assert vars(record)["reason"] == "64102 Unable to connect to wss://x/***"
+
+
+def test_a_late_callback_of_a_call_that_was_on_is_no_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It did connect."""
+
+    async def main() -> None:
+        async with line(HELLO) as server:
+            call = await greeted(server)
+            await call.hang_up()
+            await server.board.settle(5)
+            await server.network.post(call.action, {**call.form, **FAILED})
+
+    with caplog.at_level("INFO", "orchestrator.relay.web"):
+        run(main())
+    assert [r.levelname for r in caplog.records] == ["INFO"]
+
+
+@virtual
+async def test_a_call_of_which_nothing_more_is_heard_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without another call, and without a word of its carrier."""
+    board = Switchboard(cast(Any, None))
+    assert board.announce("CA1")
+    await asyncio.sleep(ANNOUNCED_LIMIT + 1)
+    (record,) = caplog.records
+    assert vars(record)["call_id"] == "CA1"
+    assert "did not connect" in record.message
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound-api"])

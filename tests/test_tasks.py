@@ -50,5 +50,5 @@ async def test_a_task_that_will_not_end_is_reported(caplog: pytest.LogCaptureFix
     await asyncio.sleep(0)
     await owner.aclose(1)
     assert "ignore being cancelled" in caplog.text
-    assert now() == 1
+    assert now() < 2
     await owner.join()

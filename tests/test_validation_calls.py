@@ -109,6 +109,39 @@ def test_a_target_lacks_what_it_lacks() -> None:
     assert (codes(text, "native"), codes(text, "unpod")) == ([], ["HK430"])
 
 
+@pytest.mark.parametrize(
+    ("hook", "unpod", "relay"),
+    [
+        ("escalate_transfer: {queue: a}, on_error: [{say: sorry}]", 1, 0),
+        ("escalate_transfer: {queue: a}, on_error: continue", 0, 0),
+        ("say: hi, on_error: [{log: sorry}]", 0, 0),
+        ("timer: {name: t, after: 9s, cancel_on: dtmf, steps: [{say: hi}]}", 1, 0),
+        ("timer: {name: t, after: 9s, cancel_on: [user_turn, voicemail, transfer],"
+         " steps: [{say: hi}]}", 2, 1),
+        ("timer: {name: t, after: 9s, cancel_on: user_turn, steps: [{say: hi}]}", 0, 0),
+        ("""say: hi, when: "call.count('dtmf', '60s') > 0" """, 1, 0),
+        ("""say: "{{ call.count('metric') }} {{ call.count('user_turn') }}" """, 0, 1),
+        ("""say: hi, when: "call.outcome == 'no_answer' and call.turns > 1" """, 1, 0),
+        ("""say: hi, when: "'busy' == (call.outcome | default('')) or call.turns" """, 1, 0),
+        ("""say: hi, when: "call.outcome in ['refused', 'busy']" """, 1, 0),
+        ("""say: hi, when: "call.outcome == 'failed'" """, 0, 0),
+        ("""say: "{{ call.outcome | default('none') }}" """, 0, 0),
+        ("""say: hi, when: "call.direction == 'busy' or call.outcome is none" """, 0, 0),
+    ],
+)  # fmt: skip
+def test_what_never_happens_on_a_target_is_a_warning(hook: str, unpod: int, relay: int) -> None:
+    """The config works there all the same; where the report comes nothing is found."""
+
+    def found(target: str) -> int:
+        text = f"version: 1\nsession: {{user_turn: [{{{hook}}}]}}\n"
+        problems = check_text(text, "t.yaml", Settings(target=target)).problems
+        never = [p for p in problems if p.code == "HK431"]
+        assert all(not p.is_error and f"{target} cannot report" in p.message for p in never)
+        return len(never)
+
+    assert (found("unpod"), found("conversation_relay"), found("native")) == (unpod, relay, 0)
+
+
 def test_secrets_are_starred_out_of_source_lines() -> None:
     """A report is read by more people than the file."""
     text = "version: 1\nvars: {api_key: hunter2, x: 1}\nsession: {user_turn: [{say: hi}]}\n"

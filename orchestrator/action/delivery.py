@@ -28,8 +28,9 @@ class Delivery:
     `id` is derived from config, call, step and occurrence, so every repetition carries the same
     one. The credentials are not in here: the connection's name is, and it adds them at each
     attempt. `config` is the name of the config whose connections are meant; it is filled in when
-    the delivery is handed over, and `cuts` are the secrets taken out then. Deliveries of one
-    config with the same `order`, to the same endpoint, leave one after another.
+    the delivery is handed over, `cuts` are the secrets taken out then, and `address` is where the
+    connection led (`Connection.address`). Deliveries of one config with the same `order`, to the
+    same endpoint, leave one after another.
     """
 
     id: str
@@ -44,3 +45,4 @@ class Delivery:
     order: str = ""
     config: str = ""
     cuts: tuple[Cut, ...] = ()
+    address: str = ""

@@ -74,6 +74,8 @@ def _text(document: Mapping[str, Any], paint: Painter) -> Iterator[str]:
         yield from _limit_lines(document, paint)
     yield ""
     yield from _need_lines(document, paint)
+    yield ""
+    yield from _runtime_lines(document, paint)
 
 
 def _hook_lines(hook: Mapping[str, Any], paint: Painter) -> Iterator[str]:
@@ -126,5 +128,21 @@ def _need_lines(document: Mapping[str, Any], paint: Painter) -> Iterator[str]:
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
         where = paint("dim", f"{places[0]}{more}")
         yield f"  {need.ljust(18)} {describe(need)}  {where}{paint('error', lacks)}"
-    if "target" in document and not missing:
-        yield f"  {document['target']} can do all of it"
+    if "target" not in document:
+        return
+    never = document["never"]
+    if not missing:
+        yield f"  {document['target']} can do all of it{', but' if never else ''}"
+    for hope in never:
+        lacks = f"  {document['target']} cannot {describe(hope['need'])}"
+        yield f"  {hope['without']}  {paint('dim', hope['place'])}{paint('warning', lacks)}"
+
+
+def _runtime_lines(document: Mapping[str, Any], paint: Painter) -> Iterator[str]:
+    """Which runtimes can carry the config, and what the others lack."""
+    runtimes = document["runtimes"]
+    yield paint("bold", "runs on")
+    yield f"  {', '.join(name for name, lacks in runtimes.items() if not lacks)}"
+    for name, lacks in runtimes.items():
+        if lacks:
+            yield f"  not on {name}: {', '.join(lacks)}"

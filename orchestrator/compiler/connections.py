@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.compiler.secrets import secrets_of
@@ -11,51 +11,55 @@ from orchestrator.compiler.values import Values
 from orchestrator.config import Allow, ConnectionConfig
 from orchestrator.options import field_name
 
-__all__ = ["opener"]
+__all__ = ["Opener", "opener"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens a connection with a call's services.
+
+    `address` is where it leads; one that `rehearses` may be opened in virtual time.
+    """
+
+    name: str
+    make: Callable[[], Any] = field(repr=False)  # which holds credentials
+    allow: Allow
+    address: str
+    rehearses: bool
+
+    def __call__(self, services: Any) -> Any:
+        """The open connection."""
+        made: Any = self.make()
+        return made.open(self.name, made, services, self.allow)
 
 
 def opener(
     connection: ConnectionConfig, values: Values, allow: Allow, prepare: list[Callable[[], None]]
-) -> Callable[[Any], Any]:
-    """What opens the connection with a call's services; `prepare` learns what that will import."""
+) -> Opener:
+    """What opens the connection; `prepare` learns what that will import."""
     table = connection.type.options
     given = {
         field_name(name): values.constant(value, table[name])
         for name, value in connection.options.items()
     }
-    cls, name = connection.type.cls, connection.name
     values.env.secrets.update(secrets_of(given, table))
-    _check(connection, given, values, allow)
-    prepare.append(lambda: cls(**given).prepare())
+    address = _checked(connection, given, values, allow)
+    cls: Callable[..., Any] = connection.type.cls
 
-    return Opener(cls, name, given, allow)
+    def make() -> Any:
+        return cls(**given)
 
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Opener:
-    """Opens a connection with a call's services."""
-
-    cls: Any
-    name: str
-    given: Mapping[str, Any]
-    allow: Allow
-
-    @property
-    def rehearses(self) -> bool:
-        """Whether it may be opened in virtual time."""
-        return bool(self.cls.rehearses)
-
-    def __call__(self, services: Any) -> Any:
-        return self.cls.open(self.name, self.cls(**self.given), services, self.allow)
+    prepare.append(lambda: make().prepare())
+    return Opener(connection.name, make, allow, address, bool(connection.type.cls.rehearses))
 
 
-def _check(
+def _checked(
     connection: ConnectionConfig, given: Mapping[str, Any], values: Values, allow: Allow
-) -> None:
-    """What only shows once the environment is known: a URL, a secret that is none."""
+) -> str:
+    """Where it leads; problems are what only shows now: a URL, a secret that is none."""
     is_known = all(value is not None for value in given.values())
     if values.problems or not is_known:
-        return
+        return ""
     made = connection.type.cls(**given)
     faults = list(made.faults(allow))
     if not faults:
@@ -68,3 +72,4 @@ def _check(
         values.problems.append(
             place.document.problem(fault.code, message, place.value_position, help=fault.help)
         )
+    return "" if faults else str(made.address)

@@ -11,6 +11,7 @@ A connection is opened when a call first uses it, and shared by all calls.
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, Self
@@ -19,7 +20,7 @@ from orchestrator.action import Delivery, Fault
 from orchestrator.clock import Clock
 from orchestrator.errors import EnvironmentFailure
 
-__all__ = ["AllowLike", "Connection", "ServicesLike"]
+__all__ = ["AllowLike", "Connection", "ServicesLike", "digest_of"]
 
 #: Answers that one connection remembers for `cache`.
 CACHE_SIZE = 1000
@@ -42,6 +43,11 @@ class ServicesLike(Protocol):
     def new_client(self, egress: Any, way: Any = None) -> Any:
         """An HTTP client of its own that keeps to an `Egress`; with a `Way`, through its proxy."""
         ...
+
+
+def digest_of(place: str) -> str:
+    """A place as an `address`, which may be stored: what is secret in it cannot be read there."""
+    return hashlib.sha256(place.encode()).hexdigest()[:16]
 
 
 class Connection:
@@ -82,6 +88,11 @@ class Connection:
     def made_secrets(self) -> Iterator[str]:
         """What is made of its secrets, and is as secret; asked once its options are sound."""
         yield from ()
+
+    @property
+    def address(self) -> str:
+        """Where it leads, without credentials, as `digest_of` has it; empty if it does not say."""
+        return ""
 
     def prepare(self) -> None:
         """Import what the first use needs: called when a config is attached, not in a call.

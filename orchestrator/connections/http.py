@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from orchestrator._version import __version__
 from orchestrator.action import Delivery, Duration, Fault, Secret, Url
 from orchestrator.connections.answers import HttpAnswer, failed
-from orchestrator.connections.base import AllowLike, Connection, ServicesLike
+from orchestrator.connections.base import AllowLike, Connection, ServicesLike, digest_of
 from orchestrator.connections.credentials import Auth, Proxy, basic_token
 from orchestrator.connections.heads import content_of, foreign, safe_headers
 from orchestrator.connections.paths import join_path, whole_url
@@ -117,6 +117,11 @@ class HttpConnection(Connection):
             client = self._services.new_client(self._reach, self._way())
             self._lanes[host] = Lane(client, asyncio.Semaphore(IN_FLIGHT))
         return self._lanes[host]
+
+    @property
+    def address(self) -> str:
+        """Its base URL."""
+        return digest_of(self.base_url)
 
     async def aclose(self) -> None:
         """Close its sockets."""

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 from orchestrator.action import Delivery, Duration, Fault, Secret
-from orchestrator.connections.base import AllowLike, Connection, ServicesLike
+from orchestrator.connections.base import AllowLike, Connection, ServicesLike, digest_of
 from orchestrator.errors import (
     ActionFailed,
     EnvironmentFailure,
@@ -116,6 +116,12 @@ class SqlConnection(Connection):
             query = sa.select(*wanted).select_from(_table(table)).where(*where).limit(limit)
             rows = (await db.execute(query)).mappings().all()
         return [{str(k): _value(v) for k, v in row.items()} for row in rows]
+
+    @property
+    def address(self) -> str:
+        """Its database; who logs in there may change."""
+        scheme, _, place = self.url.partition("://")
+        return digest_of(f"{scheme}://{place.rpartition('@')[2]}")
 
     def prepare(self) -> None:
         """Import SQLAlchemy and the driver."""

@@ -8,6 +8,7 @@ too, is used where it is there::
     mark_interrupted(heard)         told what the caller heard of what it wrote; None: not known
     said(text)                      told what hooks said, which it did not write
     is_complete                     true once it has nothing more to say: the call ends
+    patience                        seconds that it may write nothing, in a reply; None: no limit
 
 A machine of the package `superdialog` has `turn(text, stream=True)` in the place of `stream`.
 """
@@ -21,9 +22,12 @@ from typing import Any
 
 from orchestrator.runtime import DialogMachine
 
-__all__ = ["Machine", "is_machine", "is_superdialog"]
+__all__ = ["PATIENCE", "Machine", "is_machine", "is_superdialog"]
 
 logger = logging.getLogger(__name__)
+
+#: Seconds within which a reply begins, and that no pause in it exceeds.
+PATIENCE = 15.0
 
 _CUT = "The caller cut your last reply short."
 _HEARD = "The caller cut your last reply short; they heard only: {heard}"
@@ -68,6 +72,12 @@ class Machine:
         return written
 
     @property
+    def patience(self) -> float | None:
+        """For how many seconds it may write nothing; None for a machine that sees to that."""
+        own = getattr(self.given, "patience", PATIENCE)
+        return own if own is None or type(own) in (int, float) else PATIENCE
+
+    @property
     def takes_notes(self) -> bool:
         """Whether it takes notes that the caller does not hear."""
         return callable(getattr(self.given, "assist", None))
@@ -96,7 +106,7 @@ class Machine:
         try:
             found = getattr(self.given, "is_complete", False)
             return bool(found() if callable(found) else found)
-        except Exception:  # it is user code, and the call goes on
+        except (Exception, SystemExit):  # it is user code, and the call goes on
             logger.exception("a dialog machine could not say whether it is complete")
             return False
 

@@ -42,6 +42,9 @@ class HttpDialog:
         UserError: the URL or a header is none that can be sent.
     """
 
+    #: Its own time limit says more.
+    patience = None
+
     def __init__(
         self,
         url: str,

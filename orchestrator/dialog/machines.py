@@ -140,7 +140,7 @@ class Dialogs:
         if aclose is not None:
             try:
                 await aclose()
-            except Exception:  # it is user code, and the call went well
+            except (Exception, SystemExit):  # it is user code, and the call went well
                 logger.exception("a dialog machine could not be closed")
 
 

@@ -36,6 +36,9 @@ class OpenAIDialog:
         EnvironmentFailure: the package `httpx-sse` is not installed (extra `openai`).
     """
 
+    #: Its own time limit says more.
+    patience = None
+
     def __init__(
         self,
         model: str,

@@ -21,6 +21,8 @@ def pack(delivery: Delivery) -> bytes:
     head: dict[str, object] = {"v": 1, "headers": dict(delivery.headers)}
     if delivery.cuts:
         head["cuts"] = [(c.part, c.offset, c.variable, c.form) for c in delivery.cuts]
+    if delivery.address:
+        head["address"] = delivery.address
     head |= {name: getattr(delivery, name) for name in _FIELDS}
     return json.dumps(head, separators=(",", ":")).encode() + b"\n" + delivery.body
 
@@ -42,6 +44,7 @@ def unpack(packed: bytes) -> Delivery:
         if head["v"] != 1:
             raise StoreFailed(f"a stored delivery has the unknown version {head['v']!r}")
         fields: dict[str, Any] = {name: str(head[name]) for name in _FIELDS}
+        fields["address"] = str(head.get("address", ""))
         fields["cuts"] = tuple(Cut(*cut) for cut in head.get("cuts", ()))
         headers = {str(name): str(value) for name, value in head["headers"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:

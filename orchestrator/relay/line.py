@@ -56,7 +56,7 @@ class RelayLine:
         self._limit: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()  # the session is done with this call
         self._is_told = asyncio.Event()  # why the socket was lost
-        self._tasks = TaskOwner()
+        self._tasks = TaskOwner({"call_id": offer.call_id})
         self._open_recorder: Callable[[], Recorder] | None = None
         self._remark = Remarks()
 

@@ -7,6 +7,7 @@ socket or callback does nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 
@@ -17,6 +18,8 @@ from orchestrator.relay.parts import Limits, Socket, Surroundings
 from orchestrator.relay.twiml import Directions
 
 __all__ = ["Switchboard"]
+
+logger = logging.getLogger(__name__)
 
 #: Seconds in which a call that was announced must connect.
 ANNOUNCED_LIMIT = 30.0
@@ -80,10 +83,6 @@ class Switchboard:
         if self.is_open:
             self.is_open = False
             self._forget_late()
-            loop = asyncio.get_running_loop()
-            for when in self._announced.values():
-                loop.call_at(when + ANNOUNCED_LIMIT, self._forget_late)
-            self._end_if_all_came()
 
     def give_up(self, call_id: str) -> None:
         """A call that was announced will not connect: its carrier says so."""
@@ -94,7 +93,8 @@ class Switchboard:
         """Announced calls that did not connect in time will not."""
         late = asyncio.get_running_loop().time() - ANNOUNCED_LIMIT
         while self._announced and next(iter(self._announced.values())) <= late:
-            self._announced.popitem(last=False)
+            call_id, _ = self._announced.popitem(last=False)
+            logger.warning("a call was answered and did not connect", extra={"call_id": call_id})
         self._end_if_all_came()
 
     def _end_if_all_came(self) -> None:
@@ -110,6 +110,10 @@ class Switchboard:
         """The call of this id, if it is on."""
         return self._calls.get(call_id)
 
+    def was_on(self, call_id: str) -> bool:
+        """Whether a call has been carried and is over."""
+        return call_id in self._ended
+
     def announce(self, call_id: str) -> bool:
         """Whether there is room for a call that a webhook announces."""
         self._forget_late()
@@ -117,7 +121,9 @@ class Switchboard:
             return True
         if not self._has_room:
             return False
-        self._announced[call_id] = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self._announced[call_id] = loop.time()
+        loop.call_later(ANNOUNCED_LIMIT, self._forget_late)
         return True
 
     @property

@@ -60,6 +60,8 @@ BODY_LIMIT, SETUP_LIMIT = 10.0, 10.0
 _ROUTES = frozenset({"voice", "relay", "action", "dialled", "answered", "whisper", "hold"})
 #: What a call may be named.
 _CALL_ID = re.compile(r"[A-Za-z0-9:_.\-]{1,128}")
+#: Characters of what a carrier says, in a log line.
+_SHOWN = 200
 #: Closes a socket that may not be here.
 _REFUSED = 1008
 
@@ -168,12 +170,24 @@ class RelayWeb:
             call_id = self._sealed(request)
             call = self._board.find(call_id)
             if call is None:
-                logger.info("a callback of no call of ours", extra={"call_id": call_id})
+                self._log_unknown(call_id, form, request.path_params["seal"])
                 self._board.give_up(call_id)
                 return if_unknown
             return await ask(call, form, request.query_params.get(TRANSFER, ""))
 
         return answer
+
+    def _log_unknown(self, call_id: str, form: Form, seal: str) -> None:
+        """A callback of a call that is not on: late, of another process, or why it never was."""
+        extra = {"call_id": call_id}
+        code, message = form.get("ErrorCode", ""), form.get("ErrorMessage", "")
+        has_failed = bool(code or message) or form.get("SessionStatus") == "failed"
+        if has_failed and not self._board.was_on(call_id):
+            reason = f"{code} {message or 'the session failed'}".strip().replace(seal, "***")
+            extra |= {"reason": reason[:_SHOWN]}
+            logger.warning("a call did not connect, its carrier says", extra=extra)
+        else:
+            logger.info("a callback of a call that is not on", extra=extra)
 
     def _sealed(self, request: HTTPConnection) -> str:
         call_id, mark = request.path_params["call"], request.path_params["seal"]

@@ -61,11 +61,15 @@ class AttachedCall:
         self.bridge.host = host
         self._task = asyncio.get_running_loop().create_task(self._carry())
 
+    @property
+    def _about(self) -> dict[str, Any]:
+        return {"call_id": self.bridge.offer.call_id}
+
     async def _carry(self) -> None:
         try:
             await self.bridge.prepare()
         except Exception as error:  # who calls is not known; the call goes on
-            logger.exception("the caller could not be made out")
+            logger.exception("the caller could not be made out", extra=self._about)
             self.bridge.note("the caller could not be made out", why=type(error).__name__)
         self.ctx = await self._runner.handle(self.bridge)
 
@@ -100,7 +104,8 @@ class AttachedCall:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         if self._task is not None and not await self.finished(max(seconds - _FLUSH, seconds / 2)):
-            logger.warning("the end of a call took too long", extra={"seconds": seconds})
+            extra = {**self._about, "seconds": seconds}
+            logger.warning("the end of a call took too long", extra=extra)
             self.bridge.note("the runtime ended before the hooks of the end", after=seconds)
             self._task.cancel()  # the journal is written all the same
             await self.finished(_FLUSH / 4)

@@ -80,7 +80,7 @@ class CallbackBridge(ABC):
         self.over = asyncio.Event()
         self.was_ended = self.is_ending = False
         self.host: HostLike | None = None
-        self.tasks = TaskOwner()
+        self.tasks = TaskOwner({"call_id": offer.call_id})
         self._queue: asyncio.Queue[CallEvent] = asyncio.Queue()
         self._held: deque[asyncio.Future[None]] = deque()
         self._is_settled = asyncio.Event()
@@ -130,7 +130,8 @@ class CallbackBridge(ABC):
                 listener(*args)
             except Exception as error:
                 what = type(args[-1]).__name__ if args else ""
-                logger.exception("malformed report passed over", extra={"report": what})
+                extra = {"call_id": self.offer.call_id, "report": what}
+                logger.exception("malformed report passed over", extra=extra)
                 self.note("a report was passed over", report=what, why=type(error).__name__)
 
         return listen

@@ -23,6 +23,9 @@ __all__ = ["AgentRunner", "CallContext", "Entrypoint", "RunnerStats", "Session"]
 
 logger = logging.getLogger(__name__)
 
+#: Seconds that live calls have to end once no more are taken.
+DRAIN = 30.0
+
 
 @dataclass(eq=False)
 class CallContext:
@@ -105,6 +108,7 @@ class AgentRunner:
         self._agent_id = agent_id
         self._exchange = exchange
         self._timeout = handler_timeout
+        self._drain = DRAIN
         self._capacity = max_concurrent
         tell = getattr(exchange, "limit_to", None)
         if tell is not None:
@@ -137,7 +141,7 @@ class AgentRunner:
 
     # --- many calls ----------------------------------------------------------------------------
 
-    async def run(self, *, drain: float = 30.0, handles_signals: bool = True) -> None:
+    async def run(self, *, drain: float = DRAIN, handles_signals: bool = True) -> None:
         """Carry the exchange's calls until it closes and the last call has ended.
 
         SIGTERM or Ctrl-C: no more calls are taken, calls that are on may end for `drain` seconds,
@@ -153,6 +157,7 @@ class AgentRunner:
             raise UserError("this runner has no exchange; give one, or use handle(bridge)")
         if self._intake is not None:
             raise UserError("this runner runs already")
+        self._drain = drain
         self._intake = asyncio.create_task(self._take_calls(self._exchange))
         stop = Stopping()
         with stop.on_signals(wanted=handles_signals):
@@ -212,15 +217,16 @@ class AgentRunner:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.shutdown(0), AT_ONCE)
 
-    async def shutdown(self, drain_timeout: float = 30.0) -> None:
+    async def shutdown(self, drain_timeout: float | None = None) -> None:
         """Take no more calls, let live ones end for `drain_timeout` seconds, then stop the rest.
 
+        Without that it is the `drain` that `run` was given (30), as a signal would have it.
         Calls that the exchange has accepted already are live ones. What is stopped ends with state
         `shutdown`, its `call_end` handlers included.
         """
         if self._exchange is not None:
             await self._exchange.aclose()
-        if not await self._became_idle(drain_timeout):
+        if not await self._became_idle(self._drain if drain_timeout is None else drain_timeout):
             if self._intake is not None:
                 self._intake.cancel()
             for ctx in self.active_calls():

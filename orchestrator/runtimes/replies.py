@@ -14,14 +14,17 @@ from orchestrator.deadline import Cut, StepCut, StepTimeout, bounded
 from orchestrator.dialog.contract import Machine
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, words
 from orchestrator.runtime import CallEvent, Command, ReplyDelta, ReplyEnd
+from orchestrator.runtimes.patience import Patience
 from orchestrator.runtimes.tasks import TaskOwner
 
-__all__ = ["TELL_LIMIT", "Replies", "closing"]
+__all__ = ["GIVE_WAY", "TELL_LIMIT", "Replies", "closing"]
 
 logger = logging.getLogger(__name__)
 
 #: Seconds that a machine may take to note what it is told.
 TELL_LIMIT = 2.0
+#: Seconds that newer words of the caller wait for a reply to older ones which has not begun.
+GIVE_WAY = 3.0
 
 
 class Replies:
@@ -30,8 +33,9 @@ class Replies:
     Each is streamed as `ReplyDelta` commands and a `ReplyEnd`; then `report` gets an `agent_turn`
     with the whole text, or with what was sent so far and `interrupted` when it was cut short. A
     reply without text is no turn; that the agent says nothing is told as its state, `idle` with
-    `reply: none`. What the machine raises becomes an `error` event. `on_complete` is called after a
-    reply with which the machine was done for good.
+    `reply: none`. What the machine raises, or that it writes nothing for too long, becomes an
+    `error` event; a reply that has not begun gives way to newer words of the caller. `on_complete`
+    is called after a reply with which the machine was done for good.
     """
 
     def __init__(
@@ -49,16 +53,25 @@ class Replies:
         self._tasks = tasks
         self._asked: deque[tuple[Machine, str, str | None]] = deque()
         self._marks: list[tuple[Machine, str | None]] = []
-        self._is_streaming = self._is_cut = False
+        self._broken: set[str] = set()  # what telling it failed, which is told once
+        self._is_streaming = self._is_cut = self._has_begun = self._gives_way = False
         self._cut = Cut()
+        self._patience = Patience(self._cut)
         self._task: asyncio.Task[None] | None = None
 
     def ask(self, machine: Machine, text: str, language: str | None = None) -> None:
         """Have the machine answer the caller's words, after replies asked for earlier."""
         self._asked.append((machine, text, language))
-        if not self._is_streaming:
+        if self._is_streaming:
+            self._give_way()
+        else:
             self._is_streaming = True
             self._task = self._tasks.start(self._stream_all())
+
+    def _give_way(self) -> None:
+        """Newer words wait: without this, behind a machine that hangs, until it is given up."""
+        if not self._has_begun and self._patience.shorten(GIVE_WAY):
+            self._gives_way = True
 
     def cut(self) -> None:
         """Stop the reply that is being streamed, at once; replies that wait stay asked for."""
@@ -90,14 +103,22 @@ class Replies:
         self._tasks.start(self._tell(machine.said, text))
 
     async def _tell(self, take: Callable[[Any], Coroutine[Any, Any, None]], what: Any) -> None:
-        """Tell the machine something; whatever it makes of it, the call goes on."""
+        """Tell the machine something; whatever it makes of it, the call goes on.
+
+        What it raises is reported once: hooks of `error` say something, and it would be told that.
+        """
         try:
             await bounded(take(what), TELL_LIMIT, on_stray=self._tasks.start)
         except StepTimeout:
             logger.warning("dialog machine was told something too long", extra=self._about)
-        except Exception as error:
-            logger.exception("dialog machine raised", extra=self._about)
-            self._report(_failure(error))
+        except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # also SystemExit: this call and all others go on
+            if take.__name__ not in self._broken:
+                self._broken.add(take.__name__)
+                extra = {**self._about, "told": take.__name__}
+                logger.exception("dialog machine raised; not reported again", extra=extra)
+                self._report(_failure(error))
 
     def stop(self) -> None:
         """Stop the reply that is being streamed and forget the rest."""
@@ -117,15 +138,20 @@ class Replies:
             self._is_streaming = False
 
     async def _stream_one(self, machine: Machine, text: str, language: str | None) -> None:
-        self._is_cut = False
+        self._is_cut = self._has_begun = self._gives_way = False
+        self._patience.wait(machine.patience)
+        if self._asked:
+            self._give_way()
         pieces: list[str] = []
         is_whole = was_refused = has_failed = False
         try:
-            work = self._pieces(machine.stream(text, language), pieces)
+            work = self._pieces(machine, machine.stream(text, language), pieces)
             await bounded(work, None, on_stray=self._tasks.start, cut=self._cut)
             is_whole = not self._is_cut
         except StepCut:
-            pass
+            has_failed = self._patience.has_ended and not self._is_cut
+            if has_failed:
+                self._give_up(machine)
         except (LineGone, CommandRefused) as error:
             was_refused = True
             self._log_refusal(error)
@@ -139,6 +165,7 @@ class Replies:
             has_failed = True
             logger.exception("dialog machine raised", extra=self._about)
             self._report(_failure(error))
+        self._patience.stop()
         await self._tell_marks()
         await self._finish("".join(pieces), is_whole=is_whole, is_new=not was_refused)
         if is_whole and not pieces:
@@ -150,7 +177,18 @@ class Replies:
         extra = {**self._about, "reason": words(error)}
         logger.info("reply ended because the line did not take it", extra=extra)
 
-    async def _pieces(self, written: AsyncIterator[str], pieces: list[str]) -> None:
+    def _give_up(self, machine: Machine) -> None:
+        """Say why a reply is given up: for newer words, or because the machine hangs."""
+        if self._gives_way:
+            logger.info("a reply that did not begin gave way to newer words", extra=self._about)
+            return
+        error = ActionFailed(f"the dialog machine wrote nothing for {machine.patience:g} s")
+        logger.warning("dialog machine failed", extra={**self._about, "reason": words(error)})
+        self._report(_failure(error))
+
+    async def _pieces(
+        self, machine: Machine, written: AsyncIterator[str], pieces: list[str]
+    ) -> None:
         async with closing(written) as stream:
             async for piece in stream:
                 if self._is_cut:
@@ -158,8 +196,11 @@ class Replies:
                 if not isinstance(piece, str):
                     raise TypeError(f"a dialog machine must yield text, got {piece!r}")
                 if piece:
+                    self._has_begun, self._gives_way = True, False
+                    self._patience.wait(None)  # it is the line that takes its time
                     await self._send(ReplyDelta(piece))
                     pieces.append(piece)  # only now: what the line did not take was not said
+                    self._patience.wait(machine.patience)
 
     async def _finish(self, text: str, *, is_whole: bool, is_new: bool) -> None:
         try:

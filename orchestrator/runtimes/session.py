@@ -57,7 +57,7 @@ class Session(Controls):
         self.end_reason: str | None = None
         self._table = HandlerTable("session")
         self._line = Line(bridge, self._on_arrival)
-        self._tasks = TaskOwner()
+        self._tasks = TaskOwner(self._about)
         self._replies = Replies(
             self._send_reply, self._line.arrive, self._machine_completed, self._tasks, self._about
         )  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any
 
 __all__ = ["TaskOwner"]
@@ -13,9 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 class TaskOwner:
-    """Owns tasks of one call or one runner."""
+    """Owns tasks of one call or one runner; `about` says which in its log lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, about: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._about = about
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
@@ -31,7 +33,7 @@ class TaskOwner:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.error("background task failed", exc_info=task.exception())
+            logger.error("background task failed", exc_info=task.exception(), extra=self._about)
 
     async def join(self, seconds: float | None = None) -> bool:
         """Wait until all tasks ended, for `seconds` at most; whether they did."""
@@ -40,8 +42,17 @@ class TaskOwner:
         return not self._tasks
 
     async def aclose(self, seconds: float = 1.0) -> None:
-        """Cancel all tasks and await them; one that will not end in `seconds` is reported."""
+        """Cancel all tasks and await them; one that will not end in `seconds` is reported.
+
+        It is asked once more, which ends the task of abandoned work (`deadline.Rest`) in any case.
+        """
+        self._cancel()
+        if not await self.join(seconds):
+            extra = {**self._about, "tasks": len(self._tasks)}
+            logger.error("tasks ignore being cancelled", extra=extra)
+            self._cancel()
+            await self.join(0.1)
+
+    def _cancel(self) -> None:
         for task in set(self._tasks):
             task.cancel()
-        if not await self.join(seconds):
-            logger.error("tasks ignore being cancelled", extra={"tasks": len(self._tasks)})

@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 import textwrap
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from orchestrator.app import Orchestrator
 from orchestrator.callscript import CallScript, event_from_mapping
 from orchestrator.clock import run_virtual
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, UserError, named
 from orchestrator.journal import Redactor, encode, kind_of_line
 from orchestrator.runtime import ALL_CAPABILITIES, Command, End, ReplyDelta, Say, Transfer
 from orchestrator.runtimes.native import AgentRunner
@@ -266,39 +266,79 @@ _SAID = ("do say ", "event agent_turn you said", "event agent_turn you heard")
 # --- the command
 
 
+_USAGE = "usage: python -m orchestrator.testing.conformance [MODULE:CARRIERS ...]"
+_MARKS = {"passed": "pass", "failed": "FAIL", "not applicable": "-"}
+
+
 def table(results: Sequence[Result]) -> str:
     """The results as text: a line for each case, a column for each runtime."""
     runtimes = list(dict.fromkeys(result.runtime for result in results))
     cases = list(dict.fromkeys(result.case for result in results))
     found = {(result.case, result.runtime): result for result in results}
     width = max(map(len, cases), default=0)
-    marks = {"passed": "pass", "failed": "FAIL", "not applicable": "-"}
+    rows = [_row(c, (_MARKS[found[c, r].status] for r in runtimes), runtimes, width) for c in cases]
+    return "\n".join([_row("", runtimes, runtimes, width), *rows, "", *_reasons(results)]).rstrip()
 
-    def line(name: str, cells: Iterable[str]) -> str:
-        padded = (cell.ljust(len(runtime)) for cell, runtime in zip(cells, runtimes, strict=True))
-        return "  ".join([name.ljust(width), *padded]).rstrip()
 
-    rows = [line(c, (marks[found[c, r].status] for r in runtimes)) for c in cases]
-    why = [f"{r.runtime}: {r.case}: {marks[r.status]} ({r.reason})" for r in results if r.reason]
-    return "\n".join([line("", runtimes), *rows, "", *why]).rstrip()
+def _row(name: str, cells: Iterable[str], runtimes: Sequence[str], width: int) -> str:
+    padded = (cell.ljust(len(runtime)) for cell, runtime in zip(cells, runtimes, strict=True))
+    return "  ".join([name.ljust(width), *padded]).rstrip()
+
+
+def _reasons(results: Iterable[Result]) -> Iterator[str]:
+    return (f"{r.runtime}: {r.case}: {_MARKS[r.status]} ({r.reason})" for r in results if r.reason)
 
 
 def _load(name: str) -> list[Carrier]:
+    """The carriers of this name.
+
+    Raises:
+        UserError: there are none; says why.
+    """
     module, _, attribute = name.partition(":")
-    loaded = getattr(importlib.import_module(module), attribute)
-    return list(loaded) if isinstance(loaded, (list, tuple)) else [loaded]
+    if not (module and attribute):
+        raise UserError(f"{name!r} has not the form MODULE:CARRIERS")
+    try:
+        loaded = getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{name} cannot be loaded: {named(error)}") from error
+    carriers = list(loaded) if isinstance(loaded, (list, tuple)) else [loaded]
+    for carrier in carriers:
+        lacks = [part for part in ("name", "can", "run", "play") if not hasattr(carrier, part)]
+        if lacks or isinstance(carrier, type):
+            what = f"it has no {', '.join(lacks)}" if lacks else "it is a class; give an object"
+            raise UserError(f"{name} is no carrier: {what}")
+    return carriers
 
 
 def main(names: Sequence[str]) -> int:
-    """Run the suite on the script bridge and the named carriers; 1 if a case failed."""
+    """Run the suite on the script bridge and the named carriers, a row as soon as it is done.
+
+    0: all passed; 1: a case failed; 2: a name that gives no carrier.
+    """
+    if any(name in ("-h", "--help") for name in names):
+        sys.stdout.write(f"{_USAGE}\n")
+        return 0
     carriers: list[Carrier] = [
         ScriptCarrier(),
         ScriptCarrier("script, no outcomes", ["transfer.outcome", "playback"]),
     ]
-    for name in names:
-        carriers += _load(name)
-    results = run_conformance(carriers)
-    sys.stdout.write(table(results) + "\n")
+    try:
+        for name in names:
+            carriers += _load(name)
+    except UserError as error:
+        sys.stderr.write(f"{_USAGE}\nerror: {error}\n")
+        return 2
+    runtimes, width = [carrier.name for carrier in carriers], max(len(c.name) for c in CASES)
+    sys.stdout.write(_row("", runtimes, runtimes, width) + "\n")
+    results: list[Result] = []
+    for case in CASES:  # a runtime that hangs may take a minute over each
+        row = [run_case(case, carrier) for carrier in carriers]
+        marks = [_MARKS[result.status] for result in row]
+        sys.stdout.write(_row(case.name, marks, runtimes, width) + "\n")
+        sys.stdout.flush()
+        results += row
+    sys.stdout.write("\n".join(["", *_reasons(results)]).rstrip() + "\n")
     return int(any(result.status == "failed" for result in results))
 
 

@@ -158,7 +158,8 @@ class UnpodCall:
             try:
                 events = self._translator.events(hook, args, named)
             except Exception:  # whatever the SDK reports, the call goes on
-                logger.exception("malformed report passed over", extra={"hook": hook})
+                extra = {"call_id": self.call_id, "hook": hook}
+                logger.exception("malformed report passed over", extra=extra)
                 return
             jobs = [self._arrive(event) for event in events]
             if jobs and hook in _HELD:

@@ -56,7 +56,7 @@ class Lane:
         self._ctx = ctx
         self._tables = {"session": session, "runner": runner}
         self._queue: asyncio.Queue[_Job] = asyncio.Queue()
-        self._tasks = TaskOwner()
+        self._tasks = TaskOwner({"call_id": getattr(ctx, "call_id", "")})
 
     def put(
         self, event: CallEvent, *, scope: Scope = "session", is_last: bool = False
