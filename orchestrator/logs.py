@@ -22,13 +22,16 @@ __all__ = ["JsonFormatter", "logging_set_up", "set_up_logging"]
 #: Where what Python itself would print is told.
 _OTHERS = logging.getLogger("python")
 _LEVELS = ("debug", "info", "warning", "error")
-#: Attributes that `extra` adds and that go into a line; others are Python's own.
-_EXTRAS = ("call_id", "hook_step", "fields", "step", "place", "event", "handler",
-           "delivery", "endpoint", "reason", "count", "file")  # fmt: skip
+#: Attributes of a record that are Python's own; others came by `extra`.
+_OWN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: vars(record)[name] for name in _EXTRAS if vars(record).get(name)}
+    """What `extra` adds to a line of ours; what others add has not been searched for secrets."""
+    if not _is_ours(record):
+        return {}
+    given = {name: value for name, value in vars(record).items() if name not in _OWN and value}
+    return {n: round(v, 3) if isinstance(v, float) else v for n, v in given.items()}
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

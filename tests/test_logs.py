@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -115,3 +116,18 @@ def test_what_python_itself_would_print_is_a_line(form: str, stream: io.StringIO
         assert sum(error in line for line in lines) == 1, lines
     if form == "json":
         assert all(json.loads(line)["message"] for line in lines)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_whatever_a_line_of_ours_adds_is_shown_and_nothing_of_others(
+    form: str, stream: io.StringIO
+) -> None:
+    """No list to keep: a count that somebody adds to a line is there."""
+    set_up_logging({"ORCHESTRATOR_LOG": form}, stream)
+    logging.getLogger("orchestrator").warning("ours", extra={"attempts": 3, "seconds": 0.12345})
+    logging.getLogger("theirs").warning("theirs\n{'token': 's3cret'}", extra={"token": "s3cret"})
+    ours, theirs = stream.getvalue().splitlines()
+    assert all(word in ours for word in ("attempts", "3", "seconds", "0.123"))
+    assert "0.1234" not in ours
+    assert "theirs" in theirs
+    assert "s3cret" not in theirs
