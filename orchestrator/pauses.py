@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from orchestrator.digits import digits_in
-from orchestrator.errors import LineGone, NotSupported, words
+from orchestrator.errors import CommandRefused, LineGone, NotSupported, words
 from orchestrator.facts import CallFacts
 from orchestrator.journal import Journal, Redactor
 from orchestrator.runtime import Command, Recording
@@ -29,6 +29,8 @@ ATTEMPT_LIMIT = 15.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 #: Attempts in a row that fail before an operator is to look.
 MOST_FAILURES = 3
+#: Seconds that a pause waits for a resume of ours that is under way.
+GIVE_WAY = 1.0
 #: Events in which digits are given.
 _SAYING = frozenset({"user_turn", "agent_turn", "interruption", "dtmf", "tool_call", "tool_result"})
 
@@ -49,8 +51,9 @@ class Pauses:
         self._journal, self._facts = journal, facts
         self._limit: asyncio.TimerHandle | None = None  # while it is paused, until it is to resume
         self._again: asyncio.TimerHandle | None = None  # while a resume is owed
+        self._attempt: asyncio.Task[Any] | None = None
         self._failures = 0
-        self._is_closed = False
+        self._is_closed = self._was_refused = False
         self._order = asyncio.Lock()  # a resume under way must not end the pause that comes next
         self._open_redactor: Redactor | None = None
 
@@ -66,7 +69,20 @@ class Pauses:
         else:
             self._hide_digits(is_on=True)
         self._limit = asyncio.get_running_loop().call_later(at_most, self.end, "its limit")
-        await self._ask(Recording("pause", reason), by)
+        await self._stop_resuming()
+        self._was_refused = False
+        try:
+            await self._ask(Recording("pause", reason), by)
+        except CommandRefused:
+            self._was_refused = True
+            raise
+
+    async def _stop_resuming(self) -> None:
+        """A resume that the far side does not answer must not keep a pause waiting."""
+        if self._attempt is not None:
+            await asyncio.wait({self._attempt}, timeout=GIVE_WAY)
+        if self._attempt is not None:
+            self._attempt.cancel()
 
     async def resume(self, by: str) -> None:
         """Record again; harmless when nothing was paused."""
@@ -110,7 +126,7 @@ class Pauses:
             await self._send(command, by)
 
     async def _try(self) -> None:
-        was_over = self._is_closed
+        was_over, self._attempt = self._is_closed, asyncio.current_task()
         try:
             async with asyncio.timeout(ATTEMPT_LIMIT):
                 await self._ask(Recording("resume"), "recording")
@@ -120,6 +136,9 @@ class Pauses:
             self._failed(error, was_over=was_over)
         else:
             self._paid()
+        finally:
+            if self._attempt is asyncio.current_task():
+                self._attempt = None
 
     def _is_due(self) -> None:
         if self._limit is not None:
@@ -145,13 +164,22 @@ class Pauses:
         self._failures += not (was_over or isinstance(error, LineGone))
         if not self._failures:
             return
-        is_grave = self._is_closed or self._failures >= MOST_FAILURES
-        extra = {"call_id": self._facts.id, "reason": reason, "attempts": self._failures}
-        level = logging.ERROR if is_grave else logging.WARNING
-        logger.log(level, "a paused recording could not be resumed", extra=extra)
+        self._tell(reason)
         if not self._is_closed:
             wait = min(FIRST_WAIT * 2 ** (self._failures - 1), LONGEST_WAIT)
             self._wait(wait)
+
+    def _tell(self, reason: str) -> None:
+        """Warn of the first failure; an error is one that lasts, told once, and at the end.
+
+        Where the pause was refused too there may be no recording at all: then nothing is an error.
+        """
+        is_grave = self._is_closed or self._failures == MOST_FAILURES
+        if not is_grave and self._failures > 1:
+            return
+        level = logging.ERROR if is_grave and not self._was_refused else logging.WARNING
+        extra = {"call_id": self._facts.id, "reason": reason, "attempts": self._failures}
+        logger.log(level, "a paused recording could not be resumed", extra=extra)
 
     def _wait(self, seconds: float) -> None:
         if self._again is not None:

@@ -210,6 +210,23 @@ def test_memory_as_the_second_is_no_success() -> None:
     assert play(script, MemoryStore()) == ["msg_1"]
 
 
+@pytest.mark.parametrize("end", ["done", "dead"])
+def test_what_memory_has_sent_is_waited_for_no_longer(end: str) -> None:
+    """Later ones of its order go to the first again, which is back: they would be lost in memory."""
+
+    async def script(store: FallbackStore, first: Engine, clock: Clock) -> list[str]:
+        first.is_there = False
+        with pytest.raises(StoreFailed):
+            await store.put(delivery(1, order="a"), 0.0)
+        (entry,) = await store.claim(0.0, ROOM)
+        await (store.done(entry) if end == "done" else store.dead(entry, "no"))
+        first.is_there, clock.now = True, 6.0
+        assert await store.put(delivery(2, order="a"), 0.0)
+        return [entry.id for entry in await first.list("waiting")]
+
+    assert play(script, MemoryStore()) == ["msg_2"]
+
+
 def test_closing_saves_what_memory_would_lose(caplog: pytest.LogCaptureFixture) -> None:
     """At the end memory's entries go to the first store, or are counted as lost."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator import AgentRunner, Orchestrator
-from orchestrator.errors import ActionFailed, LineGone, NotSupported
+from orchestrator.errors import ActionFailed, CommandRefused, LineGone, NotSupported
 from orchestrator.runtime import Command, Recording
 from orchestrator.testing.conformance import _Lines
 from orchestrator.validation import check_text
@@ -27,14 +27,17 @@ session:
 class Recorded(Wire):
     """A line whose recording refuses to resume so often; `asked` is when it was asked for what."""
 
-    def __init__(self, *failures: BaseException | float) -> None:
+    def __init__(self, *failures: BaseException | float, is_recorded: bool = True) -> None:
         super().__init__()
+        self._is_recorded = is_recorded
         self.asked: list[tuple[float, str]] = []
         self._failures = list(failures)
 
     async def send(self, command: Command) -> None:
         if isinstance(command, Recording):
             self.asked.append((now(), command.change))
+            if not self._is_recorded:
+                raise CommandRefused("nothing is recorded")
             if command.change == "resume" and self._failures:
                 failure = self._failures.pop(0)
                 if isinstance(failure, BaseException):
@@ -92,7 +95,8 @@ async def test_the_pauses_between_attempts_grow_until_it_works() -> None:
     ("failures", "hang_up", "levels"),
     [
         ([NO], 60.0, ["WARNING"]),
-        ([NO] * 3, 60.0, ["WARNING", "WARNING", "ERROR"]),
+        ([NO] * 3, 60.0, ["WARNING", "ERROR"]),
+        ([NO] * 50, 600.0, ["WARNING", "ERROR", "ERROR"]),  # that it lasts, and that it stayed so
         ([NO] * 2, 11.5, ["WARNING", "ERROR"]),  # it was owed when the caller hung up
         ([], 5.0, []),  # with the call its recording is over
         ([NO], 5.0, []),
@@ -136,3 +140,21 @@ async def test_a_runtime_that_cannot_pause_owes_nothing() -> None:
     line = Recorded(*[NotSupported("no")] * 3)
     await carried(line, {1.0: "card"}, 60.0)
     assert line.resumes() == [11]
+
+
+@virtual
+async def test_what_never_paused_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """It is asked to resume all the same, since a refusal may come of a pause that worked."""
+    line = Recorded(is_recorded=False)
+    with caplog.at_level(logging.INFO, "orchestrator.pauses"):
+        await carried(line, {1.0: "card"}, 300.0)
+    assert len(line.resumes()) > 5
+    assert {r.levelname for r in caplog.records if r.name == "orchestrator.pauses"} == {"WARNING"}
+
+
+@virtual
+async def test_a_pause_does_not_wait_long_behind_a_resume_without_an_answer() -> None:
+    """The step has a deadline of its own, and the caller is about to say a number."""
+    line = Recorded(14.0)
+    await carried(line, {1.0: "card", 12.0: "card"}, 60.0)
+    assert line.asked == [(1, "pause"), (11, "resume"), (13, "pause"), (22, "resume")]

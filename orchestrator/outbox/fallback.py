@@ -199,6 +199,7 @@ class FallbackStore:
         """It was acknowledged."""
         store, own = self._given(entry)
         await store.done(own)
+        self._behind.pop(entry.id, None)
 
     async def later(self, entry: Entry, due: float, reason: str) -> None:
         """It failed and is due again."""
@@ -209,6 +210,7 @@ class FallbackStore:
         """It is given up."""
         store, own = self._given(entry)
         await store.dead(own, reason)
+        self._behind.pop(entry.id, None)
 
     async def close_address(self, address: str) -> None:
         """Nothing is to be sent there again; both are told, as far as they can be."""
