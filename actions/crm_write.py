@@ -35,7 +35,8 @@ class CrmWrite(Action):
     shortened as those of a `webhook` are.
 
     What one call writes to one table, or under one path, arrives in the order of its steps: the
-    next leaves when the one before was taken or given up, so an older value is never the last.
+    next leaves when the one before was taken or given up, so the value that was
+    written last stays, but where an older one is sent again by `deliveries redrive`.
     With `order: call` that holds for all of the call that has it, on the same connection.
 
     ```yaml

@@ -228,8 +228,9 @@ class Orchestrator:
     async def _send(self, delivery: Delivery) -> Any:
         """One attempt, through the plan that serves new calls, with its credentials.
 
-        A connection that a reload took away, or that it let lead elsewhere, is still that of the
-        calls that began with it: what they hand over goes where their config says.
+        A connection that a reload took away, or that it let lead elsewhere, and a variable that it
+        no longer names, are still those of the calls that began with them: what they hand over goes
+        where their config says.
         """
         now = self.services()
         kept = (s for s in (now, *reversed(self._retired)) if s.leads(delivery))

@@ -85,6 +85,10 @@ class Secrecy:
         url = self._fill(delivery.url, "url", delivery.cuts)
         return replace(delivery, url=url, headers=headers, body=body.encode("latin-1"), cuts=())
 
+    def knows(self, delivery: Delivery) -> bool:
+        """Whether it has a value for each secret that was cut out of a delivery."""
+        return all(cut.variable in self._values for cut in delivery.cuts)
+
     def _fill(self, text: str, part: str, cuts: tuple[Cut, ...]) -> str:
         for cut in reversed([cut for cut in cuts if cut.part == part]):
             value = self._values.get(cut.variable)

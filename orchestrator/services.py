@@ -154,9 +154,12 @@ class Services:
         await self._outbox.put(concealed)
 
     def leads(self, delivery: Delivery) -> bool:
-        """Whether its connection leads here where it led when the delivery was handed over."""
+        """Whether its connection leads here where it led when the delivery was handed over.
+
+        And whether the variables whose secrets it holds are known here, under their names.
+        """
         where = self._addresses.get(delivery.connection) if delivery.connection else ""
-        return where == delivery.address
+        return where == delivery.address and self._secrecy.knows(delivery)
 
     async def send(self, delivery: Delivery) -> Any:
         """Make one attempt at a delivery, with the credentials and secrets as they are now.

@@ -54,6 +54,31 @@ def test_a_server_without_jetstream_is_named_so(tmp_path: Path) -> None:
         assert "JetStream is not enabled there" in failure_of(server.url)
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        ("out", {"allow_direct": True}, "hooks_out has another retention than `workqueue`"),
+        ("note", {}, "hooks_note has `allow_direct` off"),
+    ],
+)
+def test_a_stream_with_which_nothing_would_be_sent_is_named(
+    tmp_path: Path, kind: str, options: dict[str, bool], words: str
+) -> None:
+    """It was made by somebody else: the file takes over, instead of deliveries that stand still."""
+    import nats
+
+    async def make(url: str) -> None:
+        client = await nats.connect(url)
+        await client.jetstream().add_stream(
+            name=f"hooks_{kind}", subjects=[f"hooks.{kind}.>"], **options
+        )
+        await client.close()
+
+    with NatsServer(tmp_path) as server:
+        asyncio.run(make(server.url))
+        assert words in failure_of(server.url)
+
+
 def test_a_server_that_is_away_is_named_so() -> None:
     """With what the system says."""
     assert "it is away (" in failure_of(f"nats://127.0.0.1:{free_port()}")

@@ -33,7 +33,11 @@ class Line:
     def __init__(self, folder: Path, server: Server) -> None:
         self.file, self._url = folder / "c.yaml", server.url
         self.write()
-        variables = {"ORCHESTRATOR_JOURNAL_DAYS": "1"}
+        variables = {
+            "ORCHESTRATOR_JOURNAL_DAYS": "1",
+            "OLD_KEY": "old-secret",
+            "NEW_KEY": "new-secret",
+        }
         self.app = Orchestrator.from_file(self.file, variables=variables, outbox="memory:")
         self.runner = AgentRunner(self._enter)
         self.app.attach(self.runner)
@@ -78,6 +82,30 @@ def played(folder: Path, play: Callable[[Line], Any], *replies: Reply) -> list[t
             return [(seen.target, seen.headers["authorization"]) for seen in server.seen]
 
     return asyncio.run(main())
+
+
+@pytest.mark.parametrize(("name", "sent"), [("NEW_KEY", "old-secret"), ("OLD_KEY", "old-secret")])
+def test_a_variable_that_a_reload_no_longer_names_is_still_known(
+    tmp_path: Path, name: str, sent: str
+) -> None:
+    """To the calls that began with it: what they send at their end holds it."""
+
+    async def main() -> list[str]:
+        async with Server() as server:
+            line = Line(tmp_path, server)
+            for variable in ("OLD_KEY", name):
+                line.file.write_text(
+                    f"version: 1\nname: c\nsession:\n  call_end:\n"
+                    f"    - webhook: {{connection: crm, path: /end, json: {{}}, headers: {{x-key: '${{{variable}}}'}}}}\n"
+                    f"connections: {{crm: {{kind: http, base_url: '{server.url}', allow_private: true}}}}\n"
+                )
+                await line.app.reload()
+                if variable == "OLD_KEY" and not line.wires:
+                    await line.call()
+            await line.hang_up()
+            return [seen.headers["x-key"] for seen in server.seen]
+
+    assert asyncio.run(main()) == [sent]
 
 
 def test_what_a_call_sends_goes_where_its_config_says(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from orchestrator.hosts import split_server_url
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.js import JetStreamContext
+    from nats.js.api import RetentionPolicy, StreamConfig
 
 __all__ = ["Link", "Target", "digest", "import_nats", "open_client", "plain_of", "token", "told"]
 
@@ -180,6 +181,7 @@ class Link:
             raise
         if made:
             _log.warning("streams were gone and are made anew", extra={"streams": made})
+        if self.stream("out") in made:
             self.on_new()
 
     @property
@@ -229,7 +231,9 @@ class Link:
         made = []
         for kind, options in kinds.items():
             try:
-                await js.stream_info(self.stream(kind))
+                info = await js.stream_info(self.stream(kind))
+                if fault := _fault_of(info.config, options.get("retention")):
+                    raise self._nats.errors.Error(f"its stream {self.stream(kind)} {fault}")
             except NotFoundError:
                 await js.add_stream(
                     name=self.stream(kind),
@@ -258,6 +262,15 @@ class Link:
                     await client.flush(timeout=1)
             with contextlib.suppress(Exception):
                 await client.close()
+
+
+def _fault_of(config: StreamConfig, retention: RetentionPolicy | None) -> str:
+    """What a stream that was there is set to with which nothing would be sent; empty if it fits."""
+    if not config.allow_direct:
+        return "has `allow_direct` off: turn it on"
+    if retention is not None and config.retention != retention:
+        return f"has another retention than `{retention.value}`: remove it, or make it so"
+    return ""
 
 
 #: What errors say of a server that somebody has to set up otherwise, and what that is.

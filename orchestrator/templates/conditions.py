@@ -29,11 +29,13 @@ _ADVICE = {
 def check_asked(node: Node, shape: Shape) -> Fault | None:
     """What is wrong with a value as a condition, or under `not`: that it is never false.
 
-    Null counts as false, and so do 0 and what is empty. A text of which it is not known that it may
-    be empty is most likely one with which something should be compared.
+    Null counts as false, and so do 0 and what is empty. The text of an event, or one that is
+    written out, is not: most likely something should be compared with it. Other texts may be empty,
+    as what is saved, or what a filter or `default` gives.
     """
     is_constant = isinstance(node, Constant) and not isinstance(node.value, bool)
-    if not is_constant and _can_be_false(shape):
+    is_given = isinstance(node, Path) and node.root in ("event", "vars")
+    if not is_constant and (_can_be_false(shape) or (shape.kind == "text" and not is_given)):
         return None
     advice = _ADVICE.get(shape.kind, "compare it with something")
     return fault_at(

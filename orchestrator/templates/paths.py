@@ -21,6 +21,8 @@ _BUILT_IN: Mapping[str, Shape] = {
 }
 
 
+#: Keys that no caller's phone has: a menu need not know them.
+_RARE = frozenset("ABCD")
 #: Roots of which a value stays the same within a hook: who asks it once knows it.
 _TOLD = ("event", "now", "call")
 
@@ -137,7 +139,7 @@ class PathChecker:
         """A key out of a few words, in a table that is written out and has not all of them."""
         part, words = key[0], key[1].choices
         is_known = table.kind == "record" and table.fields and not table.is_open
-        missing = [word for word in words if word not in table.fields]
+        missing = [word for word in words if word not in table.fields and word not in _RARE]
         if not is_known or not missing or self._is_guarded(node, index + 1):
             return
         if not isinstance(part, Path) or part.root not in _TOLD:

@@ -14,7 +14,6 @@ from orchestrator.durations import format_duration, parse_duration
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
 from orchestrator.validation.names import timer_name
-from orchestrator.validation.order import ends_call
 
 __all__ = ["check_caps", "seconds_after"]
 
@@ -71,24 +70,34 @@ def _caps(config: Config) -> Iterator[StepConfig]:
 
 
 def _ends(config: Config, steps: tuple[StepConfig, ...], chains: set[str]) -> bool:
-    return any(map(ends_call, _surely(config, steps, chains)))
+    return any(step.word == "end_call" for step in _surely(config, steps, chains))
 
 
 def _surely(
     config: Config, steps: Iterable[StepConfig], chains: set[str], trail: tuple[str, ...] = ()
 ) -> Iterator[StepConfig]:
-    """The steps of a list that run in any case, with those of the `chains` that they run."""
+    """The steps of a list that run at once in any case, with those of the `chains` they run."""
     for step in steps:
-        if any(inner.kind == "stop" for inner in expanded(config, step.walk())):
+        if step.when is None:
+            yield step
+            if step.kind == "parallel":
+                yield from _surely(config, step.blocks.get("parallel", ()), chains, trail)
+            name = str(step.options["run"].raw) if step.kind == "run" else ""
+            if name in chains and name in config.chains and name not in trail:
+                yield from _surely(config, config.chains[name].steps, chains, (*trail, name))
+        if _may_hold_up(config, step):
             return
-        if step.when is not None:
-            continue
-        yield step
-        if step.kind == "parallel":
-            yield from _surely(config, step.blocks.get("parallel", ()), chains, trail)
-        name = str(step.options["run"].raw) if step.kind == "run" else ""
-        if name in chains and name in config.chains and name not in trail:
-            yield from _surely(config, config.chains[name].steps, chains, (*trail, name))
+
+
+def _may_hold_up(config: Config, step: StepConfig) -> bool:
+    """Whether what comes after a step comes later, or never: it waits, stops, or may fail."""
+    if step.background or step.word in _TIMERS:
+        return False
+    return any(
+        inner.kind in ("stop", "wait")
+        or (inner.action is not None and inner.action.cls.waits and inner.on_error != "continue")
+        for inner in expanded(config, step.walk())
+    )
 
 
 def _ladder_time(step: StepConfig) -> float:
