@@ -2,8 +2,8 @@
 # `make demo` plays a conversation against real parts. `make help` lists the rest.
 
 PYTHON ?= python3
-# Processes that share the tests; 0: one process, which two loaded tests still need.
-JOBS   ?= 0
+# Tests mostly wait: processes that share them.
+JOBS   ?= 2
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready

@@ -6,6 +6,7 @@ Arguments: the peer's URL, the config, the directory of journals, seconds to dra
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 
 from orchestrator import AgentRunner, Orchestrator
@@ -14,6 +15,8 @@ from orchestrator.testing.conformance import entrypoint
 
 
 def main(url: str, config: str, journals: str, drain: str) -> None:
+    # Whoever starts the tests in the background may have them ignore Ctrl-C, and this with them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     exchange = UnpodExchange("agent", url=url, token="t", org_handle="o")
     runner = AgentRunner(entrypoint, exchange=exchange)
     Orchestrator.from_file(config, journals=journals).attach(runner)
