@@ -272,7 +272,7 @@ def failures(lines: list[Any]) -> list[tuple[float, str]]:
 @pytest.mark.parametrize(
     ("word", "patience", "when"),
     [("before", ..., 16), ("inside", ..., 16), ("swallow", ..., 16), ("before", 4, 5),
-     ("before", None, None), ("before", "odd", 16)],
+     ("before", None, None), ("before", "odd", 16), ("before", 0, 16), ("before", -1, 16)],
 )  # fmt: skip
 @virtual
 async def test_a_machine_that_writes_nothing_is_given_up(
@@ -361,3 +361,19 @@ def test_one_conversation_is_not_shared_by_callers(
     with pytest.raises(click.UsageError, match="one conversation"):
         dialogs_named("superdialog:machine")
     dialogs_named("superdialog:make").prepare()
+
+
+class Unsure(Hangs):
+    """Cannot say how long it may take."""
+
+    @property
+    def patience(self) -> float:
+        raise RuntimeError("no settings yet")
+
+
+@virtual
+async def test_a_machine_that_cannot_say_its_patience_is_an_error_of_its_turn() -> None:
+    """As anything else that it raises: hooks of `error` hear of it, and the call goes on."""
+    words = [(1.0, "user_turn", {"text": "ok"}), (2.0, "user_turn", {"text": "ok"})]
+    _, lines, _ = await played(Unsure(), *words, (5.0, "hangup", {}))
+    assert [t for t, _ in failures(lines)] == [1, 2]

@@ -75,7 +75,7 @@ class Machine:
     def patience(self) -> float | None:
         """For how many seconds it may write nothing; None for a machine that sees to that."""
         own = getattr(self.given, "patience", PATIENCE)
-        return own if own is None or type(own) in (int, float) else PATIENCE
+        return own if own is None or (type(own) in (int, float) and own > 0) else PATIENCE
 
     @property
     def takes_notes(self) -> bool:

@@ -139,12 +139,12 @@ class Replies:
 
     async def _stream_one(self, machine: Machine, text: str, language: str | None) -> None:
         self._is_cut = self._has_begun = self._gives_way = False
-        self._patience.wait(machine.patience)
-        if self._asked:
-            self._give_way()
         pieces: list[str] = []
         is_whole = was_refused = has_failed = False
         try:
+            self._patience.wait(machine.patience)
+            if self._asked:
+                self._give_way()
             work = self._pieces(machine, machine.stream(text, language), pieces)
             await bounded(work, None, on_stray=self._tasks.start, cut=self._cut)
             is_whole = not self._is_cut
