@@ -132,7 +132,10 @@ class HookConfig:
     def walk(self) -> Iterator[StepConfig]:
         """All steps of the hook, nested ones included."""
         for step in (*self.steps, *self.on_error_steps, *self.cleanup):
-            yield from step.walk()
+            if step.blocks:
+                yield from step.walk()
+            else:  # as most: no generator for one step
+                yield step
 
 
 @dataclass(frozen=True, slots=True)

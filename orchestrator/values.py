@@ -153,7 +153,10 @@ class Value:
         return self.raw if self.is_constant else None
 
     def walk(self) -> Iterator[Value]:
-        """This value and all values in it."""
+        """This value and all values in it; most are alone, and asked for often."""
+        return self._with_items() if self.items else iter((self,))
+
+    def _with_items(self) -> Iterator[Value]:
         yield self
         for item in self.items.values():
             yield from item.walk()

@@ -299,15 +299,6 @@ def test_a_fix_in_a_part_is_good_for_all_that_include_it(folder: Path, paths: li
     assert result.output.count("part.yaml: mend 1 place by hand: a fix brings other findings") == 1
 
 
-def test_what_nothing_uses_holds_up_no_fix(folder: Path) -> None:
-    """It is only looked for once there is no error; it was there before."""
-    text = "version: 1\nname: a\nvars: {left: x}\nsession: {user_turn: [{sya: hi}]}\n"
-    (folder / "a.yaml").write_text(text)
-    result = validate("--fix", "a.yaml")
-    assert (folder / "a.yaml").read_text() == text.replace("sya", "say")
-    assert "HK231" in result.output
-
-
 def test_a_fix_that_would_bring_other_findings_is_said(folder: Path) -> None:
     """It is offered again and again otherwise, and never made."""
     (folder / "a.yaml").write_text(

@@ -213,9 +213,10 @@ def _round(
 
 def expanded(config: Config, steps: Iterator[StepConfig]) -> Iterator[StepConfig]:
     """Steps and those of the chains that they run, each chain once."""
-    if not config.chains:
-        yield from steps
-        return
+    return _with_chains(config, steps) if config.chains else steps
+
+
+def _with_chains(config: Config, steps: Iterator[StepConfig]) -> Iterator[StepConfig]:
     seen: set[str] = set()
     queue = deque(steps)
     while queue:
