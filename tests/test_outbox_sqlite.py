@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import stat
@@ -16,10 +17,11 @@ import pytest
 
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed
-from orchestrator.outbox import sqlite_file
+from orchestrator.outbox import sqlite_file, turn
 from orchestrator.outbox.packed import pack, unpack
 from orchestrator.outbox.sqlite import KEEPS_DEAD, KEEPS_DONE, SqliteStore
 from orchestrator.outbox.store import HORIZON, Room
+from orchestrator.outbox.turn import Turn
 
 ROOM = Room(20, 20)
 
@@ -293,6 +295,56 @@ def test_a_lock_that_is_held_too_long_fails_the_put(
         assert await store.put(delivery(2), 0.0)
 
     play(path, script)
+
+
+def test_who_writes_without_a_pause_keeps_nobody_out(path: Path) -> None:
+    """SQLite's lock alone goes to whoever asks in the right moment, which can take seconds."""
+    commits = 0
+
+    def slow_disk(_: sqlite3.Connection) -> None:
+        nonlocal commits
+        commits += 1
+        time.sleep(0.01)
+
+    async def script(store: SqliteStore) -> list[int]:
+        async def write_on() -> None:
+            while True:
+                await store._writer.do(slow_disk)
+
+        busy = [asyncio.create_task(write_on()) for _ in "12"]  # one is queued when one is made
+        other, between = SqliteStore(path), []
+        await other.put(delivery(0), 0.0)
+        for number in range(1, 31):
+            before = commits
+            await other.put(delivery(number), 0.0)
+            between.append(commits - before)
+        for task in busy:
+            task.cancel()
+        await other.aclose()
+        return between
+
+    between = play(path, script)
+    assert max(between) <= 3, between
+
+
+@pytest.mark.parametrize("system", ["another process is stopped", "no locks", "no fcntl"])
+def test_the_turn_is_a_courtesy(path: Path, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it cannot be had the file is written as before."""
+    monkeypatch.setattr(sqlite_file, "BEHIND", 0.05)
+    path.parent.mkdir(mode=0o700)
+    stopped = Turn(path)
+
+    def no_locks(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    if system == "no fcntl":
+        monkeypatch.setattr(turn, "fcntl", None)
+    elif system == "no locks":
+        monkeypatch.setattr(turn.fcntl, "flock", no_locks)
+    with stopped.next(0.0):
+        assert play(path, lambda store: store.put(delivery(1), 0.0))
+    stopped.close()
+    assert rows(path) == [("msg_1",)]
 
 
 @pytest.mark.parametrize("kind", ["text", "other", "later", "folder", "unreachable"])

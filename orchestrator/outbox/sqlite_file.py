@@ -10,13 +10,14 @@ from pathlib import Path
 
 from orchestrator.engine import private_file
 from orchestrator.errors import StoreFailed
+from orchestrator.outbox.turn import Turn, begin
 
 __all__ = ["OutboxFile"]
 
 _log = logging.getLogger("orchestrator.outbox")
 
-#: Seconds to wait for a lock that another process holds.
-BUSY = 2.0
+#: Seconds to wait for who wants to write before us, and for who writes.
+BEHIND, BUSY = 1.0, 2.0
 #: "HkOb": tells our file from another program's database.
 APPLICATION = 0x486B4F62
 VERSION = 1
@@ -52,6 +53,7 @@ class OutboxFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._turn = Turn(path)
         self._database: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._saved: list[tuple[str, tuple[object, ...]]] = []
@@ -72,6 +74,17 @@ class OutboxFile:
             self._put_back(self._database)
         return self._database
 
+    def begin(self) -> sqlite3.Connection:
+        """The open database, in a transaction that may write.
+
+        Raises:
+            sqlite3.Error, OSError, StoreFailed: it cannot be opened, or others write.
+        """
+        database = self.database()
+        with self._turn.next(BEHIND):
+            begin(database, BUSY)
+        return database
+
     def _look(self) -> tuple[int, int] | None:
         try:
             found = os.stat(self.path)
@@ -86,7 +99,10 @@ class OutboxFile:
             self.path, timeout=BUSY, isolation_level=None, check_same_thread=False
         )
         try:
-            self._prepare(database)
+            with self._turn.next(
+                BEHIND
+            ):  # two who both make a new file would be in each other's way
+                self._prepare(database)
         except BaseException:
             database.close()
             raise
@@ -101,10 +117,11 @@ class OutboxFile:
         if application == APPLICATION and version > VERSION:
             raise StoreFailed(f"{self.path} was written by a later version of this program")
         database.execute("pragma journal_mode = wal")
+        database.execute("pragma busy_timeout = 0")  # `begin` waits, so that it is fair
         database.execute("pragma synchronous = full")
         database.execute("pragma secure_delete = on")  # what was delivered leaves no trace
         database.execute("pragma wal_autocheckpoint = 0")  # `tidy` does it, off the hot path
-        database.execute("begin immediate")
+        begin(database, BUSY)
         for statement in _TABLES:
             database.execute(statement)
         database.execute(f"pragma application_id = {APPLICATION}")
@@ -113,7 +130,7 @@ class OutboxFile:
 
     def _put_back(self, database: sqlite3.Connection) -> None:
         """Into the new file goes what our connection could still read of the old one."""
-        database.execute("begin immediate")
+        begin(database, BUSY)
         for table, row in self._saved:
             marks = ", ".join("?" * len(row))
             columns = _COLUMNS[table]
@@ -152,6 +169,7 @@ class OutboxFile:
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
         self._database = None
+        self._turn.close()
 
 
 def _rows(database: sqlite3.Connection) -> list[tuple[str, tuple[object, ...]]]:

@@ -86,8 +86,7 @@ class Writer:
 
     def _commit(self, jobs: list[_Job]) -> None:
         try:
-            database = self._file.database()
-            database.execute("begin immediate")
+            database = self._file.begin()
             for job in jobs:
                 job.result = _outcome(job, database)
             database.execute("commit")

@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestrator import AgentRunner, Orchestrator
 from orchestrator.callscript import parse_script
 from orchestrator.compiler import compile_config
-from orchestrator.outbox import Limits
+from orchestrator.outbox import Limits, sqlite_file
 from orchestrator.outbox.fallback import FallbackStore
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.nats import NatsStore
@@ -29,6 +29,9 @@ from tests.faults.record import Fault, watched
 
 LEASE = 1.0
 AT_ONCE = 10
+
+# A test machine's disk may stand still for seconds; what memory took meanwhile would die with us.
+sqlite_file.BUSY = 30.0
 
 
 def open_store(where: str) -> OutboxStore:

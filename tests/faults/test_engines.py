@@ -32,7 +32,7 @@ from tests.faults.record import Fault, size, watched
 from tests.servers import Server
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_file, "BUSY", 0.1)
 
@@ -114,6 +114,7 @@ def test_the_disk_is_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kind", ["locked", "deleted", "gone and back", "replaced by an older copy"]
 )
+@pytest.mark.usefixtures("hurry")
 def test_the_database_is_away(kind: str, tmp_path: Path) -> None:
     """Whatever happens to the file under a running process, each delivery comes out."""
     path = tmp_path / "state" / "outbox.db"
