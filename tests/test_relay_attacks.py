@@ -187,6 +187,7 @@ def test_a_socket_without_its_setup(first: str | None, monkeypatch: pytest.Monke
                 with pytest.raises(ConnectionClosed):
                     await asyncio.wait_for(socket.recv(), 5)
             assert len(server.board) == 0
+            monkeypatch.undo()
             call = await server.ring()
             await call.until_heard("hello")
 

@@ -229,7 +229,7 @@ def test_a_session_that_failed() -> None:
 def test_a_peer_that_is_silently_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No goodbye, no packet: pings find out, and the call ends."""
     monkeypatch.setattr(listener_module, "PING", 0.2)
-    monkeypatch.setattr(listener_module, "PONG", 0.2)
+    monkeypatch.setattr(listener_module, "PONG", 1.0)
     limits = Limits(callback=0.2)
 
     async def main() -> None:
