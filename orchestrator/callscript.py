@@ -36,6 +36,7 @@ __all__ = [
     "CallScript",
     "TimedEvent",
     "event_from_mapping",
+    "holds_segments",
     "import_segments",
     "parse_script",
     "read_script",
@@ -97,8 +98,14 @@ def parse_script(text: str, file: str = "<script>") -> CallScript:
         except ScriptError as error:
             raise ScriptError(f"{file}:{number}: {error}") from None
     if header is None and not events:
-        raise ScriptError(f"{file}:1: no events in it; write one a line, such as {EXAMPLE}")
+        raise ScriptError(f"{file}:1: {_nothing_in(text)}")
     return CallScript(header or {}, tuple(events), file, started)
+
+
+def _nothing_in(text: str) -> str:
+    if holds_segments(text):
+        return "these are recorded segments, no call script; play them with --segments"
+    return f"no events in it; write one a line, such as {EXAMPLE}"
 
 
 def _started(text: Any) -> datetime | None:
@@ -179,6 +186,12 @@ class _Segment:
     end: float
     who: str
     words: str
+
+
+def holds_segments(text: str) -> bool:
+    """Whether a file has recorded speech segments, and not the events of a call script."""
+    head = text[:65536]
+    return '"who"' in head and '"dur"' in head and '"event"' not in head
 
 
 def import_segments(text: str, file: str = "<segments>") -> CallScript:

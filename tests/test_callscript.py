@@ -134,6 +134,12 @@ def test_a_file_without_events_is_refused(text: str) -> None:
         parse_script(text)
 
 
+def test_segments_given_as_a_script_are_named() -> None:
+    """The other option of `run` takes them."""
+    with pytest.raises(ScriptError, match="play them with --segments"):
+        parse_script('{"t": 0.5, "dur": 1.0, "who": "caller", "text": "hi"}')
+
+
 def test_a_journal_is_a_call_script() -> None:
     """Decisions, steps and commands are passed over, and so is what the runtime makes itself."""
     lines = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from orchestrator.callscript import CallScript, import_segments, parse_script
+from orchestrator.callscript import CallScript, holds_segments, import_segments, parse_script
 from orchestrator.cli.files import find_files
 from orchestrator.cli.progress import tracked
 from orchestrator.cli.replay_report import FORMS
@@ -122,9 +122,9 @@ def read_recorded(path: Path) -> Recorded:
         EnvironmentFailure: it cannot be read.
     """
     text = read_text(path)
-    head = text[:65536]
-    if '"who"' in head and '"dur"' in head and '"event"' not in head:
+    if holds_segments(text):
         return Recorded(import_segments(text, str(path)))
+    head = text[:65536]
     if '"runner":"call_start"' in head or '"runner": "call_start"' in head:
         journal = parse_journal(text, str(path))
         if journal.is_redacted:
