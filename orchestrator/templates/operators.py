@@ -141,8 +141,18 @@ def _check_membership(left: _Side, right: _Side) -> Fault | None:
         return None
     if shape.of and shape.of.kind != "null" and inside.items and _is_disjoint(left[1], shape.of):
         return fault_at(inside, "HK320", f"{kind_words(left[1])} is never in this list")
-    faults = (_check_choice(left[1], (i, ANY)) for i in inside.items)
+    faults = (_check_item(left[1], item) for item in inside.items)
     return next((fault for fault in faults if fault), None)
+
+
+def _check_item(known: Shape, item: Node) -> Fault | None:
+    value = item.value if isinstance(item, Constant) else None
+    is_text, is_number = isinstance(value, str), type(value) in (int, float)
+    if (is_text and known.is_number) or (is_number and known.kind == "text"):
+        kinds = f"{kind_words(known)} is never {value!r}"
+        advice = "leave the quotes out" if is_text else "put it in quotes"
+        return fault_at(item, "HK320", kinds, advice)
+    return _check_choice(known, (item, ANY)) or _check_range(known, (item, ANY))
 
 
 def letters_fault(side: _Side, other: _Side) -> Fault | None:
