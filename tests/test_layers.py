@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: Rank by module; a package has one rank. What a user reads first stands lowest.
 RANKS = {
-    "_version": 0, "errors": 0, "threads": 0, "retention": 0, "codes": 0, "shapes": 0, "durations": 0,
+    "_version": 0, "errors": 0, "threads": 0, "turn": 0, "retention": 0, "codes": 0, "shapes": 0, "durations": 0,
     "engine": 1, "deadline": 0, "capabilities": 0, "digits": 0, "speech": 0, "frozen": -1, "numbervalues": -1, "numberwords": -2,
     "headers": 0, "hosts": 0, "limits": 1, "quiet": 1, "written": 1,
     "events": 1, "clock": 1, "runtime": 1, "plain": 1,

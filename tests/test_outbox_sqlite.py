@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator import turn
 from orchestrator.action import Delivery
 from orchestrator.errors import StoreFailed
-from orchestrator.outbox import sqlite_file, turn
+from orchestrator.outbox import sqlite_file
 from orchestrator.outbox.packed import pack, unpack
 from orchestrator.outbox.sqlite import KEEPS_DEAD, KEEPS_DONE, SqliteStore
 from orchestrator.outbox.store import HORIZON, Room
-from orchestrator.outbox.turn import Turn
+from orchestrator.turn import Turn
 
 ROOM = Room(20, 20)
 

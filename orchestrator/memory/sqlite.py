@@ -24,6 +24,7 @@ from orchestrator.errors import EnvironmentFailure, words
 from orchestrator.limits import Rate
 from orchestrator.memory.keeper import LONGEST, Replica
 from orchestrator.retention import Trail, Watch
+from orchestrator.turn import Turn
 
 __all__ = ["SqliteKeeper"]
 
@@ -100,6 +101,7 @@ class SqliteKeeper:
         self._left: list[_Write] = []
         self._seen = self._version = 0
         self._watch = Watch()
+        self._turn = Turn(path)
         self._database: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._pruned = -PRUNE
@@ -118,8 +120,11 @@ class SqliteKeeper:
         private_file(self._path)  # what it holds is nobody else's business
         database = sqlite3.connect(self._path, timeout=BUSY, check_same_thread=False)
         try:
-            database.execute("pragma journal_mode = wal")
-            database.executescript(_TABLES)
+            with self._turn.next(BUSY):  # of those that make a new file at once, one does
+                database.execute("pragma journal_mode = wal")
+                # What a power cut takes of the last seconds is no price for a caller's wait.
+                database.execute("pragma synchronous = normal")
+                database.executescript(_TABLES)
         except BaseException:
             database.close()
             raise
@@ -249,6 +254,7 @@ class SqliteKeeper:
         self._thread.join()
         if self._database is not None:
             self._database.close()
+        self._turn.close()
 
     # --- the thread
 

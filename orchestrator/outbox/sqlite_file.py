@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.engine import private_file
 from orchestrator.errors import StoreFailed
-from orchestrator.outbox.turn import Turn, begin
+from orchestrator.turn import Turn, begin
 
 __all__ = ["OutboxFile"]
 

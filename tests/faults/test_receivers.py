@@ -221,6 +221,7 @@ class _Waits:
                 return await found(*args)
             finally:
                 loop.threads_busy -= 1
+                loop.waited = 0.0
 
         return wait
 
