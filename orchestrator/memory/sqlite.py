@@ -122,7 +122,7 @@ class SqliteKeeper:
         try:
             with self._turn.next(BUSY):  # of those that make a new file at once, one does
                 database.execute("pragma journal_mode = wal")
-                # What a power cut takes of the last seconds is no price for a caller's wait.
+                # What a power cut takes of the last half minute is no price for a caller's wait.
                 database.execute("pragma synchronous = normal")
                 database.executescript(_TABLES)
         except BaseException:
