@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from orchestrator.templates.model import Fault
-from orchestrator.templates.template import Template
 from orchestrator.templates.tree import (
     Arithmetic,
     Called,
@@ -229,13 +228,10 @@ def _count_words(sign: str, value: float) -> str | None:
 Claims = tuple[tuple[_Claim, ...], ...]
 
 
-def claims_of(template: Template, truth: bool) -> Claims:
+def claims_of(source: str, node: Node, truth: bool) -> Claims:
     """What a condition says where it has turned out true (or false)."""
-    nodes = [piece for piece in template.pieces if isinstance(piece, Node)]
-    if len(nodes) != 1:
-        return ()
-    node = nodes[0] if truth else Negation(nodes[0].offset, nodes[0].end, nodes[0])
-    return tuple(_groups(template.source, node))
+    said = node if truth else Negation(node.offset, node.end, node)
+    return tuple(_groups(source, said))
 
 
 def exclude(first: Claims, second: Claims) -> bool:

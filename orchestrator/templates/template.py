@@ -18,6 +18,7 @@ from orchestrator.templates.tree import Called, Constant, Logic, Node, Path
 
 if TYPE_CHECKING:
     from orchestrator.templates.check import Checker
+    from orchestrator.templates.logic import Claims
 
 __all__ = ["Template", "parse_condition", "parse_template"]
 
@@ -98,6 +99,13 @@ class Template:
         """What is proved where this condition has turned out true (or false)."""
         trees = self._trees
         return learn(proven, trees[0], truth, outcomes) if len(trees) == 1 else proven
+
+    def claims(self, truth: bool) -> Claims:
+        """What this condition says where it has turned out true (or false)."""
+        from orchestrator.templates.logic import claims_of
+
+        trees = self._trees
+        return claims_of(self.source, trees[0], truth) if len(trees) == 1 else ()
 
     @property
     def _trees(self) -> list[Node]:

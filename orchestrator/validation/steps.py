@@ -169,7 +169,7 @@ class StepReader:
             shared |= self._settings(node, path, blocks)
             shared |= dict.fromkeys(("after",) if "after" in outside else ())
         if word in _STARTERS:
-            return CONTROLS[word](self, node, shared, blocks)
+            return CONTROLS[word](reader, self.block, node, shared, blocks)
         if not is_there or word in self.skipped:
             return self._unknown(node, word, shared, blocks)
         return self._action(node, word, shared, blocks, outside)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from orchestrator.config import HookConfig, StepConfig
 from orchestrator.frozen import frozen
 from orchestrator.templates import Template, parse_condition
-from orchestrator.templates.logic import Claims, claims_of, exclude
+from orchestrator.templates.logic import Claims, exclude
 
 __all__ = ["Piece", "beside", "claims_on", "worst_of"]
 
@@ -49,7 +49,7 @@ def claims_on(hook: HookConfig, step: StepConfig, branch: bool | None) -> Claims
     return tuple(
         group
         for template, truth in conditions
-        for group in claims_of(template, truth)
+        for group in template.claims(truth)
         if group[0].subject.startswith(_STEADY)
     )
 
