@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import Orchestrator
+from orchestrator.callscript import parse_script
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.journal import DirectorySink, Journal, NoSink, Redactor, encode, file_name
 from orchestrator.journal.pruner import Pruner
@@ -126,14 +127,16 @@ def test_any_call_id_makes_a_safe_file_name(call_id: str, name: str) -> None:
     assert file_name(call_id) == name
 
 
-def test_text_that_is_no_valid_unicode_is_written_escaped(tmp_path: Path) -> None:
-    """A lone surrogate in speech does not lose the journal."""
+def test_text_that_is_no_valid_unicode_leaves_a_journal_that_can_be_played(tmp_path: Path) -> None:
+    """A lone surrogate in speech does not lose the journal, nor what is made of it."""
     sink = DirectorySink(tmp_path)
     j = journal(sink)
     j.event("user_turn", {"text": "\ud83d"})
     j.flush()
     sink.close()
-    assert json.loads((tmp_path / "c1.jsonl").read_text())["text"] == "\ud83d"
+    text = (tmp_path / "c1.jsonl").read_text()
+    assert json.loads(text)["text"] == "\ufffd"
+    assert [event.fields for event in parse_script(text).events] == [{"text": "\ufffd"}]
 
 
 def test_digits_during_a_recording_pause_are_in_no_line_and_in_no_transcript() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.journal.redactor import Redactor
+from orchestrator.plain import whole_text
 
 __all__ = [
     "Line",
@@ -208,10 +209,5 @@ def kind_of_line(line: Mapping[str, Any]) -> str:
 
 
 def dump_line(line: Line) -> str:
-    """One compact JSON line; text that is no valid Unicode is escaped."""
-    text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(line, separators=(",", ":"), default=str)
-    return text
+    """One compact JSON line, of text that whoever reads it can write again."""
+    return whole_text(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str))
