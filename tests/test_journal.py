@@ -136,7 +136,7 @@ def test_text_that_is_no_valid_unicode_leaves_a_journal_that_can_be_played(tmp_p
     sink.close()
     text = (tmp_path / "c1.jsonl").read_text()
     assert json.loads(text)["text"] == "\ufffd"
-    assert [event.fields for event in parse_script(text).events] == [{"text": "\ufffd"}]
+    assert [timed.event.fields for timed in parse_script(text).events] == [{"text": "\ufffd"}]
 
 
 def test_digits_during_a_recording_pause_are_in_no_line_and_in_no_transcript() -> None:
