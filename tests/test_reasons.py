@@ -7,7 +7,8 @@ import json
 import logging
 import socket
 import sqlite3
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +115,24 @@ async def entries(tmp_path: Path) -> list[Entry]:
         await store.aclose()
 
 
+async def until_all(tmp_path: Path, is_so: Callable[[Entry], bool]) -> None:
+    """Wait until something is true of every entry; what asserts it comes after."""
+    end = time.monotonic() + 20
+    while not all(map(is_so, await entries(tmp_path))) and time.monotonic() < end:
+        await asyncio.sleep(0.02)
+
+
 def test_a_variable_that_does_not_fit_is_named_and_waited_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It kills no backlog: what waits leaves once the variable is mended."""
     monkeypatch.setattr("orchestrator.outbox.schedule.SCHEDULE", (0.0, *[0.1] * 30))
 
-    async def work(variables: Mapping[str, str]) -> list[Entry]:
+    async def work(variables: Mapping[str, str], is_judged: Callable[[Entry], bool]) -> list[Entry]:
         app = app_for(ROTATING, tmp_path, variables)
         worker = Worker([app.plan], SqliteStore(tmp_path / "outbox.db"))
         worker.outbox.start()
-        await asyncio.sleep(0.25)
+        await until_all(tmp_path, is_judged)
         await worker.aclose(0.3)
         return await entries(tmp_path)
 
@@ -138,10 +146,11 @@ def test_a_variable_that_does_not_fit_is_named_and_waited_for(
             assert len(await entries(tmp_path)) == 3
             count = len(server.seen)
             bad = {name: value.replace("SERVER", server.url) for name, value in BAD.items()}
-            after_bad = await work({**good, **bad})
+            after_bad = await work({**good, **bad}, lambda entry: "as set now" in entry.reason)
             assert len(server.seen) == count  # nobody was asked
             server.replies = [Reply()]
-            return after_bad, await work(good), len(server.seen) - count
+            after_good = await work(good, lambda entry: entry.state == "done")
+            return after_bad, after_good, len(server.seen) - count
 
     bad, good, sent = asyncio.run(main())
     assert [entry.state for entry in bad] == ["waiting"] * 3
@@ -160,7 +169,7 @@ def test_a_connection_that_is_renamed_is_waited_for(tmp_path: Path) -> None:
             app = app_for(ROTATING, tmp_path, {"SERVER": server.url, **BAD})
             worker = Worker([app.plan], SqliteStore(tmp_path / "outbox.db"))
             await worker.outbox.put(Delivery("m", "old-name", "/x", b"", config="reasons"))
-            await asyncio.sleep(0.1)
+            await until_all(tmp_path, lambda entry: bool(entry.reason))
             await worker.aclose(0.3)
             return (await entries(tmp_path))[0]
 
@@ -176,7 +185,7 @@ def worker_after(config: str, tmp_path: Path, variables: Mapping[str, str], one:
         app = app_for(config, tmp_path, variables)
         worker = Worker([app.plan], SqliteStore(tmp_path / "outbox.db"))
         await worker.outbox.put(one)
-        await asyncio.sleep(0.2)
+        await until_all(tmp_path, lambda entry: bool(entry.reason))
         await worker.aclose(0.3)
         return next(e for e in await entries(tmp_path) if e.id == one.id)
 

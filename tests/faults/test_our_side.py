@@ -94,10 +94,14 @@ def test_a_variable_that_does_not_fit_kills_no_backlog(tmp_path: Path) -> None:
             if value == "cnry-new-key":
                 await settled(store, "done", count)
             else:
-                await asyncio.sleep(0.2)
-                entries = await store.list()
+                end = time.monotonic() + 20
+                is_judged = False
+                while not is_judged and time.monotonic() < end:
+                    await asyncio.sleep(0.02)
+                    entries = await store.list()
+                    is_judged = all("with KEY as set now" in entry.reason for entry in entries)
                 assert {entry.state for entry in entries} == {"waiting"}
-                assert all("with KEY as set now" in entry.reason for entry in entries)
+                assert is_judged, entries
                 assert "cnry" not in f"{entries}"
                 assert not server.seen
             await worker.aclose(0.0)
@@ -167,7 +171,7 @@ def test_names_that_nobody_answers_hold_up_nobody_else(
             await settled(store, "done", count)
             began = time.monotonic()
             await worker.aclose(0.0)
-            assert time.monotonic() - began < 5.0
+            assert time.monotonic() - began < 15.0  # a name's look-up may take 30
             fault.survived = await store.count("waiting")
             fault.count(
                 (f"api_{n}" for n in range(count)), [s.headers["webhook-id"] for s in server.seen]
