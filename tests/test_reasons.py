@@ -118,7 +118,8 @@ async def entries(tmp_path: Path) -> list[Entry]:
 async def until_all(tmp_path: Path, is_so: Callable[[Entry], bool]) -> None:
     """Wait until something is true of every entry; what asserts it comes after."""
     end = time.monotonic() + 20
-    while not all(map(is_so, await entries(tmp_path))) and time.monotonic() < end:
+    while not all(map(is_so, await entries(tmp_path))):
+        assert time.monotonic() < end, await entries(tmp_path)
         await asyncio.sleep(0.02)
 
 
