@@ -24,35 +24,48 @@ __all__ = ["Turn", "begin"]
 
 #: Seconds from one try at a lock to the next: what a lock lies idle between two owners.
 TRY = 0.001
+#: Seconds that a turn is not waited for after it did not come.
+REST = 30.0
 
 
 class Turn:
-    """A lock on the folder of a file, which the system takes back from a process that ends.
+    """A lock on a file beside the shared one, which the system takes back from who ends.
 
     It is a courtesy: without it (a file system that has none, a process that was stopped while it
-    held it) the file is written all the same, as SQLite's lock allows.
+    held it) the file is written all the same, as SQLite's lock allows, and for a while nobody
+    waits for it again. It is its owner's alone: others could hold it for ever.
     """
 
     def __init__(self, file: Path) -> None:
-        self._folder = file.resolve().parent
+        self._path = Path(f"{file}-turn")
         self._handle: int | None = None
+        self._rests_until = 0.0
 
     @contextlib.contextmanager
     def next(self, limit: float) -> Iterator[None]:
         """Be the next to write; those who came before are let in, for `limit` seconds at most."""
-        ends = time.monotonic() + limit
-        while not (is_ours := self._take()) and time.monotonic() < ends:
-            time.sleep(TRY)
+        is_ours = self._wait(limit)
         try:
             yield
         finally:
             if is_ours:
                 self._give_back()
 
+    def _wait(self, limit: float) -> bool:
+        began = time.monotonic()
+        if began < self._rests_until:
+            return self._take()
+        while not self._take():
+            if time.monotonic() > began + limit:
+                self._rests_until = time.monotonic() + REST
+                return False
+            time.sleep(TRY)
+        return True
+
     def _take(self) -> bool:
         try:
             if self._handle is None:
-                self._handle = os.open(self._folder, os.O_RDONLY)
+                self._handle = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
@@ -66,7 +79,7 @@ class Turn:
                 fcntl.flock(self._handle, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Let go of the file."""
         if self._handle is not None:
             os.close(self._handle)
         self._handle = None

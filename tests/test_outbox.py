@@ -18,6 +18,7 @@ from orchestrator.clock import VIRTUAL_START, run_virtual, virtual_clock
 from orchestrator.errors import ActionFailed, StoreFailed, Unsendable
 from orchestrator.outbox import ATTEMPT_LIMIT, Outbox
 from orchestrator.outbox.breaker import FAILURES, LONGEST, PAUSE, Breaker
+from orchestrator.outbox.fallback import FallbackStore
 from orchestrator.outbox.memory import MemoryStore
 from orchestrator.outbox.schedule import SCHEDULE, delay_before, retry_after
 from orchestrator.outbox.slots import ASIDE, MOST_ASIDE
@@ -201,7 +202,8 @@ def test_retry_after_stretches_the_schedule() -> None:
 def test_retry_after_is_the_endpoints() -> None:
     """What waits for it does not ask it one by one; other endpoints go on."""
     receiver = Receiver(
-        lambda sent: answer(429 if sent.connection == "billing" else 200, Retry_After="3600")
+        lambda sent: answer(429 if sent.connection == "billing" else 200, Retry_After="3600"),
+        takes=1,
     )
 
     async def script(outbox: Outbox) -> None:
@@ -284,6 +286,43 @@ class SlowStore(MemoryStore):
         claimed = await super().claim(now, room)
         await asyncio.sleep(1)
         return claimed
+
+
+class LockedStore(MemoryStore):
+    """Can be written after three seconds, or not at all."""
+
+    def __init__(self, is_lost: bool) -> None:
+        super().__init__()
+        self.is_lost = is_lost
+
+    async def put(self, delivery: Delivery, due: float) -> bool:
+        await asyncio.sleep(3)
+        if self.is_lost:
+            raise StoreFailed("database is locked")
+        return await super().put(delivery, due)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+@pytest.mark.parametrize("waits", [0.5, 30.0])
+def test_a_step_that_is_cut_off_while_its_delivery_is_stored_loses_nothing(
+    is_lost: bool, waits: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its time is up, it is stored all the same: by who stands in, where the store fails."""
+    receiver = Receiver()
+
+    async def main() -> None:
+        clock = virtual_clock()
+        store = FallbackStore(LockedStore(is_lost), MemoryStore(), now=clock.now)
+        outbox = Outbox(receiver, clock=clock, store=store)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(outbox.put(delivery(1)), 2)
+        await asyncio.sleep(waits)
+        await outbox.aclose()
+
+    with caplog.at_level(logging.WARNING):
+        run_virtual(main())
+    assert [name for name, _ in receiver.seen] == ["msg_1"]
+    assert ("kept in memory, to be sent by this process" in caplog.text) is is_lost
 
 
 def test_what_is_claimed_while_the_outbox_closes_is_given_back() -> None:

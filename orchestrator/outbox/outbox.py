@@ -34,8 +34,9 @@ _log = logging.getLogger("orchestrator.outbox")
 
 #: Seconds that one attempt may take.
 ATTEMPT_LIMIT = 15.0
-#: Seconds that a closing outbox waits for what it has claimed, to give it back.
-CLAIM_LIMIT = 2.0
+#: Seconds that a closing outbox waits for what it has claimed, to give it back, and for what is
+#: being stored.
+CLAIM_LIMIT, STORE_LIMIT = 2.0, 5.0
 
 
 class Outbox:
@@ -66,6 +67,7 @@ class Outbox:
         self._configs = configs
         self._limits = limits or Limits()
         self._breaker = Breaker()
+        self._storing: set[asyncio.Task[bool]] = set()
         self._attempts: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._slots = Slots(self._limits, self._wake.set)
@@ -93,6 +95,17 @@ class Outbox:
         if len(delivery.body) > MOST_BYTES:
             size = f"the body has {len(delivery.body):,} bytes"
             raise ActionFailed(f"{size}; {MOST_BYTES:,} is the most")
+        storing = asyncio.get_running_loop().create_task(self._keep(delivery))
+        self._storing.add(storing)
+        storing.add_done_callback(self._storing.discard)
+        try:
+            return await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            # A step whose time is up while it waits for a slow disk has handed over all the same.
+            storing.add_done_callback(_tell_if_unsafe)
+            raise
+
+    async def _keep(self, delivery: Delivery) -> bool:
         try:
             is_new = await self._store.put(delivery, self._now())
         finally:
@@ -124,6 +137,8 @@ class Outbox:
 
     async def aclose(self, limit: float = 5.0) -> int:
         """Deliver what is due, `limit` seconds at most; how many deliveries stay behind."""
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=STORE_LIMIT)
         self._is_closing = True
         self._wake.set()
         if self._runner is not None:
@@ -329,3 +344,9 @@ class Outbox:
         extra = {"delivery": entry.id, "endpoint": entry.endpoint, "reason": reason}
         _log.warning("a delivery is given up", extra=extra)
         await self._record(self._store.dead, entry, reason)
+
+
+def _tell_if_unsafe(storing: asyncio.Task[bool]) -> None:
+    error = None if storing.cancelled() else storing.exception()
+    if error is not None:
+        _log.warning("a delivery whose step was cut off is not stored safely", exc_info=error)
