@@ -21,6 +21,7 @@ from orchestrator.events import SESSION_EVENTS, find_event
 from orchestrator.journal import dump_line
 from orchestrator.logs import logging_set_up, set_up_logging
 from orchestrator.memory import Memory
+from orchestrator.plain import whole_text
 from orchestrator.plan import Plan
 from orchestrator.replay import Played, play
 from orchestrator.runtime import CallEvent
@@ -125,7 +126,8 @@ def check_journal(played: Played) -> None:
     for line in played.lines:
         text = dump_line(line)
         assert "\n" not in text
-        assert json.loads(text.encode()) == json.loads(json.dumps(line, default=str))
+        sent = whole_text(json.dumps(line, ensure_ascii=False, default=str))
+        assert json.loads(text.encode()) == json.loads(sent)
 
 
 def carry(
