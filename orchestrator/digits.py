@@ -22,11 +22,22 @@ _FEWEST = 3
 _GAP = re.compile(r"[\s.,:;/()_+*#-]{0,8}(?:(?:and|und|y|et)[\s.,-]{0,4})?", re.IGNORECASE)
 
 
-def hide_digits(text: str) -> str:
-    """The text with a star for every digit, of whatever script, and for every word of one."""
+def hide_digits(text: str, digit: str = "*", word: str = "*") -> str:
+    """The text with a star for every digit, of whatever script, and for every word of one.
+
+    `digit` and `word` stand for them instead of the star.
+    """
+    parts, end = [], len(text)
     for token in reversed(list(tokens(text))):
-        text = f"{text[: token.start]}*{text[token.end :]}"
-    return "".join("*" if c.isdigit() or c.isnumeric() else c for c in text)
+        is_word = not any(map(_is_digit, text[token.start : token.end]))
+        parts += [text[token.end : end], word if is_word else digit]
+        end = token.start
+    parts.append(text[:end])
+    return "".join(digit if _is_digit(c) else c for part in reversed(parts) for c in part)
+
+
+def _is_digit(letter: str) -> bool:
+    return letter.isdigit() or letter.isnumeric()
 
 
 def digits_in(value: Any) -> str:

@@ -31,7 +31,8 @@ class Played:
     """What came of one played call: its journal, and the commands with their times in seconds.
 
     `lines` is the journal as it is written; `clear` is the same without the masks of
-    `privacy: redact`, for call tests, whose callers are invented.
+    `privacy: redact` and of a paused recording, for call tests, whose callers are invented, and for
+    comparing two configs.
     """
 
     call_id: str
@@ -133,9 +134,9 @@ class _Lines:
 
     def put(self, call_id: str, records: Sequence[Any], redactor: Redactor, began: float) -> None:
         """Encode and keep."""
-        if redactor.is_private:
-            if self.clear is self.lines:
-                self.clear = []
+        if redactor.masks and self.clear is self.lines:
+            self.clear = [*self.lines]
+        if self.clear is not self.lines:
             self.clear.extend(encode(records, redactor.without_masks(), began))
         self.lines.extend(encode(records, redactor, began))
 

@@ -62,6 +62,9 @@ def event_from_mapping(mapping: object) -> TimedEvent:
         raise ScriptError(f"unknown event {describe(name)}{_advice(name, _PLAYABLE)}")
     if name in _MADE_BY_RUNTIME:
         raise ScriptError(f"{name!r} comes by itself when the call is played; remove it")
+    masked = given.get("masked")
+    if isinstance(masked, Mapping) and not is_custom(name):
+        given = {**given, **masked}
     return TimedEvent(seconds_of(mapping), CallEvent(name, _checked(spec, given)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -165,18 +165,20 @@ def replay_calls(
         written |= written_in(lines)
         try:
             before = _before(call, old, memories[0])
-            after = _play(call, new, memories[1])
+            # What the journal does not show of its pauses is compared between two configs only.
+            after = _play(call, new, memories[1], is_whole=old is not None)
         except UserError:
             raise
         except OrchestratorError as error:
             problems.append(f"{call.script.source}: {error}")
             continue
-        yield compare(call.script.call_id, call.script.source, before, after)
+        change = compare(call.script.call_id, call.script.source, before, after)
+        yield replace(change, has_pause=call.journal is not None and call.journal.has_pause)
 
 
 def _before(call: Recorded, old: Plan | None, memory: Memory) -> Effects:
     if old is not None:
-        return _play(call, old, memory)
+        return _play(call, old, memory, is_whole=True)
     if call.journal is None:
         raise UserError(
             f"{call.script.source} records no hooks; name the config to compare with: --against"
@@ -184,7 +186,7 @@ def _before(call: Recorded, old: Plan | None, memory: Memory) -> Effects:
     return effects_of(call.journal.lines)
 
 
-def _play(call: Recorded, plan: Plan, memory: Memory) -> Effects:
+def _play(call: Recorded, plan: Plan, memory: Memory, *, is_whole: bool) -> Effects:
     script = call.script
     given = given_of(call.journal.lines) if call.journal is not None else Given()
     played = play(
@@ -195,7 +197,7 @@ def _play(call: Recorded, plan: Plan, memory: Memory) -> Effects:
         memory=memory,
         start=script.started,
     )
-    return effects_of(played.lines)
+    return effects_of(played.clear if is_whole else played.lines)
 
 
 def _linger(call: Recorded) -> float:

@@ -55,6 +55,13 @@ def _notes(comparison: Comparison) -> Iterator[str]:
             f"{comparison.unanswered} step{'s' if comparison.unanswered != 1 else ''} asked an "
             "outside system of which the recordings have no answer; they count as done"
         )
+    if comparison.paused:
+        is_one = comparison.paused == 1
+        yield (
+            f"{comparison.paused} call{' was' if is_one else 's were'} not recorded all the time: "
+            f"digits of {'its' if is_one else 'their'} pauses are not known, and played as zeros; "
+            "--against compares what is said then with the digits in it"
+        )
 
 
 def _broken(broken: Broken) -> Iterator[str]:
@@ -136,6 +143,7 @@ def _json(comparison: Comparison, new: str, old: str, limit: int, broken: Broken
         "changed": len(comparison.changed),
         "totals": totals,
         "unanswered": comparison.unanswered,
+        "paused": comparison.paused,
         "broken": dict(broken),
         "changes": [_row(change) for change in comparison.changed],
     }

@@ -54,12 +54,21 @@ _PLAIN_FIELDS = frozenset({"state", "who", "outcome", "stage", "severity", "code
                            "value", "ok", "ms", "interrupted", "language", "reason"})  # fmt: skip
 
 
+#: In an event in which stars stand for digits: the fields as they are played again.
+MASKED = "masked"
+
+
 def event_line(r: Redactor, name: str, fields: Mapping[str, Any], origin: str) -> Line:
     """A session event came in; `origin` says when a hook emitted it."""
     # Fields of our own events hold what the config's author put there: a caller's words, perhaps.
     plain = frozenset() if name.startswith("custom.") else _PLAIN_FIELDS
     shown = {k: r.secret(v) if k in plain else r.personal(v) for k, v in fields.items()}
-    return {"event": name, **shown, **({"from": origin} if origin else {})}
+    line = {"event": name, **shown, **({"from": origin} if origin else {})}
+    if not r.hides_digits or r.is_private or shown == fields or name.startswith("custom."):
+        return line
+    # A star may be a key, and a word is no digit: whoever plays it again needs what it was like.
+    masked = {k: r.played(v) for k, v in fields.items() if isinstance(v, str) and v != shown[k]}
+    return {**line, MASKED: masked} if masked else line
 
 
 def scope_line(r: Redactor, scope: str, event: str, fields: Mapping[str, Any]) -> Line:

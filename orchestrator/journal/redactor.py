@@ -45,10 +45,16 @@ class Redactor:
         kept = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
 
+    @property
+    def masks(self) -> bool:
+        """Whether it hides anything else than secrets."""
+        return self.is_private or self.hides_digits or bool(self.heard)
+
     def without_masks(self) -> Redactor:
         """One that masks secrets only."""
         other = copy.copy(self)
-        other.is_private = False
+        other.is_private = other.hides_digits = False
+        other.heard = ""
         return other
 
     def without_digits(self) -> Redactor:
@@ -66,7 +72,7 @@ class Redactor:
     def secret(self, value: Any) -> Any:
         """The value with every secret in its texts, keys included, as `***`."""
         if isinstance(value, str):
-            text = self._secrets.sub("***", value) if self._secrets else value
+            text = self._credentials(value)
             if self.hides_digits:
                 return hide_digits(text)
             return hide_heard(text, self.heard) if self.heard else text
@@ -75,6 +81,13 @@ class Redactor:
         if isinstance(value, (list, tuple)):
             return [self.secret(item) for item in value]
         return value if value is None or value is True or value is False else self._other(value)
+
+    def played(self, text: str) -> str:
+        """What can be played instead of a text whose digits are hidden: zeros, as it had them."""
+        return hide_digits(self._credentials(text), "0", "zero")
+
+    def _credentials(self, text: str) -> str:
+        return self._secrets.sub("***", text) if self._secrets else text
 
     def _other(self, value: Any) -> Any:
         """A number, or whatever an embedding program put into the data of a call, as plain data."""
@@ -90,9 +103,10 @@ class Redactor:
 
     def personal(self, value: Any) -> Any:
         """Under `privacy: redact`, texts as their length and numbers of people as their end."""
-        is_plain = isinstance(value, PlainWords)
+        if isinstance(value, PlainWords):
+            return self._credentials(value)
         value = self.secret(value)
-        if self.is_private and not is_plain:
+        if self.is_private:
             return self._mask(value)
         return self._numbers(value) if self.hides_digits or self.heard else value
 

@@ -61,6 +61,7 @@ class Change:
     """One call before and after.
 
     What is gone, what is new, what happens at another time (`moved`) or in another way (`altered`).
+    `has_pause`: its recording was paused, and the digits of that time are not known.
     """
 
     call: str
@@ -71,6 +72,7 @@ class Change:
     new: tuple[Effect, ...]
     moved: Pairs
     altered: Pairs = ()
+    has_pause: bool = False
 
     def changed(self, kind: str) -> int:
         """How many effects of a kind are others than before: one gone and one new are one."""
@@ -137,6 +139,11 @@ class Comparison:
     def unanswered(self) -> int:
         """Steps that asked an outside system of which the recordings have no answer."""
         return sum(change.after.unanswered for change in self.changes)
+
+    @property
+    def paused(self) -> int:
+        """Calls whose recording was paused."""
+        return sum(change.has_pause for change in self.changes)
 
 
 def compare(call: str, source: str, before: Effects, after: Effects) -> Change:

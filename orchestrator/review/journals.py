@@ -43,6 +43,15 @@ class JournalFile:
         return isinstance(config, Mapping) and config.get("privacy") == "redact"
 
     @property
+    def has_pause(self) -> bool:
+        """Whether its recording was paused, so that digits of that time are starred."""
+        return any(
+            line["do"] == "recording" and line.get("change") == "pause"
+            for line in self.lines
+            if kind_of_line(line) == "do"
+        )
+
+    @property
     def hook_names(self) -> tuple[str, ...]:
         """The hooks that ran or were kept from running, in the order met."""
         return tuple(dict.fromkeys(str(line["hook"]) for line in self.hook_lines))
