@@ -19,7 +19,7 @@ name: pins
 session:
   user_turn:
     - name: asks
-      when: event.text is containing('pin') and data.stage | default('') == ''
+      when: event.text is matching('pin') and data.stage | default('') == ''
       do:
         - recording: {pause: pin, max: 2m}
         - set: {stage: pin}
@@ -110,7 +110,7 @@ def test_a_paused_call_becomes_a_test_that_passes(folder: Path, call: str) -> No
     assert run_cli("test", test).out == "1 passed in 1 file\n", test.read_text()
 
 
-@pytest.mark.parametrize("expected, passed", [
+@pytest.mark.parametrize(("expected", "passed"), [
     ("expect: [{say: 'Say or key the last four digits, please.'}]", True),
     ("expect: [{say: {containing: 'last four'}}]", True),
     ("never: [{say: {containing: 'last four'}}]", False),
@@ -133,7 +133,7 @@ def test_our_own_words_about_a_failure_keep_their_numbers() -> None:
     assert redactor.personal("HTTP 404") == "HTTP ***"
 
 
-@pytest.mark.parametrize("text, played", [
+@pytest.mark.parametrize(("text", "played"), [
     ("forty-two", "zero"), ("a 4 and 12b", "a 0 and 00b"), ("\u0664\u0662", "00"), ("none", "none"),
     ("vier Strassen 7", "zero Strassen 0"),
 ])  # fmt: skip
