@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from orchestrator.errors import EnvironmentFailure, named
+from orchestrator.written import printable
 
 __all__ = ["JsonFormatter", "logging_set_up", "set_up_logging"]
 
@@ -90,17 +91,12 @@ class _TextFormatter(logging.Formatter):
         tail = "".join(f" {name}={_short(value)}" for name, value in fields.items())
         if error := _error(record):
             tail += f" error={error}"
-        return f"{clock} {record.levelname.lower():7} {_one_line(_message(record) + tail)}"
+        return f"{clock} {record.levelname.lower():7} {printable(_message(record) + tail)}"
 
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 300 else f"{text[:300]}…"
-
-
-def _one_line(text: str) -> str:
-    """Control characters escaped: what a caller said must not write to an operator's terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote, quote_plus
 
-__all__ = ["KEPT_IN_PATHS", "in_header", "telling", "written"]
+__all__ = ["KEPT_IN_PATHS", "anywhere", "in_header", "packed", "printable", "telling", "written"]
 
 #: What a path may hold as it is, beside letters and digits.
 KEPT_IN_PATHS = "/%:@!$&'()*+,;=~-._"
@@ -54,3 +56,69 @@ def telling(text: str) -> Mapping[str, str]:
 def in_header(text: str) -> str:
     """A text as the value of a header: other characters than ASCII's are percent-encoded."""
     return quote(text.strip(), safe=_PRINTABLE, errors="replace")
+
+
+def printable(text: str) -> str:
+    """The text on one line, escaped where it would steer a terminal or pretend to be a line."""
+    if text.isprintable():
+        return text
+    return "".join(c if _is_shown(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_shown(letter: str) -> bool:
+    return letter.isprintable() or unicodedata.category(letter) == "Zs"
+
+
+# --- known again, whoever wrote it
+
+#: What XML calls some characters.
+_NAMES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+_SHORT = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}
+
+
+def anywhere(text: str) -> str:
+    """A pattern for the text as others write it: each character in any encoding, or in several.
+
+    What is in a URL, in JSON or in HTML differs by who wrote it, and one may stand in another.
+    """
+    return "".join(map(_in_any_way, text))
+
+
+def _in_any_way(letter: str) -> str:
+    if letter.isascii() and letter.isalnum():
+        return letter
+    return f"(?:{re.escape(letter)}|(?i:{'|'.join(_ways(letter))}))"
+
+
+def _ways(letter: str) -> Iterator[str]:
+    code, data = ord(letter), letter.encode(errors="replace")
+    units = letter.encode("utf-16-be", errors="replace")
+    pairs = (units[at : at + 2].hex() for at in range(0, len(units), 2))
+    yield "".join(f"%(?:25)*{byte:02x}" for byte in data)
+    yield "".join(rf"\\+u{pair}" for pair in pairs)
+    yield "".join(rf"\\+x{byte:02x}" for byte in data)
+    if data != bytes([code % 256]):
+        yield rf"\\+(?:x{code:02x}|u\{{{code:x}\}})"
+    yield rf"\\+{_SHORT.get(letter) or re.escape(letter)}"
+    named = f"|{_NAMES[letter]}" if letter in _NAMES else ""
+    yield f"&(?:amp;)*(?:#0*{code}|#x0*{code:x}{named});"
+    if letter == " ":
+        yield r"\+"
+
+
+def packed(text: str) -> Iterator[str]:
+    """Patterns for the text in hex and base64, alone or between others."""
+    data = text.encode(errors="replace")
+    if len(text) < _LONG:
+        return  # in these it looks like anything
+    yield f"(?i:{data.hex()})"
+    yield _either_alphabet(base64.b64encode(data).decode().rstrip("="))
+    for before, first in ((0, 0), (1, 2), (2, 3)):
+        # Characters in which bits of what stands beside it have a part are left out.
+        whole = base64.b64encode(bytes(before) + data).decode().rstrip("=")
+        is_shared = (before + len(data)) % 3 > 0
+        yield _either_alphabet(whole[first : len(whole) - is_shared])
+
+
+def _either_alphabet(text: str) -> str:
+    return text.replace("+", "[+-]").replace("/", "[/_]")

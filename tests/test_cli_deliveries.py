@@ -84,7 +84,7 @@ def test_list_shows_what_waits_and_what_is_dead(outbox: Path, capsys: Any) -> No
     assert code == 0
     assert [line.split()[0] for line in text.splitlines()[2:]] == ["h_1", "h_2", "h_3"]
     assert "in 5m" in text
-    assert "HTTP 422?x" in text
+    assert "HTTP 422\\nx" in text
     assert "h_4" in run(capsys, "list", "--state", "done")[1]
 
 

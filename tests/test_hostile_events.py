@@ -27,6 +27,7 @@ from orchestrator.replay import Played, play
 from orchestrator.runtime import CallEvent
 from orchestrator.runtimes.script_bridge import PlayOptions
 from orchestrator.testing.given import Given
+from orchestrator.written import printable
 from tests import hostile
 from tests.kit import make_plan
 
@@ -115,7 +116,7 @@ def logged() -> Iterator[dict[str, list[str]]]:
 def check_logs(found: Mapping[str, list[str]]) -> None:
     """No line does anything to a terminal, and each JSON line is one object."""
     for line in (*found["text"], *found["json"]):
-        assert line.isprintable(), ascii(line)
+        assert printable(line) == line, ascii(line)
         line.encode()
     for line in found["json"]:
         assert isinstance(json.loads(line), dict)

@@ -170,7 +170,7 @@ def test_a_connection_that_is_renamed_is_waited_for(tmp_path: Path) -> None:
             app = app_for(ROTATING, tmp_path, {"SERVER": server.url, **BAD})
             worker = Worker([app.plan], SqliteStore(tmp_path / "outbox.db"))
             await worker.outbox.put(Delivery("m", "old-name", "/x", b"", config="reasons"))
-            await until_all(tmp_path, lambda entry: bool(entry.reason))
+            await until_all(tmp_path, lambda entry: bool(entry.reason) or entry.state != "waiting")
             await worker.aclose(0.3)
             return (await entries(tmp_path))[0]
 
@@ -186,7 +186,7 @@ def worker_after(config: str, tmp_path: Path, variables: Mapping[str, str], one:
         app = app_for(config, tmp_path, variables)
         worker = Worker([app.plan], SqliteStore(tmp_path / "outbox.db"))
         await worker.outbox.put(one)
-        await until_all(tmp_path, lambda entry: bool(entry.reason))
+        await until_all(tmp_path, lambda entry: bool(entry.reason) or entry.state != "waiting")
         await worker.aclose(0.3)
         return next(e for e in await entries(tmp_path) if e.id == one.id)
 

@@ -22,6 +22,7 @@ from orchestrator.runtimes.native import AgentRunner
 from orchestrator.testing.given import Given
 from orchestrator.testing.givenreader import load_given
 from orchestrator.validation import load_config
+from orchestrator.written import printable
 
 __all__ = ["command"]
 
@@ -76,8 +77,9 @@ def _show(
     text: str = "", color: str | None = None, *, is_dim: bool = False, ends: bool = True
 ) -> None:
     """Print; when nobody reads any more, the call goes on unseen."""
+    lines = "\n".join(map(printable, text.split("\n")))
     try:
-        click.secho(text, fg=color, dim=is_dim or None, nl=ends)
+        click.secho(lines, fg=color, dim=is_dim or None, nl=ends)
     except BrokenPipeError:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
 

@@ -20,6 +20,7 @@ from orchestrator.durations import format_duration, parse_duration
 from orchestrator.errors import EnvironmentFailure, StoreFailed, UserError
 from orchestrator.outbox.choice import VARIABLE, Choice
 from orchestrator.outbox.store import Entry, OutboxStore, State
+from orchestrator.written import printable
 
 __all__ = ["OUTBOX", "command", "failures_named"]
 
@@ -167,7 +168,7 @@ def _row(entry: Entry) -> list[str]:
 
 
 def _cut(text: str, most: int) -> str:
-    shown = "".join(c if c.isprintable() else "?" for c in text)
+    shown = printable(text)
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
@@ -208,12 +209,11 @@ def show(delivery_id: str, setting: str | None, form: str) -> None:
         click.echo(json.dumps(whole, indent=2))
         return
     for name, value in whole.items():
-        click.echo(f"{name:>12}  {_printable(value)}")
+        click.echo(f"{name:>12}  {_text(value)}")
 
 
-def _printable(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _text(value: Any) -> str:
+    return printable(value if isinstance(value, str) else json.dumps(value))
 
 
 @command.command("redrive")

@@ -61,7 +61,7 @@ def show(call: str, journal_dir: Path, hook: str | None, why: str | None, form: 
     lines = journal.of_hook(name) if name is not None else journal.lines
     if form == "json":
         kept = [line for line in lines if not why or line in journal.hook_lines]
-        click.echo(json.dumps([dict(line) for line in kept], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([dict(line) for line in kept], indent=2))
         return
     for text in tell_why(journal.lines, why) if why else tell(lines):
         click.echo(text)
@@ -112,7 +112,7 @@ def list_(journal_dir: Path, form: str) -> int:
         click.echo(f"error: {problem}", err=True)
     if form == "json":
         report = [{"file": str(file), **asdict(row)} for file, row in rows]
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(report, indent=2))
     else:
         click.echo(table(_COLUMNS, [_cells(row) for _, row in rows]))
     return int(bool(problems))

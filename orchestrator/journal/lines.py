@@ -6,6 +6,7 @@ An encoder takes a redactor and the fields of its record.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,6 +55,15 @@ _PLAIN_FIELDS = frozenset({"state", "who", "outcome", "stage", "severity", "code
                            "value", "ok", "ms", "interrupted", "language", "reason"})  # fmt: skip
 
 
+#: Fields of errors that say a vendor's word for it: a word, and not what somebody said.
+_WORDS = frozenset({"code", "source"})
+_WORD = re.compile(r"[\w.:/-]{1,40}", re.ASCII)
+
+
+def _is_word(field: str, value: Any) -> bool:
+    return field not in _WORDS or not isinstance(value, str) or bool(_WORD.fullmatch(value))
+
+
 #: In an event in which stars stand for digits: the fields as they are played again.
 MASKED = "masked"
 
@@ -62,7 +72,10 @@ def event_line(r: Redactor, name: str, fields: Mapping[str, Any], origin: str) -
     """A session event came in; `origin` says when a hook emitted it."""
     # Fields of our own events hold what the config's author put there: a caller's words, perhaps.
     plain = frozenset() if name.startswith("custom.") else _PLAIN_FIELDS
-    shown = {k: r.secret(v) if k in plain else r.personal(v) for k, v in fields.items()}
+    shown = {
+        k: r.secret(v) if k in plain and _is_word(k, v) else r.personal(v)
+        for k, v in fields.items()
+    }
     line = {"event": name, **shown, **({"from": origin} if origin else {})}
     if not r.hides_digits or r.is_private or shown == fields or name.startswith("custom."):
         return line

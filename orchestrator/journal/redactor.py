@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.digits import hide_digits, hide_heard
 from orchestrator.errors import ActionFailed, PlainWords, words
 from orchestrator.plain import plain
-from orchestrator.written import telling
+from orchestrator.written import anywhere, packed
 
 __all__ = ["Redactor"]
 
@@ -41,9 +41,10 @@ class Redactor:
         self.hides_digits = False
         self.heard = ""
         self._names = names
-        forms = {form for secret in secrets if secret for form in telling(secret).values()}
-        kept = sorted(forms, key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, kept))) if kept else None
+        texts = {text for secret in secrets for text in (secret, secret.strip()) if text}
+        longest = sorted(texts, key=len, reverse=True)
+        found = [way for text in longest for way in (anywhere(text), *packed(text))]
+        self._secrets = re.compile("|".join(found)) if found else None
 
     @property
     def masks(self) -> bool:

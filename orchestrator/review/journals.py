@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,7 @@ class JournalFile:
     @property
     def is_redacted(self) -> bool:
         """Whether words and numbers in it are masked, so that it cannot be played as it was."""
-        config = self.lines[0].get("config") if self.lines else None
-        return isinstance(config, Mapping) and config.get("privacy") == "redact"
+        return _is_redacted(self.lines)
 
     @property
     def has_pause(self) -> bool:
@@ -70,6 +70,11 @@ class JournalFile:
         """The lines that concern one hook, by its name or key: its decisions, steps, commands."""
         keys = {line["at"] for line in self.hook_lines if name in (line["hook"], line["at"])}
         return tuple(line for line in self.lines if any(_belongs(line, key) for key in keys))
+
+
+def _is_redacted(lines: Sequence[Line]) -> bool:
+    config = lines[0].get("config") if lines else None
+    return isinstance(config, Mapping) and config.get("privacy") == "redact"
 
 
 def is_session_end(line: Line) -> bool:
@@ -108,7 +113,10 @@ def parse_journal(text: str, path: str = "<journal>") -> JournalFile:
             raise ScriptError(f"{path}:{number}: {error}") from None
     if not lines:
         raise ScriptError(f"{path}:1: the journal is empty")
-    return JournalFile(path, tuple(lines), parse_script(text, path))
+    # One that is masked is read, and not played: a key may be `[1 characters]` there.
+    played = json.dumps(lines[0]) if _is_redacted(lines) else text
+    script = parse_script(played, path)
+    return JournalFile(path, tuple(lines), script)
 
 
 #: Keys that readers rely on, by what they hold; `runner` and `session` too are names of events.

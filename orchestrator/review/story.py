@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.journal import kind_of_line
+from orchestrator.written import printable
 
 __all__ = ["shown", "tell", "tell_line", "tell_why"]
 
@@ -15,7 +16,7 @@ Line = Mapping[str, Any]
 
 def shown(value: Any, limit: int = 60) -> str:
     """A value as reports show it: JSON, on one line, not long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = printable(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -26,9 +27,9 @@ def tell(lines: Iterable[Line]) -> Iterator[str]:
 
 
 def tell_line(line: Line) -> str:
-    """One line of a journal."""
+    """One line of a journal: what people said in it makes no other, and steers no terminal."""
     words = _WORDS.get(kind_of_line(line))
-    text = words(line) if words is not None else shown(dict(line), 200)
+    text = printable(words(line) if words is not None else shown(dict(line), 200))
     return text if "t" not in line else f"{line['t']:9.3f}  {text}"
 
 
@@ -154,7 +155,7 @@ def tell_why(lines: Iterable[Line], name: str) -> Iterator[str]:
             event = line
         elif kind == "hook" and name in (line["hook"], line["at"]) and "ran" in line:
             yield f"{line['t']:9.3f}  on {_on(event, line)}"
-            yield f"{'':11}{_verdict(line)}"
+            yield f"{'':11}{printable(_verdict(line))}"
 
 
 def _on(event: Line, line: Line) -> str:

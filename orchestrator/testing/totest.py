@@ -13,6 +13,7 @@ from orchestrator.journal import kind_of_line
 from orchestrator.review.journals import JournalFile, is_session_end
 from orchestrator.testing.recorded import LOCAL_ACTIONS, answers_of, remembered_in
 from orchestrator.testing.timeline import COMMANDS, MAIN_FIELDS
+from orchestrator.written import printable
 
 __all__ = ["call_test_of"]
 
@@ -59,7 +60,7 @@ _PAUSED = (
 
 
 def _comment(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def _call(journal: JournalFile) -> dict[str, Any]:
@@ -191,7 +192,7 @@ def _flow(value: Any) -> str:
         return "[" + ", ".join(map(_flow, value)) + "]"
     if isinstance(value, str):
         is_plain = _PLAIN.fullmatch(value) and value.lower() not in _TYPED
-        return value if is_plain else json.dumps(value, ensure_ascii=False)
+        return value if is_plain else printable(json.dumps(value, ensure_ascii=False))
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return json.dumps(value)
