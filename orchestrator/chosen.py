@@ -99,6 +99,12 @@ class WrittenTexts:
         """Every text that a value can give in a hook."""
         return self._value(value, hook, 0)
 
+    def in_parts(self, value: Value, hook: HookConfig) -> Texts:
+        """Every text that one of the `{{ }}` in a value can give."""
+        templates = [part for part in value.parts if isinstance(part, Template)]
+        nodes = [piece for t in templates for piece in t.pieces if not isinstance(piece, str)]
+        return _NONE.union(*(self._node(node, hook, 0) for node in nodes))
+
     def _value(self, value: Value, hook: HookConfig | None, depth: int) -> Texts:
         if depth > _DEEPEST:
             return _NONE

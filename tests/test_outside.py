@@ -283,3 +283,33 @@ def test_a_url_of_a_variable_that_is_not_set_plays() -> None:
     names = StandIns({}, checked.config)
     assert names["IN_COMING"] == "https://in-coming.test"
     assert names["SLACK_HOOK"] == "https://slack-hook.test"
+
+
+CHOSEN = """
+name: paths
+vars: {orders: /orders/new}
+connections: {api: {kind: http, base_url: "https://api.test/base"}}
+session:
+  user_turn:
+    - when: event.text in ['a/b', '/c']
+      set: {kind: "{{ '/set/one' if event.text == 'a/b' else event.text }}"}
+    - http: {connection: api, path: "%s"}
+"""
+
+
+@pytest.mark.parametrize(("path", "said", "sent"), [
+    ("{{ vars.orders }}", "x", "/orders/new"),
+    ("{{ '/vip/x' if event.text == 'x' else '/std/x' }}", "x", "/vip/x"),
+    ("{{ '/vip/x' if event.text == 'x' else event.text }}", "/a/../b", "%2Fa%2F..%2Fb"),
+    ("/p{{ data.kind | default('/none/at/all') }}", "x", "/p/none/at/all"),
+    ("{{ data.kind | default('-') }}", "a/b", "/set/one"),
+    ("{{ data.kind | default('-') }}", "/c", "%2Fc"),
+    ("/p/{{ event.text }}", "/vip/x", "/p/%2Fvip%2Fx"),
+    ("/p/{{ 'a b' if event.text == 'x' else 'R&D' }}", "y", "/p/R%26D"),
+])  # fmt: skip
+def test_a_path_that_the_author_wrote_is_one_when_a_template_chooses_it(
+    path: str, said: str, sent: str
+) -> None:
+    """As one in `vars` is; what the call brings stays one part, whatever is in it."""
+    lines = play(CHOSEN % path, [{"t": 1, "user_turn": said}, {"t": 2, "hangup": ""}]).lines
+    assert [line["with"]["path"] for line in lines if "act" in line] == [sent]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from orchestrator.action import Condition
@@ -113,7 +113,7 @@ class Values:
         if option.kind == "condition":
             read = parse_condition(str(value.raw)).compile()
             return Constant(Condition(_event_condition(read, self.vars)))
-        encode = _encoder_of(option)
+        encode = self._encoder_of(option, value, hook)
         is_secret, is_carried = option.kind == "secret", carries(option)
         compiled = self._compile(value, is_secret=is_secret, is_carried=is_carried, encode=encode)
         if option.is_written and not isinstance(compiled, Constant):
@@ -123,6 +123,18 @@ class Values:
         if option.is_trusted and not reads_vars_only(value):
             return guarded(compiled, option, self._texts.of(value, hook), self._config.allow)
         return compiled
+
+    def _encoder_of(
+        self, option: Option, value: Value, hook: HookConfig
+    ) -> Callable[[Any], Any] | None:
+        """What keeps a value of the call in its place in this option."""
+        if option.kind not in ("path", "url"):
+            return in_one_line if option.name == "headers" else None
+        # A path that the author wrote, and a template only chooses, is no value of the call.
+        paths = {text for text in self._texts.in_parts(value, hook) if "/" in text}
+        if not paths:
+            return path_value
+        return lambda found: found if _is_one_of(found, paths) else path_value(found)
 
     def texts(self, values: Iterable[Value], hook: HookConfig) -> frozenset[str]:
         """The texts between which templates choose, those that are written out."""
@@ -148,11 +160,8 @@ class Values:
         )
 
 
-def _encoder_of(option: Option) -> Callable[[Any], Any] | None:
-    """What keeps a value of the call in its place in this option."""
-    if option.kind in ("path", "url"):
-        return path_value
-    return in_one_line if option.name == "headers" else None
+def _is_one_of(value: Any, texts: Set[str]) -> bool:
+    return isinstance(value, str) and value in texts
 
 
 def _event_condition(

@@ -36,8 +36,9 @@ __all__ = ["Link", "Target", "digest", "import_nats", "open_client", "plain_of",
 
 _log = logging.getLogger("orchestrator.outbox")
 
-#: Seconds that a request may take, and to connect at first; what waits longer goes to the fallback.
-ANSWER, CONNECT = 2.0, 2.0
+#: Seconds that a request may take, and to connect at first; what waits longer goes to the fallback,
+#: before the time of a step is up.
+ANSWER, CONNECT = 1.5, 1.5
 #: Seconds that the server remembers ids of what was put.
 KNOWN = 24 * 3_600.0
 KEEPS_DEAD, KEEPS_NOTES, KEEPS_CLOSED = 30 * 86_400.0, 14 * 86_400.0, 30 * 86_400.0
