@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from orchestrator.cli.tables import table
+from orchestrator.outbox import sqlite_file
 from tests.faults import record
 
 # The machine may be busy, so no example has a deadline. CI plays the same examples on every run: a
@@ -21,6 +22,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 #: No test leaves anything in the outbox or the memory of whoever runs the tests.
 os.environ["ORCHESTRATOR_OUTBOX"] = "memory:"
 os.environ["ORCHESTRATOR_MEMORY"] = "memory:"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine's disk may stand still for seconds: only tests of locks mind."""
+    monkeypatch.setattr(sqlite_file, "BUSY", 30.0)
 
 
 @pytest.fixture(scope="session")

@@ -30,9 +30,6 @@ from tests.faults.record import Fault, watched
 LEASE = 1.0
 AT_ONCE = 10
 
-# A test machine's disk may stand still for seconds; what memory took meanwhile would die with us.
-sqlite_file.BUSY = 30.0
-
 
 def open_store(where: str) -> OutboxStore:
     if where.startswith("nats:"):
@@ -102,4 +99,6 @@ async def work(configs: Path, where: str) -> None:
 
 if __name__ == "__main__":
     kind, file, outbox, *ids = sys.argv[1:]
+    # A test machine's disk may stand still for seconds; what memory took then would die with us.
+    sqlite_file.BUSY = 30.0
     asyncio.run(phone(Path(file), outbox, ids) if kind == "phone" else work(Path(file), outbox))
