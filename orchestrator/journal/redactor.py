@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from orchestrator.digits import hide_digits, hide_heard
@@ -21,6 +22,14 @@ def _what(value: Any) -> str:
 
 #: An id that we gave to a side effect: made of nothing that anybody said.
 _OWN_ID = re.compile(r"msg_[0-9a-f]{32}")
+
+
+@lru_cache(maxsize=32)  # each call has a redactor, and the secrets are those of its config
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str] | None:
+    texts = {text for secret in secrets for text in (secret, secret.strip()) if text}
+    longest = sorted(texts, key=len, reverse=True)
+    found = [way for text in longest for way in (anywhere(text), *packed(text))]
+    return re.compile("|".join(found)) if found else None
 
 
 class Redactor:
@@ -41,10 +50,7 @@ class Redactor:
         self.hides_digits = False
         self.heard = ""
         self._names = names
-        texts = {text for secret in secrets for text in (secret, secret.strip()) if text}
-        longest = sorted(texts, key=len, reverse=True)
-        found = [way for text in longest for way in (anywhere(text), *packed(text))]
-        self._secrets = re.compile("|".join(found)) if found else None
+        self._secrets = _pattern(frozenset(secrets))
 
     @property
     def masks(self) -> bool:
