@@ -95,3 +95,23 @@ def test_a_config_that_does_not_exist_is_exit_code_3(tmp_path: Path) -> None:
     ran = run_cli("test", path)
     assert ran.code == 3
     assert "passed" not in ran.out
+
+
+def test_a_config_without_tests_counts_as_not_covered(tmp_path: Path) -> None:
+    """Of a folder; a file that another one includes is counted there."""
+    hook = "{do: [{log: x}]}"
+    (tmp_path / "a.yaml").write_text(
+        f"version: 1\ninclude: [part.yaml]\nsession: {{call_start: [{hook}]}}\n"
+    )
+    (tmp_path / "part.yaml").write_text(f"version: 1\nsession: {{call_end: [{hook}]}}\n")
+    (tmp_path / "b.yaml").write_text(f"version: 1\nsession: {{call_start: [{hook}]}}\n")
+    test = "config: a.yaml\ntests: [{name: t, events: [{t: 1, hangup: x}], expect: []}]\n"
+    (tmp_path / "a.calltest.yaml").write_text(test)
+    args = ("test", tmp_path, "--coverage", "--fail-under", "50")
+    ran = run_cli(*args)
+    assert ran.code == 1
+    assert "b.yaml: 0 % is under 50 %" in ran.err
+    assert "part.yaml: " not in ran.err
+    assert f"{tmp_path / 'a.yaml'}: 4 of 4 exercised" in ran.out
+    assert run_cli("test", tmp_path / "a.calltest.yaml", "--fail-under", "50").code == 0
+    assert run_cli(*args, "-k", "t").code == 0

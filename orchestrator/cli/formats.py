@@ -122,7 +122,7 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def _result(problem: Problem, codes: Sequence[str]) -> dict[str, Any]:
-    words = f"{problem.message}. {problem.help}" if problem.help else problem.message
+    words = f"{problem.message} ({problem.help})" if problem.help else problem.message
     result: dict[str, Any] = {
         "ruleId": problem.code,
         "ruleIndex": codes.index(problem.code),

@@ -71,14 +71,18 @@ def command(
     Exit codes: 0 all passed, 1 a test failed or a file has mistakes, 2 wrong usage, 3 a file
     cannot be read.
     """
-    files = find_files(paths or (Path("."),), ("*.calltest.yaml", "*.calltest.yml"))
+    paths = paths or (Path("."),)
+    files = find_files(paths, ("*.calltest.yaml", "*.calltest.yml"))
     if not files:
         raise click.UsageError("no *.calltest.yaml there; `orchestrator init` writes a first one")
     measured = Measured()
     outcomes = list(_run_all(files, words, measured))
     if not outcomes and words:
         raise click.UsageError(f"no test has a name with {words!r} in it")
-    reports = measured.reports() if flags["coverage"] or coverage_html or fail_under else []
+    is_measured = bool(flags["coverage"] or coverage_html or fail_under)
+    if is_measured and not words:
+        measured.add_untested(paths)
+    reports = measured.reports() if is_measured else []
     click.echo(_FORMS[form](outcomes, reports, flags["verbose"]), nl=False)
     if coverage_html is not None:
         write_html(coverage_html, reports)

@@ -61,10 +61,12 @@ class Coverage:
         self._ran: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
+        self.is_played = False
 
     def add(self, lines: Iterable[Mapping[str, object]]) -> None:
         """Note what happened in one call."""
         for line in lines:
+            self.is_played = True
             kind = kind_of_line(line)
             if "at" not in line or kind not in ("hook", "step", "note"):
                 continue
