@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.dialog import Dialogs, Echo, from_callable
+from orchestrator.dialog import Dialogs, Echo, HttpDialog, OpenAIDialog, from_callable
 from orchestrator.dialog.contract import is_superdialog
-from orchestrator.dialog.http import HttpDialog
-from orchestrator.dialog.openai import OpenAIDialog
 from orchestrator.errors import EnvironmentFailure, UserError
 from orchestrator.registry import import_name
 from orchestrator.runtime import DialogMachine

@@ -20,6 +20,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from orchestrator.dialog.adapter import Adapter
 from orchestrator.runtime import DialogMachine
 
 __all__ = ["PATIENCE", "Machine", "is_machine", "is_superdialog"]
@@ -80,7 +81,8 @@ class Machine:
     @property
     def takes_notes(self) -> bool:
         """Whether it takes notes that the caller does not hear."""
-        return callable(getattr(self.given, "assist", None))
+        is_there = callable(getattr(self.given, "assist", None))
+        return is_there and getattr(type(self.given), "assist", None) is not Adapter.assist
 
     async def note(self, note: str) -> None:
         """Give it a note."""

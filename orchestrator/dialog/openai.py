@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
+from orchestrator.dialog.adapter import Adapter
 from orchestrator.dialog.chunks import Chunk, chunk_of, whole_of
 from orchestrator.dialog.conversation import Conversation
 from orchestrator.dialog.wire import Client, check_url, media_type, paced, unreachable
@@ -17,7 +18,7 @@ from orchestrator.errors import ActionFailed, EnvironmentFailure, UserError
 __all__ = ["OpenAIDialog"]
 
 
-class OpenAIDialog:
+class OpenAIDialog(Adapter):
     """A model behind an OpenAI-compatible `/chat/completions`, its reply streamed as it is written.
 
     The conversation is remembered, as the caller heard it: of a reply that was cut short what the
@@ -71,9 +72,9 @@ class OpenAIDialog:
         """The conversation so far, without the instructions."""
         return self._conversation.messages
 
-    def assist(self, note: str) -> None:
+    def assist(self, text: str) -> None:
         """A note for the model, from its next reply on; the caller does not hear it."""
-        self._conversation.add("system", note)
+        self._conversation.add("system", text)
 
     def said(self, text: str) -> None:
         """Hooks said something; the model is to know, or it says it again."""
@@ -84,7 +85,7 @@ class OpenAIDialog:
         if heard is not None:
             self._conversation.cut(heard)
 
-    async def stream(self, text: str) -> AsyncIterator[str]:
+    async def _reply(self, text: str) -> AsyncIterator[str]:
         """The reply, piece by piece.
 
         Raises:
