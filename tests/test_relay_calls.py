@@ -557,6 +557,74 @@ def test_only_a_connection_to_the_calls_own_carrier_lends_recordings(carrier: An
     run(main())
 
 
+TWO = """
+connections:
+  sales: {kind: twilio, account_sid: AC%s, auth_token: "${T:-t}", base_url: "%s"}
+  phone: {kind: twilio, account_sid: AC%s, auth_token: "${T:-t}", base_url: "%s"}
+session:
+  call_start: [{say: hello}]
+  user_turn: [{recording: {pause: card, max: 30s}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("accounts", "setup", "form", "asked", "status"),
+    [
+        (("2", "1"), {}, {}, "AC1", "ok"),  # it is not the first that counts
+        (("2", "1"), {"accountSid": None}, {"AccountSid": "AC2"}, "AC2", "ok"),
+        (("2", "3"), {}, {}, "", "failed"),
+        (("2", "3"), {"accountSid": None}, {"AccountSid": ""}, "", "failed"),
+        (("2", "2"), {}, {}, "AC2", "ok"),  # the one that there is may be it
+    ],
+    ids=["setup", "webhook", "neither fits", "not told", "only one"],
+)  # fmt: skip
+def test_a_recording_is_changed_by_the_connection_of_the_calls_account(
+    accounts: tuple[str, str], setup: dict[str, Any], form: dict[str, str], asked: str, status: str
+) -> None:
+    """With several connections to a carrier, the account that brings the call decides."""
+
+    class Other(Twilio):
+        def setup(self, call: Any) -> dict[str, Any]:
+            return {**super().setup(call), **setup}
+
+    async def main() -> None:
+        first, second = accounts
+        async with Server(Reply(200)) as api:
+            config = TWO % (first, api.url, second, api.url)
+            async with line(config, Other()) as server:
+                call = await server.ring("CA1", **form)
+                await call.until_heard("hello")
+                await call.say("card")
+                await call.until_heard("You said: card")
+                await call.hang_up()
+                await server.idle()
+                lines = server.journals.lines["CA1"]
+                steps = [found for found in lines if found.get("step") == "recording"]
+                assert [step["status"] for step in steps] == [status]
+                assert ("sales, phone" in str(steps)) is not bool(asked)
+            paths = {seen.target.split("/")[3] for seen in api.seen}
+            assert paths == ({asked} if asked else set())
+
+    run(main())
+
+
+def test_a_pause_that_failed_says_why_in_words() -> None:
+    """Digits are starred while a recording is paused, those of the status too."""
+
+    async def main() -> None:
+        api = Server(Reply(403))
+        async with api, line(RECORDS % ("1", api.url, "", "30s")) as server:
+            call = await greeted(server)
+            await call.say("card")
+            await call.until_heard("You said: card")
+            await call.hang_up()
+            await server.idle()
+            steps = [li for li in server.journals.lines["CA1"] if li.get("step") == "recording"]
+            assert "(Forbidden)" in str(steps[0])
+
+    run(main())
+
+
 # --- room
 
 

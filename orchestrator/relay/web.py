@@ -157,7 +157,7 @@ class RelayWeb:
         call_id = form.get("CallSid", "")
         if not _CALL_ID.fullmatch(call_id):
             raise _Refused(400, "no CallSid")
-        if not self._board.announce(call_id):
+        if not self._board.announce(call_id, form.get("AccountSid", "")):
             logger.info("a call was told that the line is busy", extra={"call_id": call_id})
             return HANG_UP if form.get("Direction", "").startswith("outbound") else BUSY
         given = {DATA: request.query_params.get("data", ""),
