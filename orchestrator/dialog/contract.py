@@ -23,7 +23,8 @@ from typing import Any
 from orchestrator.dialog.adapter import Adapter
 from orchestrator.runtime import DialogMachine
 
-__all__ = ["PATIENCE", "Machine", "is_machine", "is_superdialog"]
+__all__ = ["PATIENCE", "Machine", "is_machine", "is_superdialog", "is_superdialog_class",
+           "stream_fault"]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +37,31 @@ _HEARD = "The caller cut your last reply short; they heard only: {heard}"
 
 def is_superdialog(value: object) -> bool:
     """Whether it is a machine of the package `superdialog`, which the SDK accepts by its name."""
+    return is_superdialog_class(type(value))
+
+
+def is_superdialog_class(made: type) -> bool:
+    """Whether its instances are machines of the package `superdialog`."""
     return any(
         cls.__module__.partition(".")[0] == "superdialog"
         and cls.__name__ in ("DialogMachine", "LLMAgent")
-        for cls in type(value).__mro__
+        for cls in made.__mro__
     )
+
+
+def stream_fault(stream: object, *before: object) -> str:
+    """Why a `stream` can never give a reply, empty for nothing; `before` stand before the text."""
+    if inspect.iscoroutinefunction(stream):
+        return "its `stream` returns where it must `yield` the pieces of the reply"
+    if inspect.isgeneratorfunction(stream):
+        return "its `stream` is a generator that is not async: write `async def`"
+    try:
+        inspect.signature(stream).bind(*before, "words")  # type: ignore[arg-type]
+    except TypeError as error:
+        return f"its `stream` is given the caller's words: {error}"
+    except ValueError:  # written in C
+        pass
+    return ""
 
 
 def is_machine(value: object) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from orchestrator.dialog.adapter import Adapter
-from orchestrator.dialog.contract import is_machine
+from orchestrator.dialog.contract import is_machine, is_superdialog, stream_fault
 from orchestrator.errors import ActionFailed, EnvironmentFailure, named
 from orchestrator.runtime import DialogMachine
 
@@ -20,7 +21,7 @@ __all__ = ["Dialogs", "Echo", "from_callable"]
 logger = logging.getLogger(__name__)
 
 #: What writes a reply: a text, or an async iterator of its pieces.
-Answers = Callable[[str], Awaitable[str | None] | AsyncIterator[str]]
+Answers = Callable[[str], Awaitable[str | None] | AsyncIterable[str]]
 
 
 class Echo(Adapter):
@@ -41,9 +42,11 @@ class _FromCallable(Adapter):
 
     async def _reply(self, text: str) -> AsyncIterator[str]:
         answer = self._function(text)
-        if isinstance(answer, AsyncIterator):
+        if isinstance(answer, AsyncIterable):
             async for piece in answer:
                 yield piece
+        elif not isinstance(answer, Awaitable):
+            raise TypeError(f"what writes replies is async, but gave {type(answer).__name__}")
         elif (whole := await answer) is not None:
             yield whole
 
@@ -126,9 +129,13 @@ class Dialogs:
             raise EnvironmentFailure(why) from error
         if not is_machine(machine):
             what = type(machine).__name__
+            if inspect.iscoroutine(machine):
+                machine.close()  # nobody awaits it
             raise EnvironmentFailure(
                 f"{self._name} made a {what}, which is no dialog machine (`stream`)"
             )
+        if not is_superdialog(machine) and (fault := stream_fault(machine.stream)):
+            raise EnvironmentFailure(f"{self._name} made no dialog machine: {fault}")
         return machine
 
     async def aclose(self) -> None:
