@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from orchestrator.compiler import compile_config
@@ -623,6 +624,44 @@ def test_a_pause_that_failed_says_why_in_words() -> None:
             assert "(Forbidden)" in str(steps[0])
 
     run(main())
+
+
+# --- what a webhook is told
+
+
+def test_a_call_that_is_over_is_not_connected_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Its socket would be refused, and the end of the process would wait for it."""
+
+    async def main() -> None:
+        async with line(HELLO) as server:
+            call = await greeted(server)
+            await call.hang_up()
+            await server.idle()
+            answer = await server.network.post(f"{server.network.public}/voice", call.form)
+            assert answer.status_code == 200
+            assert "<Connect" not in answer.text
+            assert "<Hangup" in answer.text
+            assert not server.board._announced  # what a drain waits for
+            assert "a call that is over was to be connected" in caplog.text
+
+    run(main())
+
+
+def test_a_webhook_set_to_get_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It is one choice in the carrier's console, and the caller hears a bare hang-up."""
+
+    async def main() -> None:
+        async with line(HELLO) as server, httpx.AsyncClient(trust_env=False) as client:
+            for path in ("voice", "voice", "healthz"):
+                url = server.network.local(f"{server.network.public}/{path}")
+                method = "POST" if path == "healthz" else "GET"
+                answer = await client.request(method, url)
+                assert answer.status_code == 405
+                assert "allow" in answer.headers
+
+    run(main())
+    told = [vars(r)["reason"] for r in caplog.records if "wrong method" in r.getMessage()]
+    assert told == ["/voice takes HTTP POST: set the webhook to it"]
 
 
 # --- room
