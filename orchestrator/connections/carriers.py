@@ -32,7 +32,6 @@ Placed = dict[str, str | None]
 class CarrierConnection(Connection, ABC):
     """What the carriers have in common; the options stand in their classes."""
 
-    account_sid: str
     base_url: Url
     voice_url: Url | None
     caller_id: str | None
