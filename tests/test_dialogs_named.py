@@ -205,6 +205,11 @@ def made():
     return Machine()
 makes_wrapped, makes_hidden, made_hidden = wrapped(makes), hidden(makes), hidden(made)
 
+class Told:
+    async def stream(self, text, language):
+        yield "x"
+told = Told()
+
 async def needs_two(text, ctx):
     return "x"
 async def needs_none():
@@ -300,6 +305,12 @@ def test_what_can_never_answer_is_refused_before_any_call(
     assert f"{kinds}:{name}" in str(
         raised.value.message if hasattr(raised.value, "message") else raised.value
     )
+
+
+def test_a_machine_may_need_the_language(kinds: str) -> None:
+    """Of a carrier that tells it with all words, it is there."""
+    dialogs_named(f"{kinds}:told")
+    dialogs_named(f"{kinds}:Told").prepare()
 
 
 # --- what endpoints are told

@@ -21,6 +21,8 @@ from orchestrator.runtime import DialogMachine
 
 __all__ = ["imported"]
 
+#: Decorators and arguments given that are looked through.
+MOST_LAYERS = 30
 #: What a function calls the words of a caller, and a call.
 _WORDS, _CALL = frozenset({"text"}), frozenset({"ctx", "context"})
 
@@ -96,9 +98,7 @@ def _writes_replies(found: Any) -> bool:
 
 def _layers(found: Any) -> Iterator[Any]:
     """The function in all that is around it: decorators, arguments given, an object."""
-    seen: list[Any] = []
-    while found is not None and all(found is not one for one in seen):
-        seen.append(found)
+    for _ in range(MOST_LAYERS):  # an object that makes up what it is asked for has no end
         yield found
         if isinstance(found, functools.partial):
             found = found.func
@@ -107,7 +107,7 @@ def _layers(found: Any) -> Iterator[Any]:
         elif not inspect.isroutine(found):
             found = getattr(found, "__call__", None)  # noqa: B004 - its kind is asked
         else:
-            found = None
+            return
 
 
 def _check_writer(name: str, found: Any) -> None:

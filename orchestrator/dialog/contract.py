@@ -49,14 +49,15 @@ def is_superdialog_class(made: type) -> bool:
     )
 
 
-def stream_fault(stream: object, *before: object) -> str:
+def stream_fault(stream: Callable[..., Any], *before: object) -> str:
     """Why a `stream` can never give a reply, empty for nothing; `before` stand before the text."""
     if inspect.iscoroutinefunction(stream):
         return "its `stream` returns where it must `yield` the pieces of the reply"
     if inspect.isgeneratorfunction(stream):
         return "its `stream` is a generator that is not async: write `async def`"
+    told = {"language": "en"} if _takes_language(stream) else {}
     try:
-        inspect.signature(stream).bind(*before, "words")  # type: ignore[arg-type]
+        inspect.signature(stream).bind(*before, "words", **told)
     except TypeError as error:
         return f"its `stream` is given the caller's words: {error}"
     except ValueError:  # written in C
