@@ -50,7 +50,7 @@ conformance: $(RUNTIMES)/.ready ## the table of the conformance suite, a column 
 $(RUNTIMES)/.ready: pyproject.toml
 	test -x $(RUNTIMES)/bin/python || $(PYTHON) -m venv $(RUNTIMES)
 	$(RUNTIMES)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(RUNTIMES)/bin/python -m pip install --quiet --editable ".[serve,unpod,livekit,pipecat]" --group dev
+	$(RUNTIMES)/bin/python -m pip install --quiet --editable ".[openai,serve,unpod,livekit,pipecat]" --group dev
 	$(RUNTIMES)/bin/python -m pip install --quiet --ignore-requires-python unpod==0.5.0 "websockets>=14"
 	@touch $@
 

@@ -6,6 +6,7 @@ entrypoint needs no change. Handlers registered by hand keep their order around 
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
@@ -222,10 +223,13 @@ class _Lender:
     def __init__(self, plan: Plan, services: Services) -> None:
         self._plan, self._services = plan, services
 
-    def __call__(self, kind: str) -> Callable[[], Any] | None:
-        """What opens the first connection of a kind; None when there is none."""
-        found = next((name for name, k in self._plan.kinds.items() if k == kind), None)
-        return None if found is None else lambda: self._services.connection(found)
+    def __call__(self, kind: str) -> Mapping[str, Callable[[], Any]]:
+        """What opens each connection of a kind, by name, in the order written."""
+        return {
+            name: functools.partial(self._services.connection, name)
+            for name, found in self._plan.kinds.items()
+            if found == kind
+        }
 
 
 class _Emitter:

@@ -26,6 +26,7 @@ __all__ = [
     "is_measurement",
     "json_text",
     "plain",
+    "whole_start",
     "whole_text",
 ]
 
@@ -43,6 +44,12 @@ def whole_text(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def whole_start(text: str) -> tuple[str, str]:
+    """A text that goes on, as whole characters, and the half of one that the rest may complete."""
+    end = len(text) - 1 if text and "\ud800" <= text[-1] <= "\udbff" else len(text)
+    return whole_text(text[:end]), text[end:]
 
 
 def json_text(value: Any) -> str:

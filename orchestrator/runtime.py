@@ -219,8 +219,8 @@ class Bridge(Protocol):
     `send` raises `LineGone` when the call is over, `CommandRefused` when the far side says no.
     A bridge may also have `outcome_slack`, seconds that it needs beside a transfer's own time to
     report its outcome, `take_notes(note)`, to remark on its wire in the call's journal, and
-    `take_connections(lend)`: `lend(kind)` is what opens a connection of that kind in the config
-    that the call began with, or None; what it makes possible then joins `capabilities`.
+    `take_connections(lend)`: `lend(kind)` is what opens each connection of that kind in the config
+    that the call began with, by name; what they make possible then joins `capabilities`.
     It is never called with a command that needs a capability the bridge does not declare. It should
     hand over and return: the caller hears whatever time it takes.
     """

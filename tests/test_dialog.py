@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 from wire import now, virtual
 
-from orchestrator.dialog import Echo, from_callable
+from orchestrator.dialog import Echo, HttpDialog, from_callable
+from orchestrator.dialog.contract import Machine
 from orchestrator.runtime import DialogMachine
 
 
@@ -50,3 +51,24 @@ async def test_an_async_generator_function_is_a_dialog_machine() -> None:
             yield letter
 
     assert await reply(from_callable(answer), "hi") == ["h", "i"]
+
+
+@virtual
+async def test_a_function_that_answers_none_says_nothing() -> None:
+    """Silence, as an empty text of an endpoint is."""
+
+    async def answer(text: str) -> None:
+        return None
+
+    assert await reply(from_callable(answer), "hi") == []
+
+
+@virtual
+async def test_who_makes_nothing_of_notes_is_given_none() -> None:
+    """It has an `assist` for the sake of the SDK only; one of its own counts."""
+
+    class Notes(Echo):
+        def assist(self, text: str) -> None: ...
+
+    taken = [Machine(machine).takes_notes for machine in (Echo(), Notes(), HttpDialog("http://x"))]
+    assert taken == [False, True, True]

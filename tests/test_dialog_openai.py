@@ -52,8 +52,17 @@ WHOLE = {"choices": [{"message": {"content": "Whole."}, "finish_reason": "stop"}
          {"content-type": "text/event-stream; charset=iso-8859-1"}, "Grüße"),
         (json.dumps(WHOLE), {"content-type": "application/json"}, "Whole."),
         (chunk({"content": "Done."}) + "data: [DONE] \n\n", STREAM, "Done."),
+        ('data: {"choices": [{"delta": {"content": "hi \\ud83d"}}]}\n\n'
+         'data: {"choices": [{"delta": {"content": "\\ude00!"}}]}\n\n' + DONE, STREAM, "hi 😀!"),
+        ('data: {"choices": [{"delta": {"content": "hi \\ud83d"}}]}\n\n' + DONE, STREAM, "hi \ufffd"),
+        (chunk({"content": "Eos."}, "eos_token") + DONE, STREAM, "Eos."),
+        (chunk({"content": "Turn."}, "end_turn") + DONE, STREAM, "Turn."),
+        (chunk({"content": "Open."}, "stop"), {**STREAM, "Content-Length": "9999"}, "Open."),
+        (chunk({"content": "Open."}) + chunk({}, "stop") + ": still here\n\n",
+         {**STREAM, "Content-Length": "9999"}, "Open."),
     ],
-    ids=["refusal", "parts", "mark", "charset", "json", "space"],
+    ids=["refusal", "parts", "mark", "charset", "json", "space", "split", "half", "eos", "end turn",
+         "stays open", "stays open with comments"],
 )  # fmt: skip
 def test_words_are_spoken_in_whatever_form_they_come(
     body: str | bytes, headers: dict[str, str], spoken: str
@@ -73,15 +82,32 @@ def test_words_are_spoken_in_whatever_form_they_come(
         ('data: {"object": "error", "message": "x", "code": 400}\n\n' + DONE, "", "error: 400"),
         (chunk({"content": "Half"}) + 'event: error\ndata: {"type": "busy"}\n\n' + DONE, "Half",
          "error: busy"),
+        (chunk({"content": "Part"}, "MAX_TOKENS") + DONE, "Part", "ended early: MAX_TOKENS"),
+        (chunk({}, "eos_token") + DONE, "", "no text: eos_token"),
         ("event: error\ndata: sorry\n\n", "", "error: no code"),
     ],
-    ids=["nothing", "blank", "tool", "length", "filter", "object", "event", "event, no JSON"],
+    ids=["nothing", "blank", "tool", "length", "filter", "object", "event", "early", "eos only",
+         "event, no JSON"],
 )  # fmt: skip
 def test_a_reply_that_is_none_is_an_error(body: str, spoken: str, why: str) -> None:
     """Dead air has a cause in the journal; what came before it was spoken."""
     told = answer(body)
     assert told[0] == spoken
     assert why in told[1]
+
+
+def test_a_connection_that_breaks_after_the_end_of_a_reply_is_no_error() -> None:
+    """The reply was whole."""
+
+    async def main() -> list[str]:
+        whole = chunk({"content": "Whole."}, "stop")
+        async with Server(Reply(body=whole, headers=STREAM, is_cut=True)) as server:
+            machine = OpenAIDialog("m", base_url=server.url)
+            spoken = [piece async for piece in machine.stream("hi")]
+            await machine.aclose()
+            return spoken
+
+    assert asyncio.run(main()) == ["Whole."]
 
 
 def talk(*messages: tuple[str, str]) -> Conversation:

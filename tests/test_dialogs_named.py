@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ import pytest
 
 from orchestrator.cli.dialogs import dialogs_named
 from orchestrator.dialog import Dialogs
+from orchestrator.errors import EnvironmentFailure
 from orchestrator.runtimes.native import AgentRunner
 from orchestrator.runtimes.script_bridge import ScriptBridge
 from tests.cli import run_process
@@ -148,6 +150,167 @@ def test_factories_with_more_parameters_are_refused(
     """They cannot be given what they need."""
     ran = run_process("console", "line.yaml", "--dialog", "machines:two", cwd=folder, text="")
     assert "needs 2 arguments" in ran.stderr
+
+
+KINDS = """
+import asyncio, functools
+
+async def plain(text):
+    return f"said {text}"
+
+async def pieces(text):
+    yield "said "
+    yield text
+
+def wrapped(function):
+    @functools.wraps(function)
+    def call(*args, **named):
+        return function(*args, **named)
+    return call
+
+def hidden(function):
+    return lambda *args, **named: function(*args, **named)
+
+class Bot:
+    async def answer(self, text):
+        return await plain(text)
+    async def __call__(self, text):
+        return await plain(text)
+
+class Machine:
+    def __init__(self, ctx=None):
+        self.ctx = ctx
+    async def stream(self, text):
+        yield f"said {text}"
+
+async def two(prefix, text):
+    return f"{prefix} {text}"
+
+retried, retried_pieces, traced = wrapped(plain), wrapped(pieces), wrapped(wrapped(plain))
+bare, bare_pieces = hidden(plain), hidden(pieces)
+short = lambda text: plain(text)
+other = lambda words: plain(words)
+other_pieces = lambda words: pieces(words)
+def task(text: str):
+    return asyncio.ensure_future(plain(text.lower()))
+def soon(words):
+    return asyncio.ensure_future(plain(words))
+part, nested = functools.partial(two, "said"), functools.partial(wrapped(two), "said")
+bot, bound = Bot(), Bot().answer
+async def named(text, *, language=None):
+    return f"said {text}"
+def makes(ctx):
+    return Machine(ctx)
+def made():
+    return Machine()
+makes_wrapped, makes_hidden, made_hidden = wrapped(makes), hidden(makes), hidden(made)
+
+class Told:
+    async def stream(self, text, language):
+        yield "x"
+told = Told()
+
+async def needs_two(text, ctx):
+    return "x"
+async def needs_none():
+    return "x"
+async def needs_named(text, *, language):
+    return "x"
+async def makes_async(ctx):
+    return Machine(ctx)
+def generator(text):
+    yield "x"
+def blocking(text: str) -> str:
+    return "x"
+def makes_named(ctx, *, key):
+    return Machine(ctx)
+class NoStream:
+    def __init__(self, ctx): ...
+class Plain:
+    def __init__(self, ctx): ...
+    def stream(self, text):
+        yield "x"
+class Returns(NoStream):
+    async def stream(self, text):
+        return "x"
+class NoWords(NoStream):
+    async def stream(self):
+        yield "x"
+returns, plain_machine = Returns(1), Plain(1)
+def makes_bad():
+    return Returns(1)
+"""
+
+
+@pytest.fixture
+def kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    module = f"kinds_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{module}.py").write_text(KINDS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return module
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "pieces", "retried", "retried_pieces", "traced", "bare", "bare_pieces", "short",
+     "other", "other_pieces", "task", "soon", "part", "nested", "bot", "bound", "named", "Machine",
+     "makes", "made", "makes_wrapped", "makes_hidden", "made_hidden"],
+)  # fmt: skip
+def test_any_async_callable_and_any_factory_answers(kinds: str, name: str) -> None:
+    """However it is wrapped, bound, curried or written; on each of two calls."""
+    said: list[str] = []
+
+    class Session:
+        dialog_machine: Any = None
+
+        async def run(self) -> None:
+            said.append("".join([piece async for piece in self.dialog_machine.stream("hi")]))
+
+    async def main() -> None:
+        dialogs = dialogs_named(f"{kinds}:{name}")
+        dialogs.prepare()
+        for call in ("CA1", "CA2"):
+            ctx: Any = SimpleNamespace(session=Session(), call_id=call)
+            await dialogs.carry(ctx)
+
+    asyncio.run(main())
+    assert said == ["said hi"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("needs_two", "caller's words alone: missing a required argument: 'ctx'"),
+        ("needs_none", "caller's words alone: too many"),
+        ("needs_named", "'language'"),
+        ("makes_async", "what makes machines is not async"),
+        ("generator", "generator that is not async"),
+        ("blocking", "would hold up every call"),
+        ("makes_named", "call's context alone: missing a required.*'key'"),
+        ("NoStream", "no `stream"),
+        ("Plain", "generator that is not async"),
+        ("Returns", "returns where it must `yield`"),
+        ("NoWords", "is given the caller's words"),
+        ("returns", "returns where it must `yield`"),
+        ("plain_machine", "generator that is not async"),
+        ("makes_bad", "returns where it must `yield`"),
+    ],
+)
+def test_what_can_never_answer_is_refused_before_any_call(
+    kinds: str, name: str, words: str
+) -> None:
+    """In the operator's words, not in Python's for each turn of each call."""
+    with pytest.raises((click.UsageError, EnvironmentFailure), match=words) as raised:
+        dialogs_named(f"{kinds}:{name}").prepare()
+    assert f"{kinds}:{name}" in str(
+        raised.value.message if hasattr(raised.value, "message") else raised.value
+    )
+
+
+def test_a_machine_may_need_the_language(kinds: str) -> None:
+    """Of a carrier that tells it with all words, it is there."""
+    dialogs_named(f"{kinds}:told")
+    dialogs_named(f"{kinds}:Told").prepare()
 
 
 # --- what endpoints are told

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator import AgentRunner
 from orchestrator.capabilities import CAPABILITIES
+from orchestrator.dialog import OpenAIDialog
+from orchestrator.runtimes.script_bridge import ScriptBridge
 from orchestrator.targets import TARGETS
 from orchestrator.testing.conformance import FarSide, run_conformance
 from orchestrator.testing.conformance_cases import CASES
+from tests.kit import script
 
 PAGE = Path(__file__).parent.parent / "docs" / "runtimes.md"
 
@@ -29,6 +35,27 @@ def capability_table() -> str:
 def test_the_capability_table_is_fresh() -> None:
     """A runtime that learns something says so in its manual."""
     assert capability_table() in PAGE.read_text()
+
+
+def test_the_entrypoint_of_the_docs_carries_a_call() -> None:
+    """Whoever copies it has a model's conversation for each call, as is said there."""
+    text = PAGE.read_text()
+    (code,) = [
+        c for c in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "OpenAIDialog" in c
+    ]
+    given: dict[str, Any] = {}
+    exec(compile(code, str(PAGE), "exec"), given)  # noqa: S102 - our own page
+    seen: list[Any] = []
+
+    async def enter(ctx: Any) -> None:
+        await given["entrypoint"](ctx)
+        seen.append(ctx.session.dialog_machine)
+        await ctx.session.dialog_machine.aclose()
+
+    for _ in range(2):
+        asyncio.run(AgentRunner(enter).handle(ScriptBridge(script([{"t": 0.01, "hangup": ""}]))))
+    assert [type(machine) for machine in seen] == [OpenAIDialog] * 2
+    assert seen[0] is not seen[1]
 
 
 def test_the_carrier_of_the_docs_passes_the_suite(

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from orchestrator.compiler import compile_config
@@ -555,6 +556,112 @@ def test_only_a_connection_to_the_calls_own_carrier_lends_recordings(carrier: An
                 raise AssertionError("attached")
 
     run(main())
+
+
+TWO = """
+connections:
+  sales: {kind: twilio, account_sid: AC%s, auth_token: "${T:-t}", base_url: "%s"}
+  phone: {kind: twilio, account_sid: AC%s, auth_token: "${T:-t}", base_url: "%s"}
+session:
+  call_start: [{say: hello}]
+  user_turn: [{recording: {pause: card, max: 30s}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("accounts", "setup", "form", "asked", "status"),
+    [
+        (("2", "1"), {}, {}, "AC1", "ok"),  # it is not the first that counts
+        (("2", "1"), {"accountSid": None}, {"AccountSid": "AC2"}, "AC2", "ok"),
+        (("2", "3"), {}, {}, "", "failed"),
+        (("2", "3"), {"accountSid": None}, {"AccountSid": ""}, "", "failed"),
+        (("2", "2"), {}, {}, "AC2", "ok"),  # the one that there is may be it
+    ],
+    ids=["setup", "webhook", "neither fits", "not told", "only one"],
+)  # fmt: skip
+def test_a_recording_is_changed_by_the_connection_of_the_calls_account(
+    accounts: tuple[str, str], setup: dict[str, Any], form: dict[str, str], asked: str, status: str
+) -> None:
+    """With several connections to a carrier, the account that brings the call decides."""
+
+    class Other(Twilio):
+        def setup(self, call: Any) -> dict[str, Any]:
+            return {**super().setup(call), **setup}
+
+    async def main() -> None:
+        first, second = accounts
+        async with Server(Reply(200)) as api:
+            config = TWO % (first, api.url, second, api.url)
+            async with line(config, Other()) as server:
+                call = await server.ring("CA1", **form)
+                await call.until_heard("hello")
+                await call.say("card")
+                await call.until_heard("You said: card")
+                await call.hang_up()
+                await server.idle()
+                lines = server.journals.lines["CA1"]
+                steps = [found for found in lines if found.get("step") == "recording"]
+                assert [step["status"] for step in steps] == [status]
+                assert ("sales, phone" in str(steps)) is not bool(asked)
+            paths = {seen.target.split("/")[3] for seen in api.seen}
+            assert paths == ({asked} if asked else set())
+
+    run(main())
+
+
+def test_a_pause_that_failed_says_why_in_words() -> None:
+    """Digits are starred while a recording is paused, those of the status too."""
+
+    async def main() -> None:
+        api = Server(Reply(403))
+        async with api, line(RECORDS % ("1", api.url, "", "30s")) as server:
+            call = await greeted(server)
+            await call.say("card")
+            await call.until_heard("You said: card")
+            await call.hang_up()
+            await server.idle()
+            steps = [li for li in server.journals.lines["CA1"] if li.get("step") == "recording"]
+            assert "(Forbidden)" in str(steps[0])
+
+    run(main())
+
+
+# --- what a webhook is told
+
+
+def test_a_call_that_is_over_is_not_connected_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Its socket would be refused, and the end of the process would wait for it."""
+
+    async def main() -> None:
+        async with line(HELLO) as server:
+            call = await greeted(server)
+            await call.hang_up()
+            await server.idle()
+            answer = await server.network.post(f"{server.network.public}/voice", call.form)
+            assert answer.status_code == 200
+            assert "<Connect" not in answer.text
+            assert "<Hangup" in answer.text
+            assert not server.board._announced  # what a drain waits for
+            assert "a call that is over was to be connected" in caplog.text
+
+    run(main())
+
+
+def test_a_webhook_set_to_get_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It is one choice in the carrier's console, and the caller hears a bare hang-up."""
+
+    async def main() -> None:
+        async with line(HELLO) as server, httpx.AsyncClient(trust_env=False) as client:
+            for path in ("voice", "voice", "healthz"):
+                url = server.network.local(f"{server.network.public}/{path}")
+                method = "POST" if path == "healthz" else "GET"
+                answer = await client.request(method, url)
+                assert answer.status_code == 405
+                assert "allow" in answer.headers
+
+    run(main())
+    told = [vars(r)["reason"] for r in caplog.records if "wrong method" in r.getMessage()]
+    assert told == ["/voice takes HTTP POST: set the webhook to it"]
 
 
 # --- room

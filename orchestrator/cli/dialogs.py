@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.dialog import Dialogs, Echo, from_callable
-from orchestrator.dialog.contract import is_superdialog
-from orchestrator.dialog.http import HttpDialog
-from orchestrator.dialog.openai import OpenAIDialog
+from orchestrator.cli.dialogs_imported import imported
+from orchestrator.dialog import Dialogs, Echo, HttpDialog, OpenAIDialog
 from orchestrator.errors import EnvironmentFailure, UserError
-from orchestrator.registry import import_name
 from orchestrator.runtime import DialogMachine
 from orchestrator.scriptevent import read_text
 
@@ -60,7 +54,7 @@ def dialogs_named(name: str | None, instructions: Path | None = None) -> Dialogs
         except UserError as error:
             raise click.UsageError(f"--dialog: {error}") from None
         return Dialogs("of the endpoint", lambda ctx: HttpDialog(name, call=_about(ctx)))
-    return _imported(name)
+    return imported(name)
 
 
 def _about(ctx: CallContext | None) -> dict[str, Any]:
@@ -87,51 +81,3 @@ def _models(name: str, instructions: str) -> Dialogs:
         return OpenAIDialog(model, base_url=base_url, api_key=key, system=system)
 
     return Dialogs(name, make)
-
-
-def _imported(name: str) -> Dialogs:
-    found = import_name(name)
-    if not isinstance(found, type):
-        if is_superdialog(found):
-            raise click.UsageError(
-                f"{name} holds one conversation, which callers must not share; name a class or "
-                "function that makes one for each call"
-            )
-        if isinstance(found, DialogMachine):
-            return Dialogs(name, lambda ctx: found, shared=found)
-        if _is_async(found):
-            machine = from_callable(found)
-            return Dialogs(name, lambda ctx: machine, shared=machine)
-        if not callable(found):
-            raise click.UsageError(
-                f"{name} is neither a dialog machine (`stream(text)`) nor a class or function that "
-                "makes one nor an async function"
-            )
-    if _takes_call(name, found):
-        return Dialogs(name, found)
-    return Dialogs(name, lambda ctx: found(), is_for_any=True)
-
-
-def _is_async(found: Any) -> bool:
-    """Whether it is a function that writes replies: it answers with words, at once or in pieces."""
-    if isinstance(found, functools.partial):
-        return _is_async(found.func)
-    functions = (found, getattr(found, "__call__", None))  # noqa: B004 - its kind is asked
-    return any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in functions)
-
-
-def _takes_call(name: str, factory: Callable[..., Any]) -> bool:
-    """Whether what makes machines needs the call's context."""
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except ValueError:  # written in C
-        return False
-    needed = [
-        p for p in parameters
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]  # fmt: skip
-    if len(needed) > 1:
-        raise click.UsageError(
-            f"{name} needs {len(needed)} arguments; it is given the call's context"
-        )
-    return bool(needed)

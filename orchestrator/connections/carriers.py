@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -130,7 +131,10 @@ class CarrierConnection(Connection, ABC):
         Raises:
             ActionFailed: the carrier did not do it.
         """
-        await self._request(*self._recording(quote(call_id, safe=""), change))
+        try:
+            await self._request(*self._recording(quote(call_id, safe=""), change))
+        except ActionFailed as error:
+            raise _told_in_words(error) from error
 
     @abstractmethod
     def _recording(self, call_id: str, change: str) -> tuple[str, Mapping[str, Any]]: ...
@@ -259,6 +263,15 @@ def _was_not_taken(error: ActionFailed) -> bool:
 
     status = error.detail.get("status") if isinstance(error.detail, dict) else None
     return status == 429 or isinstance(error.__cause__, httpx.ConnectError)
+
+
+def _told_in_words(error: ActionFailed) -> ActionFailed:
+    """The failure with its status in words: while a recording is paused, digits are starred."""
+    status = error.detail.get("status") if isinstance(error.detail, dict) else None
+    if status not in set(HTTPStatus):
+        return error
+    phrase = HTTPStatus(status).phrase
+    return ActionFailed(f"{error} ({phrase})", retryable=error.retryable, detail=error.detail)
 
 
 def _text(value: Any) -> str | None:

@@ -1,8 +1,7 @@
-"""Dialog machines: what answers a caller, a reply at a time, behind `stream(text)`.
+"""Dialog machines: what answers a caller, a reply at a time, behind `stream(text)`."""
 
-Here are those that need nothing; `http` has the ones behind an endpoint.
-"""
-
+from orchestrator.dialog.http import HttpDialog
 from orchestrator.dialog.machines import Dialogs, Echo, from_callable
+from orchestrator.dialog.openai import OpenAIDialog
 
-__all__ = ["Dialogs", "Echo", "from_callable"]
+__all__ = ["Dialogs", "Echo", "HttpDialog", "OpenAIDialog", "from_callable"]

@@ -20,9 +20,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from orchestrator.dialog.adapter import Adapter
 from orchestrator.runtime import DialogMachine
 
-__all__ = ["PATIENCE", "Machine", "is_machine", "is_superdialog"]
+__all__ = ["PATIENCE", "Machine", "is_machine", "is_superdialog", "is_superdialog_class",
+           "stream_fault"]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +37,32 @@ _HEARD = "The caller cut your last reply short; they heard only: {heard}"
 
 def is_superdialog(value: object) -> bool:
     """Whether it is a machine of the package `superdialog`, which the SDK accepts by its name."""
+    return is_superdialog_class(type(value))
+
+
+def is_superdialog_class(made: type) -> bool:
+    """Whether its instances are machines of the package `superdialog`."""
     return any(
         cls.__module__.partition(".")[0] == "superdialog"
         and cls.__name__ in ("DialogMachine", "LLMAgent")
-        for cls in type(value).__mro__
+        for cls in made.__mro__
     )
+
+
+def stream_fault(stream: Callable[..., Any], *before: object) -> str:
+    """Why a `stream` can never give a reply, empty for nothing; `before` stand before the text."""
+    if inspect.iscoroutinefunction(stream):
+        return "its `stream` returns where it must `yield` the pieces of the reply"
+    if inspect.isgeneratorfunction(stream):
+        return "its `stream` is a generator that is not async: write `async def`"
+    told = {"language": "en"} if _takes_language(stream) else {}
+    try:
+        inspect.signature(stream).bind(*before, "words", **told)
+    except TypeError as error:
+        return f"its `stream` is given the caller's words: {error}"
+    except ValueError:  # written in C
+        pass
+    return ""
 
 
 def is_machine(value: object) -> bool:
@@ -80,7 +103,8 @@ class Machine:
     @property
     def takes_notes(self) -> bool:
         """Whether it takes notes that the caller does not hear."""
-        return callable(getattr(self.given, "assist", None))
+        is_there = callable(getattr(self.given, "assist", None))
+        return is_there and getattr(type(self.given), "assist", None) is not Adapter.assist
 
     async def note(self, note: str) -> None:
         """Give it a note."""

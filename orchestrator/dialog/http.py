@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.dialog.adapter import Adapter
 from orchestrator.dialog.wire import Client, check_url, media_type, silent, unreachable
 from orchestrator.errors import ActionFailed
 
@@ -24,7 +25,7 @@ MOST_UNTOLD = 100
 _SHOWN = 40
 
 
-class HttpDialog:
+class HttpDialog(Adapter):
     """Text in, text out: posts `{"text": ...}` and speaks what comes back.
 
     What happened since the last answer goes along: `notes`, `said` (by hooks) and `interrupted`. It
@@ -59,9 +60,9 @@ class HttpDialog:
         self._call = {"call": dict(call)} if call else {}
         self._untold: list[tuple[str, Any]] = []
 
-    def assist(self, note: str) -> None:
+    def assist(self, text: str) -> None:
         """Send a note along with the caller's next words."""
-        self._keep("notes", note)
+        self._keep("notes", text)
 
     def said(self, text: str) -> None:
         """Send along what hooks said."""
@@ -75,7 +76,7 @@ class HttpDialog:
         self._untold.append((kind, what))
         del self._untold[:-MOST_UNTOLD]
 
-    async def stream(self, text: str) -> AsyncIterator[str]:
+    async def _reply(self, text: str) -> AsyncIterator[str]:
         """The reply, in one piece.
 
         Raises:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.dialog.contract import is_machine
+from orchestrator.dialog.adapter import Adapter
+from orchestrator.dialog.contract import is_machine, is_superdialog, stream_fault
 from orchestrator.errors import ActionFailed, EnvironmentFailure, named
 from orchestrator.runtime import DialogMachine
 
@@ -18,37 +20,41 @@ __all__ = ["Dialogs", "Echo", "from_callable"]
 
 logger = logging.getLogger(__name__)
 
+#: What writes a reply: a text, or an async iterator of its pieces.
+Answers = Callable[[str], Awaitable[str | None] | AsyncIterable[str]]
 
-class Echo:
+
+class Echo(Adapter):
     """Repeats what the caller said, word by word, `delay` seconds before each word."""
 
     def __init__(self, delay: float = 0.0) -> None:
         self._delay = delay
 
-    async def stream(self, text: str) -> AsyncIterator[str]:
-        """The reply to the caller's words, piece by piece."""
+    async def _reply(self, text: str) -> AsyncIterator[str]:
         for piece in ("You", *(f" {word}" for word in f"said: {text}".split(" "))):
             await asyncio.sleep(self._delay)
             yield piece
 
 
-class _FromCallable:
-    def __init__(self, function: Callable[[str], Awaitable[str] | AsyncIterator[str]]) -> None:
+class _FromCallable(Adapter):
+    def __init__(self, function: Answers) -> None:
         self._function = function
 
-    async def stream(self, text: str) -> AsyncIterator[str]:
+    async def _reply(self, text: str) -> AsyncIterator[str]:
         answer = self._function(text)
-        if isinstance(answer, AsyncIterator):
+        if isinstance(answer, AsyncIterable):
             async for piece in answer:
                 yield piece
-        else:
-            yield await answer
+        elif not isinstance(answer, Awaitable):
+            raise TypeError(f"what writes replies is async, but gave {type(answer).__name__}")
+        elif (whole := await answer) is not None:
+            yield whole
 
 
-def from_callable(
-    function: Callable[[str], Awaitable[str] | AsyncIterator[str]],
-) -> DialogMachine:
+def from_callable(function: Answers) -> DialogMachine:
     """A dialog machine whose replies `function` writes: at once, or piece by piece.
+
+    It is called with the caller's words. None is silence, as an empty text is.
 
     Example:
         >>> async def answer(text: str) -> str:
@@ -123,9 +129,13 @@ class Dialogs:
             raise EnvironmentFailure(why) from error
         if not is_machine(machine):
             what = type(machine).__name__
+            if inspect.iscoroutine(machine):
+                machine.close()  # nobody awaits it
             raise EnvironmentFailure(
                 f"{self._name} made a {what}, which is no dialog machine (`stream`)"
             )
+        if not is_superdialog(machine) and (fault := stream_fault(machine.stream)):
+            raise EnvironmentFailure(f"{self._name} made no dialog machine: {fault}")
         return machine
 
     async def aclose(self) -> None:

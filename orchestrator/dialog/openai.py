@@ -6,18 +6,30 @@ session reports as an `error` event: the call goes on.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
+from orchestrator.dialog.adapter import Adapter
 from orchestrator.dialog.chunks import Chunk, chunk_of, whole_of
 from orchestrator.dialog.conversation import Conversation
 from orchestrator.dialog.wire import Client, check_url, media_type, paced, unreachable
 from orchestrator.errors import ActionFailed, EnvironmentFailure, UserError
+from orchestrator.plain import whole_start, whole_text
 
 __all__ = ["OpenAIDialog"]
 
 
-class OpenAIDialog:
+#: Seconds that a stream may go on once its reply has ended: some servers never close it.
+AFTER_END = 1.0
+#: Why a reply may have ended before it was whole. Whole ones end for reasons of many names.
+_EARLY = frozenset(
+    {"length", "max_tokens", "model_length", "content_filter", "safety", "recitation", "error",
+     "tool_calls", "tool_use", "function_call", "abort", "cancelled", "canceled", "timeout"}
+)  # fmt: skip
+
+
+class OpenAIDialog(Adapter):
     """A model behind an OpenAI-compatible `/chat/completions`, its reply streamed as it is written.
 
     The conversation is remembered, as the caller heard it: of a reply that was cut short what the
@@ -71,9 +83,9 @@ class OpenAIDialog:
         """The conversation so far, without the instructions."""
         return self._conversation.messages
 
-    def assist(self, note: str) -> None:
+    def assist(self, text: str) -> None:
         """A note for the model, from its next reply on; the caller does not hear it."""
-        self._conversation.add("system", note)
+        self._conversation.add("system", text)
 
     def said(self, text: str) -> None:
         """Hooks said something; the model is to know, or it says it again."""
@@ -84,7 +96,7 @@ class OpenAIDialog:
         if heard is not None:
             self._conversation.cut(heard)
 
-    async def stream(self, text: str) -> AsyncIterator[str]:
+    async def _reply(self, text: str) -> AsyncIterator[str]:
         """The reply, piece by piece.
 
         Raises:
@@ -109,25 +121,45 @@ class OpenAIDialog:
         asked = aconnect_sse(
             self._client.open(), "POST", self._url, content=self._client.content(body)
         )
-        ending = ""
+        ending = half = ""
         has_spoken = False
         try:
             async with asked as source:
-                async for chunk in _chunks(source):
+                async for chunk in _to_the_end(_chunks(source)):
                     has_spoken = has_spoken or bool(chunk.text.strip())
                     ending = ending or chunk.ending
-                    if chunk.text:
-                        yield chunk.text
+                    text, half = whole_start(half + chunk.text)
+                    if text:
+                        yield text
         except SSEError as error:
             raise ActionFailed(f"the model's answer is no event stream: {error}") from error
         except httpx.HTTPError as error:
-            raise unreachable(self._url, error) from error
+            if not ending:  # else it is whole, and how the connection ends is nothing to a caller
+                raise unreachable(self._url, error) from error
+        if half:
+            yield whole_text(half)
         if problem := _problem(ending, has_spoken=has_spoken):
             raise ActionFailed(problem)
 
     async def aclose(self) -> None:
         """Give back the connection."""
         await self._client.aclose()
+
+
+async def _to_the_end(chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+    """The chunks of an answer; once one says that it ended, what comes within `AFTER_END`."""
+    until: float | None = None
+    while True:
+        try:
+            async with asyncio.timeout_at(until):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            return
+        if chunk is None:
+            return
+        if chunk.ending and until is None:
+            until = asyncio.get_running_loop().time() + AFTER_END
+        yield chunk
 
 
 async def _chunks(source: Any) -> AsyncIterator[Chunk]:
@@ -151,7 +183,7 @@ def _problem(ending: str, *, has_spoken: bool) -> str:
     """What is wrong with a reply that ended like this; empty for nothing."""
     if not ending:
         return "the model's answer broke off"
-    if ending not in ("stop", "done"):
+    if ending.lower() in _EARLY or (not has_spoken and ending not in ("stop", "done")):
         what = "ended early" if has_spoken else "has no text"
         return f"the model's reply {what}: {ending}"
     return "" if has_spoken else "the model's reply has no text"

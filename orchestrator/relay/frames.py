@@ -24,8 +24,8 @@ from orchestrator.runtime import (
     SetLanguage,
 )
 
-__all__ = ["DATA", "BadFrame", "Frame", "end_frame", "events_of", "frame_of", "offer_of",
-           "parse_frame"]  # fmt: skip
+__all__ = ["DATA", "BadFrame", "Frame", "account_of", "end_frame", "events_of", "frame_of",
+           "offer_of", "parse_frame"]  # fmt: skip
 
 Frame = dict[str, Any]
 
@@ -81,6 +81,11 @@ def offer_of(setup: Frame) -> CallOffer:
         data={**_said_of_caller(setup), **_data(given)},
         called_number=_word(setup, ours),
     )
+
+
+def account_of(setup: Frame) -> str:
+    """The carrier's account that brings the call; empty when it does not say."""
+    return _word(setup, "accountSid")
 
 
 def _word(setup: Frame, name: str) -> str:

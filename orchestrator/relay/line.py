@@ -12,7 +12,8 @@ from orchestrator.plain import json_text
 from orchestrator.relay.dialects import RELAY_CAPABILITIES
 from orchestrator.relay.frames import BadFrame, Frame, end_frame, events_of, frame_of, parse_frame
 from orchestrator.relay.heard import LATE, Heard
-from orchestrator.relay.parts import Phase, Recorder, Socket, Surroundings
+from orchestrator.relay.parts import Phase, Socket, Surroundings
+from orchestrator.relay.recordings import Recordings
 from orchestrator.runtime import (
     CallEvent,
     CallOffer,
@@ -57,7 +58,7 @@ class RelayLine:
         self._settled = asyncio.Event()  # the session is done with this call
         self._is_told = asyncio.Event()  # why the socket was lost
         self._tasks = TaskOwner({"call_id": offer.call_id})
-        self._open_recorder: Callable[[], Recorder] | None = None
+        self._recordings: Recordings | None = None
         self._remark = Remarks()
 
     # --- what the session asks
@@ -71,10 +72,11 @@ class RelayLine:
         """Have remarks on bad frames written into the call's journal."""
         self._remark.take_notes(note)
 
-    def take_connections(self, lend: Callable[[str], Callable[[], Any] | None]) -> None:
+    def take_connections(self, lend: Callable[[str], Mapping[str, Callable[[], Any]]]) -> None:
         """With the carrier's API, recordings can be paused; it stays the one that the call got."""
-        self._open_recorder = lend(self._around.carrier)
-        if self._open_recorder is not None:
+        lent = lend(self._around.carrier)
+        if lent:
+            self._recordings = Recordings(lent, self._around.account, self._remark)
             self.capabilities |= {"recording"}
 
     async def send(self, command: Command) -> None:
@@ -128,10 +130,9 @@ class RelayLine:
             raise LineGone("the connection is broken") from None
 
     async def _record(self, change: str) -> None:
-        if self._open_recorder is None:
+        if self._recordings is None:
             raise CommandRefused("the config has no connection to this carrier's API")
-        recorder: Recorder = self._open_recorder()
-        await recorder.record(self.offer.call_id, change)
+        await self._recordings.change(self.offer.call_id, change)
 
     def _end(self, reason: str) -> None:
         if self.phase is Phase.LIVE and self._socket is not None:

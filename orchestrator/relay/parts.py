@@ -48,6 +48,8 @@ class Socket(Protocol):
 class Recorder(Protocol):
     """What pauses and resumes a recording, through the carrier's REST API."""
 
+    account_sid: str
+
     async def record(self, call_id: str, change: str) -> None:
         """Change the recording of a call; `change` is pause or resume.
 
@@ -91,9 +93,11 @@ class Surroundings:
     Attributes:
         carrier: who brings the call: the kind of the connections to its API.
         on_over: called with the call's id, once.
+        account: of the carrier's, whose call it is; empty when it did not say.
     """
 
     directions: Directions
     carrier: str
     on_over: Callable[[str], None]
     limits: Limits = field(default_factory=Limits)
+    account: str = ""

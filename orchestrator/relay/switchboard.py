@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from orchestrator.relay.call import RelayCall
 from orchestrator.relay.dialects import RELAY_CAPABILITIES
-from orchestrator.relay.frames import Frame, offer_of
+from orchestrator.relay.frames import Frame, account_of, offer_of
 from orchestrator.relay.parts import Limits, Socket, Surroundings
 from orchestrator.relay.twiml import Directions
 
@@ -25,6 +26,14 @@ logger = logging.getLogger(__name__)
 ANNOUNCED_LIMIT = 30.0
 #: Calls remembered after their end.
 MOST_ENDED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """A call whose webhook was answered: when, on the loop's clock, and of which account."""
+
+    at: float
+    account: str
 
 
 class Switchboard:
@@ -62,7 +71,7 @@ class Switchboard:
         self._most = max_calls
         self._limits = limits or Limits()
         self._calls: dict[str, RelayCall] = {}
-        self._announced: OrderedDict[str, float] = OrderedDict()
+        self._announced: OrderedDict[str, _Announced] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._new: asyncio.Queue[RelayCall | None] = asyncio.Queue()
         self._empty = asyncio.Event()
@@ -92,7 +101,7 @@ class Switchboard:
     def _forget_late(self) -> None:
         """Announced calls that did not connect in time will not."""
         late = asyncio.get_running_loop().time() - ANNOUNCED_LIMIT
-        while self._announced and next(iter(self._announced.values())) <= late:
+        while self._announced and next(iter(self._announced.values())).at <= late:
             call_id, _ = self._announced.popitem(last=False)
             logger.warning("a call was answered and did not connect", extra={"call_id": call_id})
         self._end_if_all_came()
@@ -114,15 +123,15 @@ class Switchboard:
         """Whether a call has been carried and is over."""
         return call_id in self._ended
 
-    def announce(self, call_id: str) -> bool:
-        """Whether there is room for a call that a webhook announces."""
+    def announce(self, call_id: str, account: str = "") -> bool:
+        """Whether there is room for a call that a webhook announces, of the carrier's `account`."""
         self._forget_late()
         if call_id in self._announced or call_id in self._calls:
             return True
         if not self._has_room:
             return False
         loop = asyncio.get_running_loop()
-        self._announced[call_id] = loop.time()
+        self._announced[call_id] = _Announced(loop.time(), account)
         loop.call_later(ANNOUNCED_LIMIT, self._forget_late)
         return True
 
@@ -146,10 +155,13 @@ class Switchboard:
         elif self._was_left or not (offer.call_id in self._announced or self._has_room):
             return "no more calls are taken"
         else:
-            around = Surroundings(self.directions, self._carrier, self._forget, self._limits)
+            announced = self._announced.pop(offer.call_id, None)
+            account = account_of(setup) or (announced.account if announced else "")
+            around = Surroundings(
+                self.directions, self._carrier, self._forget, self._limits, account
+            )  # fmt: skip
             call = RelayCall(offer, around)
             self._calls[offer.call_id] = call
-            self._announced.pop(offer.call_id, None)
             self._empty.clear()
             self._new.put_nowait(call)
             self._end_if_all_came()

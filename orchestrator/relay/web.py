@@ -110,7 +110,7 @@ class RelayWeb:
                 ),
                 WebSocketRoute(f"/relay/{per_call}", self._relay),
             ],
-            exception_handlers={404: self._unknown},
+            exception_handlers={404: self._unknown, 405: self._wrong_method},
         )  # fmt: skip
         # A redirect would go to whatever host the request names, and lose our prefix.
         self.app.router.redirect_slashes = False
@@ -157,7 +157,10 @@ class RelayWeb:
         call_id = form.get("CallSid", "")
         if not _CALL_ID.fullmatch(call_id):
             raise _Refused(400, "no CallSid")
-        if not self._board.announce(call_id):
+        if self._board.was_on(call_id):
+            logger.warning("a call that is over was to be connected", extra={"call_id": call_id})
+            return HANG_UP
+        if not self._board.announce(call_id, form.get("AccountSid", "")):
             logger.info("a call was told that the line is busy", extra={"call_id": call_id})
             return HANG_UP if form.get("Direction", "").startswith("outbound") else BUSY
         given = {DATA: request.query_params.get("data", ""),
@@ -239,10 +242,22 @@ class RelayWeb:
         """No route of ours; each kind is logged once."""
         is_ours = any(part in _ROUTES for part in request.scope["path"].split("/"))
         why = "a path of ours with something around it" if is_ours else "unknown path"
+        self._tell_once("no route of ours, told once", why)
+        return PlainTextResponse("not found", 404)
+
+    async def _wrong_method(self, request: Request, error: Exception) -> Response:
+        """A route of ours, asked otherwise than by POST: a setting at the carrier; logged once."""
+        route = request.scope["path"].split("/")[1]
+        if route in _ROUTES:
+            self._tell_once(
+                "the wrong method, told once", f"/{route} takes HTTP POST: set the webhook to it"
+            )
+        return PlainTextResponse("method not allowed", 405, getattr(error, "headers", None))
+
+    def _tell_once(self, text: str, why: str) -> None:
         if why not in self._has_told:
             self._has_told.add(why)
-            logger.warning("no route of ours, told once", extra={"reason": why})
-        return PlainTextResponse("not found", 404)
+            logger.warning(text, extra={"reason": why})
 
     # --- for whoever runs this
 

@@ -92,7 +92,7 @@ class Session(Controls):
         if take is not None:
             take(note)
 
-    def take_connections(self, lend: Callable[[str], Callable[[], Any] | None]) -> None:
+    def take_connections(self, lend: Callable[[str], Mapping[str, Callable[[], Any]]]) -> None:
         """Lend the bridge connections of the config, where it makes use of any."""
         take = getattr(self._bridge, "take_connections", None)
         if take is not None:

@@ -76,7 +76,7 @@ class _Order:
                 self._report(step, path.stopped, "HK403", "this step is never reached")
                 return
             if path.ended is not None and step.word in (*_SPEECH, "end_call"):
-                self._report(step, path.ended, "HK404", f"`{step.word}` after the end")
+                self._report(step, path.ended, "HK404", _what_comes_late(step, path.ended))
             elif path.passed is not None and step.word == "end_call" and step.when is None:
                 self._report_dropped(step, path.passed)
             inner = self._inner(step, path)
@@ -146,10 +146,17 @@ class _Order:
         if self.findings is None:
             return
         where = [related(before.place, "because of this step")]
-        if code == "HK404":
-            message += ": nobody hears it" if step.word in _SPEECH else ": the call ends already"
         hint = "move it before, or remove it"
         self.findings.at(step.place, code, message, on="key", related=where, help=hint)
+
+
+def _what_comes_late(step: StepConfig, before: StepConfig) -> str:
+    """A step of the agent's that comes after the step with which its part of the call is over."""
+    is_transferred = before.word == "escalate_transfer"
+    why = "nobody hears it" if step.word in _SPEECH else "the call ends already"
+    if is_transferred and step.word == before.word:
+        why = "the caller is handed over already"
+    return f"`{step.word}` after the {'transfer' if is_transferred else 'end'}: {why}"
 
 
 def _cancels(rung: StepConfig, ladder: StepConfig) -> bool:

@@ -250,6 +250,32 @@ def test_a_broken_connection_is_dialled_again_and_the_session_goes_on(tmp_path: 
     played(main())
 
 
+@pytest.mark.parametrize(
+    ("breaks", "why"),
+    [(lambda call: call.drop(), "no close frame"),
+     (lambda call: call.send("user.text", text="x" * 2_000_000), "close code 1009")],
+    ids=["dropped", "too large"],
+)  # fmt: skip
+def test_a_connection_that_broke_leaves_one_line_in_the_journal(
+    breaks: Any, why: str, tmp_path: Path
+) -> None:
+    """What was on it is lost: who reads the journal sees where and why."""
+
+    async def main() -> None:
+        async with native(SAYS, tmp_path) as on:
+            call = await on.peer.connect()
+            await breaks(call)
+            await call.until_connected(2)
+            await call.say("hello")
+            await call.until_verb("agent.text.end")
+            await call.hang_up()
+            await on.settle()
+            notes = [note for note in on.lines.lines if "dialled again" in note.get("note", "")]
+            assert [note["why"].partition(": ")[2] for note in notes] == [why]
+
+    played(main())
+
+
 def test_a_reply_goes_on_over_a_connection_that_broke(tmp_path: Path) -> None:
     """What is being written waits for the redial."""
 

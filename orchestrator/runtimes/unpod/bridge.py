@@ -19,6 +19,7 @@ from orchestrator.plain import json_text
 from orchestrator.quiet import UNLOGGED
 from orchestrator.runtime import CallEvent, CallOffer, Command, Transfer
 from orchestrator.runtimes.remarks import Remarks
+from orchestrator.runtimes.unpod.failures import why_failed
 from orchestrator.runtimes.unpod.runner import UNPOD_CAPABILITIES
 from orchestrator.runtimes.unpod.transfers import OneTransfer
 from orchestrator.runtimes.unpod.wire import (
@@ -72,8 +73,7 @@ class Dial:
             try:
                 return await self._dial()
             except (OSError, ValueError, _closed()) as error:
-                # Of a handshake, the message may have the URL, and with it the token.
-                reason = str(error) if isinstance(error, BadFrame) else type(error).__name__
+                reason = why_failed(error)
             if pause is not None:
                 await asyncio.sleep(pause)
         raise LineGone(f"the worker could not be reached: {reason}")
@@ -202,7 +202,9 @@ class UnpodBridge:
         self._socket = None
         if type(error).__name__ == "ConnectionClosedOK":
             raise LineGone("line closed") from error
-        logger.warning("connection broke, dialling again", extra=self._about)
+        why = why_failed(error)
+        self._remark("the connection broke, the worker is dialled again", why=why)
+        logger.warning("connection broke, dialling again", extra={**self._about, "why": why})
 
     async def _resume(self) -> None:
         await self._breaks.pause()

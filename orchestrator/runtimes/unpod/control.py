@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.plain import json_text
 from orchestrator.quiet import UNLOGGED
+from orchestrator.runtimes.unpod.failures import http_status, why_failed
 from orchestrator.runtimes.unpod.wire import BadFrame, Frame, parse_frame
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ Send = Callable[[Frame], Awaitable[None]]
 _PATH = "/v1/internal/workers"
 #: Close codes that say that trying again is of no use.
 _REFUSALS = frozenset({1008, 4001})
+#: Statuses of a handshake that say the same: what stands before an orchestrator answers with them.
+_REFUSING = frozenset({401, 403})
 #: Seconds to wait for the answer to `register`.
 REGISTER_LIMIT = 10.0
 
@@ -94,8 +97,7 @@ class ControlLink:
                     await link.close()  # with a goodbye, also when we are cancelled
         except (OSError, BadFrame, WebSocketException) as error:
             _check_refusal(error)
-            # The message of a failed handshake may have headers in it.
-            return str(error) if isinstance(error, BadFrame) else type(error).__name__
+            return why_failed(error)
         return "closed"
 
     async def _register(self, link: ClientConnection) -> None:
@@ -144,7 +146,9 @@ async def _send(link: ClientConnection, frame: Frame) -> None:
 def _check_refusal(error: BaseException) -> None:
     """Trying again does not mend a refused credential."""
     code: Any = getattr(getattr(error, "rcvd", None), "code", None)
-    if code in _REFUSALS:
+    status = http_status(error)
+    if code in _REFUSALS or status in _REFUSING:
+        what = f"HTTP {status}" if status else f"close {code}"
         raise EnvironmentFailure(
-            f"the orchestrator refused this runner (close {code}); check token and org_handle"
+            f"the orchestrator refused this runner ({what}); check token and org_handle"
         ) from error

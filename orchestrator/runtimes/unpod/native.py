@@ -20,7 +20,9 @@ import socket as sockets
 import uuid
 from collections.abc import AsyncIterator
 
-from orchestrator.errors import EnvironmentFailure, LineGone
+from orchestrator.errors import EnvironmentFailure, LineGone, UserError
+from orchestrator.headers import value_fault
+from orchestrator.hosts import split_server_url
 from orchestrator.runtimes.tasks import TaskOwner
 from orchestrator.runtimes.unpod.bridge import Dial, UnpodBridge
 from orchestrator.runtimes.unpod.control import ControlLink, Send
@@ -43,6 +45,9 @@ class UnpodExchange:
         max_concurrent: jobs at a time, dialling or live, if the runner does not carry fewer; more
             are refused.
         dev_mode: take jobs of the pool for development.
+
+    Raises:
+        UserError: a setting can never work; the message holds neither the URL nor the token.
     """
 
     runtime_name = "unpod"
@@ -58,6 +63,10 @@ class UnpodExchange:
         max_concurrent: int = 50,
         dev_mode: bool = False,
     ) -> None:
+        _check_url(url)
+        _check_words(agent_id=agent_id, token=token, org_handle=org_handle)
+        if max_concurrent < 1:
+            raise UserError("max_concurrent is 1 or more: with less no job is ever taken")
         self._agent_id = agent_id
         self._capacity = max_concurrent
         self._pool = f"{agent_id}@dev" if dev_mode else agent_id
@@ -216,6 +225,30 @@ class UnpodExchange:
         if isinstance(self._jobs.pop(job_id, None), asyncio.Task):
             self._end_if_all_came()
         self._changed.set()
+
+
+def _check_url(url: str) -> None:
+    form = "the url of an orchestrator has the form wss://HOST[:PORT]"
+    try:
+        parts = split_server_url(url)
+    except ValueError as error:
+        raise UserError(f"{form}: {error}") from None
+    if parts.scheme not in ("ws", "wss"):
+        raise UserError(f"{form}, or ws:// where nothing is encrypted")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise UserError(f"{form}, with no user, `?` or `#`: a path is put behind it")
+
+
+def _check_words(**given: str) -> None:
+    """Each is part of a header or of the registration."""
+    for name, value in given.items():
+        if not value.strip():
+            raise UserError(f"{name} is empty")
+        if value_fault(name, value) or not value.isascii() or value != value.strip():
+            raise UserError(
+                f"{name} holds characters that cannot be sent: a line end, a space around it, or a "
+                "letter that is not ASCII"
+            )
 
 
 def _need_websockets() -> None:

@@ -164,12 +164,11 @@ class UnpodSession:
     async def inject(self, note: str) -> None:
         """Give a note to the dialog machine of the SDK's session."""
         self._check("inject")
-        assist = getattr(getattr(self._sdk, "dialog_machine", None), "assist", None)
-        if assist is None:
+        given = getattr(self._sdk, "dialog_machine", None)
+        machine = Machine(given) if is_machine(given) else None
+        if machine is None or not machine.takes_notes:
             raise CommandRefused("this session's dialog machine takes no notes")
-        answer = assist(note)
-        if hasattr(answer, "__await__"):
-            await answer
+        await machine.note(note)
 
     def _check(self, what: str) -> None:
         if self.is_gone or self.was_ended:

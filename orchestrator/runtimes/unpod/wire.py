@@ -148,6 +148,8 @@ def _state(frame: Frame) -> list[CallEvent]:
 
 
 def _error(frame: Frame) -> list[CallEvent]:
+    if not isinstance(frame.get("code"), str) or not isinstance(frame.get("message"), str):
+        raise BadFrame("error without code and message")
     fields = {k: str(frame.get(k, "")) for k in ("code", "message", "severity", "source")}
     return [CallEvent("error", {**fields, "severity": severity_of(fields["severity"])})]
 
