@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,7 @@ from orchestrator.templates.tree import Called, Constant, Logic, Node, Path
 
 if TYPE_CHECKING:
     from orchestrator.templates.check import Checker
+    from orchestrator.templates.conditions import Asked
     from orchestrator.templates.logic import Claims
 
 __all__ = ["Template", "parse_condition", "parse_template"]
@@ -80,6 +81,13 @@ class Template:
 
         trees = self._trees if self.kind == "condition" else []
         return frozenset(path.offset for tree in trees for path in asked_alone(tree))
+
+    def uses(self) -> Iterator[Asked]:
+        """What it does with the value of each path that it reads."""
+        from orchestrator.templates.conditions import uses_of
+
+        for tree in self._trees:
+            yield from uses_of(tree, "truth" if self.kind == "condition" else "used")
 
     @property
     def counted(self) -> tuple[Constant, ...]:

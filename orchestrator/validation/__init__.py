@@ -2,10 +2,10 @@
 
 Way of the data: `toplevel` reads the files, `sections` and `connections` what stands beside hooks,
 `hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
-`names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` every
-template and what `data` holds, `waits`, `order`, `loops`, `timers`, `parallel` and `recording`
-time and order, `secrets`, `untrusted`, `hosts`, `headers` and `limits` safety, `capabilities` the
-runtime.
+`names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` and `truth`
+every template and what `data` holds, `waits`, `order`, `loops`, `timers`, `parallel` and
+`recording` time and order, `secrets`, `untrusted`, `hosts`, `headers` and `limits` safety,
+`capabilities` the runtime.
 """
 
 from __future__ import annotations

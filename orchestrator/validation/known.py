@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import inf
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.frozen import frozen
@@ -224,9 +225,13 @@ def constant_shape(value: Value) -> Shape:
     if value.parts:
         is_secret = any(ref.is_secret for _, ref in value.env_refs())
         return TEXT.tainted("secret") if is_secret else TEXT
+    if isinstance(raw, str) and raw:
+        return _WRITTEN
     return _SCALARS.get(type(raw), TEXT)
 
 
+#: A text that is written out; how long it is matters to nobody.
+_WRITTEN = replace(TEXT, bounds=(1, inf))
 _SCALARS: Mapping[type, Shape] = {bool: BOOL, int: INT, float: NUMBER, type(None): NULL}
 
 

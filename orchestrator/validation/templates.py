@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import Position
@@ -61,11 +61,20 @@ class Scene:
                 key = str(read.path[1])
                 saved = self.find(key) or self.elsewhere.get(key)
                 unknown = ANY if key in self.lost else BROUGHT
-                fields[key] = saved.shape if saved is not None else unknown
+                fields[key] = self._shape_of(key, saved) if saved is not None else unknown
             elif read.path == ("data",):  # a computed key, or all of it
                 is_whole = True
         data = record(fields, is_open=True) if fields else ANY_RECORD
         return {**self.names, "data": data.tainted(self._taint_of_all()) if is_whole else data}
+
+    def _shape_of(self, key: str, saved: Saved) -> Shape:
+        """The shape of what is saved; a text has letters for certain only if each that is has."""
+        shape = saved.shape
+        if shape.kind == "text" and shape.bounds is not None:
+            other = self.elsewhere.get(key)
+            if not saved.is_sure or other is None or other.shape.bounds is None:
+                return replace(shape, bounds=None)
+        return shape
 
     def _taint_of_all(self) -> str:
         known = (*self.known.values(), *self.base.values(), *self.elsewhere.values())
@@ -101,6 +110,8 @@ class Scene:
 _WORDS = {"emit": "not given here", "run": "run from here, by an event without it"}
 
 
+Path = tuple[str | int, ...]
+
 #: Names that keys are compared with in all; a comparison takes some microseconds.
 _MAX_TRIES = 100_000
 
@@ -108,8 +119,9 @@ _MAX_TRIES = 100_000
 class TemplateChecker:
     """Checks templates and reports what is wrong in place."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, untrue: Container[Path] = ()) -> None:
         self.findings = findings
+        self.untrue = untrue  # paths whose truth is not asked about any more: see `truth`
         self.tries = _MAX_TRIES
 
     def check(
@@ -134,7 +146,8 @@ class TemplateChecker:
         if not template.faults:
             for read in template.reads:
                 is_asked = len(read.path) == 2 and read.offset in template.asked
-                if self._check_read(read, place, offset, scene, is_asked=is_asked):
+                is_missing = self._check_read(read, place, offset, scene, is_asked=is_asked)
+                if is_missing or read.path in self.untrue:
                     missing.add(read.offset)
         for fault in (*template.faults, *faults):
             if fault.asked_of and _is_asked(fault.asked_of, template, scene):
