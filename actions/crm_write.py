@@ -18,6 +18,7 @@ from orchestrator.action import (
     Path,
     Shape,
     Written,
+    check_columns,
     json_bytes,
     json_within,
     record,
@@ -74,7 +75,7 @@ class CrmWrite(Action):
             return [Fault("needs `table` and `match` (sql), or `path` (http)", code="HK104")]
         if "table" in options and not options.get("match"):
             return [Fault("`table` needs `match`", "table", "say which records", code="HK104")]
-        return ()
+        return check_columns(options, "match", "values") if "table" in options else ()
 
     async def run(self, ctx: ActionContext) -> dict[str, str]:
         """Hand it to the outbox."""
