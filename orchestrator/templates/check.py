@@ -18,7 +18,7 @@ from orchestrator.shapes import (
     list_of,
     record,
 )
-from orchestrator.templates.arguments import check_role
+from orchestrator.templates.arguments import check_roles
 from orchestrator.templates.conditions import check_asked, check_operands
 from orchestrator.templates.library import CALLS, FILTERS, TEST_SIGNS, TESTS, Function, fits
 from orchestrator.templates.model import Fault
@@ -47,7 +47,6 @@ from orchestrator.templates.tree import (
     RecordOf,
     Sign,
     Tested,
-    prefix,
 )
 
 __all__ = ["Checker"]
@@ -292,11 +291,7 @@ class Checker:
     def _call(self, node: Called) -> Shape:
         function = CALLS[node.name]
         shapes = self._arguments(function, node.args)
-        for param, arg, shape in zip(function.params, node.args, shapes, strict=False):
-            if param.role and len(shape.choices) == 1 and not isinstance(arg, Constant):
-                fault = check_role(param.role, arg, shape.choices[0])
-                given_by = prefix(arg) if isinstance(arg, Path) and arg.root == "vars" else ()
-                self.faults.extend([replace(fault, given_by=given_by)] if fault else [])
+        self.faults += check_roles(self.source, node, function, shapes)
         given = function.gives(ANY)
         given = replace(given, is_optional=False) if node.offset in self.guarded else given
         if node.name == "memory.get" and shapes:
