@@ -143,9 +143,11 @@ class Checker:
         left, left_shape = node.first, self.shape(node.first)
         for sign, right in node.rest:
             right_shape = self.shape(right)
-            for one, other in ((left, (right, right_shape)), (right, (left, left_shape))):
-                self._check_default(sign, one, other)
+            known = len(self.faults)
             self._compare(sign, (left, left_shape), (right, right_shape))
+            if len(self.faults) == known:
+                for one, other in ((left, (right, right_shape)), (right, (left, left_shape))):
+                    self._check_default(sign, one, other)
             left, left_shape = right, right_shape
         return BOOL
 

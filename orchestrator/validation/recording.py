@@ -120,12 +120,21 @@ def _walk(config: Config, steps: tuple[StepConfig, ...], state: _State) -> bool:
         before = state.open
         if not _step(config, step, state):
             if step.when is None:
+                _skip(config, steps, step, state)
                 return False
             state.left = state.left or (step if before is not None else None)
             state.open = before
         elif step.when is not None and before is not None and state.open is None:
             state.left = state.left or step  # the resume is skipped when its condition fails
     return True
+
+
+def _skip(config: Config, steps: _Block, ending: StepConfig, state: _State) -> None:
+    """A resume behind what ends the list is never reached, which is reported there."""
+    later = steps[steps.index(ending) + 1 :]
+    if any(_any(config, step, _resumes) for step in later):
+        state.open = None
+        state.left = None if state.left is ending else state.left
 
 
 def _step(config: Config, step: StepConfig, state: _State) -> bool:
@@ -235,7 +244,8 @@ def _can_follow(home: HookConfig, pausing: HookConfig) -> bool:
     """Whether a hook with a resume can run after one that pauses."""
     if home.event == "call_end":
         return False
-    if home.max_count is not None and (pausing.max_count or home.max_count + 1) > home.max_count:
+    most = 1 if (pausing.scope, pausing.event) in _ONCE else pausing.max_count
+    if home.max_count is not None and (most or home.max_count + 1) > home.max_count:
         return False  # the pause comes once more than the resume
     pair = (home.scope, home.event)
     if pair not in _ONCE:

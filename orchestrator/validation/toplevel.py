@@ -191,6 +191,8 @@ class ConfigReader:
         if fault:
             before = self.included.get(_real(path))
             where = [related(before, "included here first", on="value")] if before else []
+            is_read = any(_real(document.file) == _real(path) for document in self.documents)
+            self.is_whole &= is_read or _real(path) in trail
             reader.at(paths, index, "HK224", fault, related=where)
             return
         self.included[_real(path)] = reader.place(paths, index)
