@@ -23,7 +23,7 @@ from orchestrator.templates.tree import (
     children,
 )
 
-__all__ = ["Claims", "claims_of", "exclude", "find_logic"]
+__all__ = ["Claims", "claims_of", "exclude", "find_logic", "words_asked_for"]
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _COUNTS = frozenset({"call.count", "memory.count"})
@@ -33,6 +33,8 @@ _NEVER_NEGATIVE = frozenset({"turns", "interruptions", "duration", "attempt"})
 _ANY_TEXTS = ("", "\u2603 qzx")
 #: What stands in patterns, and in no phrase that anybody says.
 _PATTERN = re.compile(r"[|\\\[\]^]|\.[*+]|\(\?")
+#: What a text is about: one thing.
+_TOPIC = "what is said"
 _ALWAYS, _NEVER = "this is always true", "this is never true"
 
 
@@ -142,7 +144,7 @@ _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 def _claim(source: str, node: Node) -> _Claim | None:
     if isinstance(node, Tested):
-        words = "|".join(str(arg.value) for arg in node.args if isinstance(arg, Constant))
+        words = "|".join(source[arg.offset : arg.end] for arg in node.args)
         asked = f"{source[node.item.offset : node.item.end]} {node.name} {words}"
         return _Claim(asked, "==", "so") if _is_fixed(node) else None
     if isinstance(node, Negation):
@@ -161,7 +163,14 @@ def _claim(source: str, node: Node) -> _Claim | None:
 
 def _is_fixed(node: Tested) -> bool:
     """Whether it asks something of one path, by what is written out."""
-    return isinstance(node.item, Path) and all(isinstance(arg, Constant) for arg in node.args)
+    return isinstance(node.item, Path) and all(map(_is_written, node.args))
+
+
+def _is_written(node: Node) -> bool:
+    """Whether a value is the same on every call: written out, or one of `vars`."""
+    if isinstance(node, ListOf):
+        return all(map(_is_written, node.items))
+    return isinstance(node, Constant) or (isinstance(node, Path) and node.root == "vars")
 
 
 # --- comparisons
@@ -232,6 +241,16 @@ def claims_of(source: str, node: Node, truth: bool) -> Claims:
     """What a condition says where it has turned out true (or false)."""
     said = node if truth else Negation(node.offset, node.end, node)
     return tuple(_groups(source, said))
+
+
+def words_asked_for(claims: Claims) -> Claims:
+    """The claims that some words are what an event's text is about, of those that ask for words."""
+    found = [
+        tuple(replace(claim, subject=_TOPIC, value=claim.subject) for claim in group)
+        for group in claims
+        if all(c.sign == "==" and c.subject.startswith("event.text ") for c in group)
+    ]
+    return tuple(found)
 
 
 def exclude(first: Claims, second: Claims) -> bool:

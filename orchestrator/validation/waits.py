@@ -1,7 +1,9 @@
 """What an event may cost the caller: the worst-case wait, and timeouts that cannot hold.
 
-Counted is what waits for somebody else in gating hooks: a step counts with its whole deadline,
-its `on_error` steps included; speech, logs and background work cost nothing.
+Counted is what keeps the agent's answer waiting for another system in gating hooks: a step counts
+with its whole deadline, its `on_error` steps included; speech, logs and background work cost
+nothing, and neither does a transfer, after which the caller waits for a person. Of hooks that look
+for different words in what the caller said, one turn has the slowest.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ BEARABLE = 3.0
 _CLEANUP = 5.0
 #: At the end of a call no caller waits.
 _UNHEARD = frozenset({"call_end"})
-#: The outcome of a transfer comes later, and its `on_error` steps with it, off the event's path.
+#: The caller is handed over, so that no answer of the agent is waited for. The outcome comes later,
+#: and its `on_error` steps with it, off the event's path.
 _LATE = frozenset({"escalate_transfer"})
 
 
@@ -77,8 +80,7 @@ class Waits:
         if step.kind == "if" and cost:
             waits = {name: self._total(step.blocks.get(name, ())) for name in ("then", "else")}
             branch = None if all(waits.values()) else bool(waits["then"])
-        is_handover = step.word in _LATE and _is_conditional(hook, step)
-        return Piece(cost, step, claims_on(hook, step, branch) if cost else (), is_handover)
+        return Piece(cost, step, claims_on(hook, step, branch) if cost else ())
 
     def slowest_part(self, step: StepConfig) -> StepConfig:
         """The step inside of a step that takes all of its time, or the step itself."""
@@ -112,7 +114,7 @@ class Waits:
         return sum(self.of_step(step) for step in steps)
 
     def _action(self, step: StepConfig) -> float:
-        if step.action is None or not step.action.cls.waits:
+        if step.action is None or not step.action.cls.waits or step.word in _LATE:
             return 0.0
         return self._deadline(step)
 
@@ -134,10 +136,6 @@ class Waits:
             self._chains[name] = self._total(chain.steps) if chain is not None else 0.0
         total = self._chains[name]
         return min(total, step.timeout) if step.timeout is not None else total
-
-
-def _is_conditional(hook: HookConfig, step: StepConfig) -> bool:
-    return hook.when is not None or step.when is not None
 
 
 def _no_wait(waits: Waits, step: StepConfig) -> float:
