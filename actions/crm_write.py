@@ -35,6 +35,9 @@ class CrmWrite(Action):
     there as JSON, under one `Idempotency-Key` over all attempts. Values of more than 256 KiB are
     shortened as those of a `webhook` are.
 
+    It runs in the background, so no caller waits for it; `background: false` waits until it is in
+    the outbox, and then `steps.<id>` tells what became of that.
+
     What one call writes to one table, or under one path, arrives in the order of its steps: the
     next leaves when the one before was taken or given up, so the value that was
     written last stays, but where an older one is sent again by `deliveries redrive`.

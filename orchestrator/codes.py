@@ -328,6 +328,11 @@ TEMPLATE_CODES: Mapping[str, Code] = {
         "Only values are rendered; a key is sent, saved and logged as it is written.",
         "Write the key out, and let a value show what the call has.",
     ),
+    "HK328": Code(
+        "A text where a list was meant",
+        "`x in 'yes|no'` asks whether x is a part of that text, which every fragment is, an empty one too.",
+        "Write a list, `x in ['yes', 'no']`, or ask `x is matching('yes|no')`.",
+    ),
 }
 
 CALL_CODES: Mapping[str, Code] = {

@@ -27,6 +27,7 @@ from orchestrator.templates.operators import (
     fault_at,
     kind_words,
     letters_fault,
+    speech_fault,
     sum_shape,
 )
 from orchestrator.templates.paths import PathChecker
@@ -177,7 +178,11 @@ class Checker:
         fault = check_comparison(sign, left, right)
         if fault is not None or (
             sign in ("==", "!=", "in", "not in")
-            and (fault := letters_fault(left, right) or letters_fault(right, left))
+            and (
+                fault := letters_fault(left, right)
+                or letters_fault(right, left)
+                or speech_fault(sign, left, right)
+            )
         ):
             self.faults.append(fault)
         elif sign in ("<", "<=", ">", ">="):

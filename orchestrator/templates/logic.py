@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from orchestrator.templates.model import Fault
+from orchestrator.templates.operators import PATTERN
 from orchestrator.templates.tree import (
     Arithmetic,
     Called,
@@ -31,8 +31,6 @@ _LENGTHS = frozenset({"length", "words"})
 _NEVER_NEGATIVE = frozenset({"turns", "interruptions", "duration", "attempt"})
 #: Texts of which only a pattern that fits everything is in both.
 _ANY_TEXTS = ("", "\u2603 qzx")
-#: What stands in patterns, and in no phrase that anybody says.
-_PATTERN = re.compile(r"[|\\\[\]^]|\.[*+]|\(\?")
 #: What a text is about: one thing.
 _TOPIC = "what is said"
 _ALWAYS, _NEVER = "this is always true", "this is never true"
@@ -63,7 +61,7 @@ def find_logic(source: str, node: Node) -> Iterator[Fault]:
 def _patterns(items: tuple[Node, ...]) -> Iterator[Fault]:
     """Phrases that are written as a pattern, and found only where its signs are spoken."""
     for item in items:
-        if isinstance(item, Constant) and _PATTERN.search(str(item.value)):
+        if isinstance(item, Constant) and PATTERN.search(str(item.value)):
             advice = "a phrase is text; write two phrases, or ask `matching('...')`"
             yield _fault(item, _NEVER, advice)
 

@@ -28,7 +28,7 @@ class Scene:
     with an `id` are; `ids` those of this hook, and `outcomes` how they may end. `lacking` gives the
     `emit` of the event that does not give a field of it. `asked` are paths that conditions on the
     way here have asked, whatever for. Within a chain, `run_by` is the step of
-    the hook that runs it.
+    the hook that runs it. `aside` are the steps that run in the background.
     """
 
     names: dict[str, Shape]
@@ -44,6 +44,7 @@ class Scene:
     lacking: Callable[[str], Place | None] | None = None
     asked: Collection[tuple[str | int, ...]] = ()
     run_by: Place | None = None
+    aside: Collection[str] = ()
 
     def narrowed(self, template: Template) -> Template:
         """A template with what is proved here about the values that it reads."""
@@ -153,6 +154,7 @@ class TemplateChecker:
             if fault.asked_of and _is_asked(fault.asked_of, template, scene):
                 continue
             fault = _of_emit(template, scene, fault) if scene.lacking is not None else fault
+            fault = _of_background(template, scene, fault) if scene.aside else fault
             # what may not be there at all is not said to be null, or never false, as well
             if fault.code not in ("HK203", "HK323") or fault.offset not in missing:
                 at = scene.variable_place(fault.given_by) if fault.given_by else None
@@ -302,6 +304,16 @@ def _of_emit(template: Template, scene: Scene, fault: Fault) -> Fault:
         return fault
     message = f"`event.{name}` may be missing: not every `emit` of this event gives it"
     return replace(fault, message=message)
+
+
+def _of_background(template: Template, scene: Scene, fault: Fault) -> Fault:
+    """The fault of a step that nobody has waited for, in words about that."""
+    for read in template.reads if fault.code == "HK203" else ():
+        name = str(read.path[1]) if read.path[0] == "steps" and len(read.path) > 1 else ""
+        if name in scene.aside and read.offset == fault.offset:
+            message = f"`steps.{name}` is not there yet: its step runs in the background"
+            return replace(fault, message=message, help="`background: false` there waits for it")
+    return fault
 
 
 def _text(place: Place) -> str:
