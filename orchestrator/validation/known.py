@@ -36,6 +36,7 @@ __all__ = [
     "Saved",
     "constant_shape",
     "goes_on",
+    "is_read",
     "joined",
     "list_shape",
     "merge",
@@ -161,14 +162,14 @@ def output_of(step: StepConfig) -> Shape:
     """The shape of a step's output."""
     if step.action is None:
         return ANY
-    if not _is_read(step):
+    if not is_read(step):
         return ANY.tainted(step.action.cls.taint)
     shape = step.action.output_for({name: value.raw for name, value in step.options.items()})
     taint = step.action.cls.taint
     return shape.tainted(taint) if taint else shape
 
 
-def _is_read(step: StepConfig) -> bool:
+def is_read(step: StepConfig) -> bool:
     """Whether all options could be read: what the others may give is not known."""
     written = step.place.container[step.place.key]
     table = step.action.options if step.action is not None else {}

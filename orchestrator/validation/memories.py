@@ -8,13 +8,14 @@ from orchestrator.config import Config
 from orchestrator.durations import format_duration, parse_duration
 from orchestrator.events import near_miss
 from orchestrator.validation.findings import Findings, related, word_fix
+from orchestrator.validation.mentions import Mentions
 from orchestrator.validation.visits import templates_of
 from orchestrator.values import Place, Value
 
 __all__ = ["check_memories"]
 
 
-def check_memories(config: Config, findings: Findings) -> None:
+def check_memories(config: Config, findings: Findings, mentions: Mentions) -> None:
     """Warn of a key that nothing remembers, where one of nearly the same name is remembered.
 
     A key that is not like any other may be remembered by another config.
@@ -25,13 +26,13 @@ def check_memories(config: Config, findings: Findings) -> None:
         if step.word == "remember" and (value := step.options.get("key")) is not None
         if not value.parts
     }
-    _check_forgotten(config, kept, findings)
+    _check_forgotten(config, kept, mentions, findings)
     _check_windows(config, findings)
     for template, place, offset in templates_of(config) if kept else ():
         for key in template.keys:
             name = str(key.value)
             near = near_miss(name, kept) if name not in kept else None
-            if near is None:
+            if near is None or not mentions.is_alone(name):
                 continue
             text: object = place.container[place.key]
             at = offset + key.offset + 1
@@ -44,13 +45,15 @@ def check_memories(config: Config, findings: Findings) -> None:
             )  # fmt: skip
 
 
-def _check_forgotten(config: Config, kept: Mapping[str, Place], findings: Findings) -> None:
+def _check_forgotten(
+    config: Config, kept: Mapping[str, Place], mentions: Mentions, findings: Findings
+) -> None:
     """Warn of a key that is forgotten under another name than it is remembered."""
     for step in config.steps():
         value = step.options.get("key") if step.word == "forget" else None
         name = str(value.raw) if value is not None else ""
         near = near_miss(name, kept) if name not in kept else None
-        if value is None or value.parts or near is None:
+        if value is None or value.parts or near is None or not mentions.is_alone(name):
             continue
         message, hint = f"nothing remembers {name!r}", f"did you mean {near!r}?"
         findings.at(

@@ -14,7 +14,7 @@ from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.errors import Related
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
-from orchestrator.validation.known import goes_on
+from orchestrator.validation.known import goes_on, is_read
 
 __all__ = ["check_recording"]
 
@@ -35,7 +35,16 @@ class _State:
 
 
 def check_recording(config: Config, findings: Findings) -> None:
-    """Report pauses that nothing, or not every way, resumes."""
+    """Report pauses that nothing, or not every way, resumes.
+
+    Nothing is said where a step that may resume could not be read.
+    """
+    recordings = [s for s in config.steps() if s.word == "recording"]
+    chains = [str(s.options["run"].raw) for s in config.steps() if s.kind == "run"]
+    if any(name not in config.chains for name in (chains if recordings else ())):
+        return
+    if any(not s.options or not is_read(s) or findings.is_faulty(s.place) for s in recordings):
+        return
     homes = [(h, s) for h in config.hooks for s in expanded(config, h.walk()) if _resumes(s)]
     for hook in config.hooks:
         steps = list(expanded(config, hook.walk()))
