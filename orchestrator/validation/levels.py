@@ -10,7 +10,7 @@ from orchestrator.validation.words import listed
 
 __all__ = ["lift_settings"]
 
-_OF_HOOKS = ("max_count", "cooldown", "finally", "do")
+_OF_HOOKS = ("max_count", "cooldown", "finally")
 
 
 def lift_settings(

@@ -16,6 +16,13 @@ from orchestrator.validation.findings import Findings
 
 __all__ = ["Mentions"]
 
+#: Mistakes that may stand where a var, chain or connection belonged.
+_INSTEAD = {
+    "var": ("HK2", "HK3", "HK42", "HK5"),
+    "chain": ("HK22",),
+    "connection": ("HK22", "HK234", "HK5"),
+}
+_OF_NAMES = frozenset({"HK237"})
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
 
 
@@ -28,6 +35,7 @@ class Mentions:
 
     texts: tuple[str, ...] = ()
     doubtful: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()
     is_complete: bool = True
     is_lost: bool = False
 
@@ -37,6 +45,7 @@ class Mentions:
         if not is_whole or not findings.errors:
             return cls(is_complete=is_whole, is_lost=not is_whole)
         lines = {document.file: document.lines for document in documents}
+        codes = frozenset(problem.code for problem in findings.sorted() if problem.is_error)
         doubtful = {
             word
             for problem in findings.sorted()
@@ -45,7 +54,7 @@ class Mentions:
             for part in _WORD.findall(line)
             for word in (part, *part.split("."))
         }
-        return cls(tuple(d.text for d in documents), frozenset(doubtful), is_complete=False)
+        return cls(tuple(d.text for d in documents), frozenset(doubtful), codes, is_complete=False)
 
     def is_alone(self, name: str) -> bool:
         """Whether nothing that was not read can be about this name."""
@@ -57,3 +66,8 @@ class Mentions:
         if sum(len(word.findall(text)) for text in self.texts) > 1:
             return False
         return near_miss(name, self.doubtful - {name}) is None
+
+    def is_unused(self, what: str, name: str) -> bool:
+        """Whether nothing uses a var, chain or connection, nor was meant to where a mistake is."""
+        is_doubtful = any(code.startswith(_INSTEAD[what]) for code in self.codes - _OF_NAMES)
+        return not is_doubtful and self.is_alone(name)

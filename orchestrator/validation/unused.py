@@ -32,7 +32,7 @@ def check_unused(config: Config, findings: Findings, mentions: Mentions) -> None
         for name, place in places.items():
             if (what, name) in used or (what, "*") in used:
                 continue
-            if mentions.is_alone(name):
+            if mentions.is_unused(what, name):
                 message = f"{what} `{name}` is used nowhere"
                 findings.at(place, code, message, on="key", severity="warning", help="remove it")
 
