@@ -129,6 +129,12 @@ class _Claim:
         )
         return low < high or (low == high and not is_open)
 
+    def is_above(self, subject: str, limit: float) -> bool:
+        """Whether the subject is said to be more than a limit."""
+        if self.subject != subject or isinstance(self.value, str):
+            return False
+        return self.sign in (">", ">=", "==") and self.value > limit
+
     def _range(self, value: float) -> tuple[float, float]:
         if self.sign in ("<", "<="):
             return float("-inf"), value

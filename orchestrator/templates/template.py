@@ -65,14 +65,25 @@ class Template:
 
     @property
     def windows(self) -> tuple[tuple[str, Constant], ...]:
-        """The keys that it counts in the memory, each with the time over which it counts."""
+        """The keys that it counts in the memory, each with the time over which it counts.
+
+        A key that is read is given as it is written, within braces.
+        """
         found = [n for n in self._found.nodes if isinstance(n, Called) and len(n.args) == 2]
         pairs = [(n.args[0], n.args[1]) for n in found if n.name == "memory.count"]
         return tuple(
-            (str(key.value), within)
-            for key, within in pairs
-            if isinstance(key, Constant) and isinstance(within, Constant)
+            (self._key(key), within) for key, within in pairs if isinstance(within, Constant)
         )
+
+    def _key(self, node: Node) -> str:
+        if isinstance(node, Constant):
+            return str(node.value)
+        return f"{{{{{self.source[node.offset : node.end]}}}}}"
+
+    @property
+    def lone(self) -> str:
+        """What stands within the braces of a text that is one template, in braces again."""
+        return self._key(self._trees[0]) if self.kind == "value" and self._trees else ""
 
     @property
     def asked(self) -> frozenset[int]:

@@ -3,9 +3,9 @@
 Way of the data: `toplevel` reads the files, `sections` and `connections` what stands beside hooks,
 `hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
 `names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` and `truth`
-every template and what `data` holds, `waits`, `order`, `loops`, `timers`, `parallel` and
-`recording` time and order, `secrets`, `untrusted`, `hosts`, `headers` and `limits` safety,
-`capabilities` the runtime.
+every template and what `data` holds, `waits`, `order`, `contradictions`, `loops`, `timers`,
+`parallel` and `recording` time and order, `secrets`, `untrusted`, `hosts`, `headers` and `limits`
+safety, `capabilities` the runtime.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from orchestrator.validation.braces import check_braces
 from orchestrator.validation.callables import check_callables
 from orchestrator.validation.capabilities import check_target
 from orchestrator.validation.connections import check_connections
+from orchestrator.validation.contradictions import check_contradictions
 from orchestrator.validation.findings import ANYTHING, Findings
 from orchestrator.validation.flow import check_flow
 from orchestrator.validation.headers import check_headers
@@ -173,6 +174,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     visits = check_flow(config, findings, lost, settings.variables)
     check_waits(config, findings)
     check_order(config, findings)
+    check_contradictions(config, findings)
     check_loops(config, findings)
     check_timers(config, findings, has_all_steps=has_all_steps)
     check_parallel(config, findings, has_all_steps=has_all_steps)

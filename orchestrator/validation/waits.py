@@ -159,6 +159,8 @@ def check_waits(config: Config, findings: Findings) -> None:
     """Warn of waits that a caller should not bear; report timeouts that another one cuts short."""
     limits = deadlines_of(config)
     check_retries(config, limits, findings)
+    for hook in config.hooks:
+        _check_cleanup(config, hook, findings)
     for (scope, event), seconds in worst_case(config).items():
         if seconds > BEARABLE and event not in _UNHEARD:
             hooks = [h for h in config.hooks if (h.scope, h.event) == (scope, event)]
@@ -166,7 +168,6 @@ def check_waits(config: Config, findings: Findings) -> None:
     for hook in config.hooks:
         if hook.timeout is not None:
             _check_hook_timeout(config, hook, hook.timeout, findings)
-        _check_cleanup(config, hook, findings)
     sure = SureWaits(config)
     for step in config.steps():
         _check_cut(sure, step, findings)
@@ -186,6 +187,8 @@ def _report_wait(
         slowest = waits.slowest_part(slowest)
         found = _own_time(slowest)
         place, on = (found[1], "value") if found is not None else (slowest.place, "key")
+    if any(p.code == "HK402" and p.position == place.value_position for p in findings.sorted()):
+        return  # it is cut short, which is worse
     where = [related(step.place, f"up to {format_duration(cost)}") for cost, step in costs[:5]]
     message = f"`{hook.event}` may keep the caller waiting for {format_duration(seconds)}"
     hint = f"keep it under {BEARABLE:g}s: shorten timeouts, or use `background: true`"
@@ -214,8 +217,7 @@ def _check_hook_timeout(config: Config, hook: HookConfig, limit: float, findings
 def _check_cleanup(config: Config, hook: HookConfig, findings: Findings) -> None:
     for step in _gating(config, hook.cleanup):
         found = _own_time(step)
-        known = {problem.position for problem in findings.sorted()} if found is not None else set()
-        if found is not None and found[0] > _CLEANUP and found[1].value_position not in known:
+        if found is not None and found[0] > _CLEANUP:
             times = f"{format_duration(found[0])} > {format_duration(_CLEANUP)}"
             message = f"this step may take longer than all of `finally` has ({times})"
             hint = "shorten it"

@@ -14,13 +14,13 @@ from orchestrator.frozen import frozen
 from orchestrator.templates import Template, parse_condition
 from orchestrator.templates.logic import Claims, exclude, words_asked_for
 
-__all__ = ["Piece", "beside", "claims_on", "worst_of"]
+__all__ = ["STEADY", "Piece", "beside", "claims_on", "worst_of"]
 
 #: Waits that are looked at, and ways that are tried; beyond them all are added, which is never
 #: too little.
 _MAX_PIECES, _MAX_TRIES = 100, 2_000
 #: Names whose values stay as they are while the hooks of an event run.
-_STEADY = ("event.", "vars.", "now.", "call.direction", "call.turns", "call.user_number")
+STEADY = ("event.", "vars.", "now.", "call.direction", "call.turns", "call.user_number")
 
 
 @frozen
@@ -44,7 +44,7 @@ def claims_on(hook: HookConfig, step: StepConfig, branch: bool | None) -> Claims
     if branch is not None:
         conditions.append((parse_condition(str(step.options["if"].raw)), branch))
     groups = [group for template, truth in conditions for group in template.claims(truth)]
-    steady = [group for group in groups if group[0].subject.startswith(_STEADY)]
+    steady = [group for group in groups if group[0].subject.startswith(STEADY)]
     return (*steady, *words_asked_for(tuple(steady)))
 
 
