@@ -169,7 +169,7 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     if not check_names(config, findings, lost=lost, mentions=mentions):
         return  # the checks below follow chains
     check_callables(config, findings, is_strict=is_strict)
-    check_variables(config, findings, settings.variables)
+    check_variables(config, findings, settings.variables, texts)
     check_braces(config, findings, texts)
     visits = check_flow(config, findings, lost, settings.variables)
     check_waits(config, findings)

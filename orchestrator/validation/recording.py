@@ -40,8 +40,10 @@ def check_recording(config: Config, findings: Findings) -> None:
     Nothing is said where a step that may resume could not be read.
     """
     recordings = [s for s in config.steps() if s.word == "recording"]
+    if not recordings:
+        return
     chains = [str(s.options["run"].raw) for s in config.steps() if s.kind == "run"]
-    if any(name not in config.chains for name in (chains if recordings else ())):
+    if any(name not in config.chains for name in chains):
         return
     if any(not s.options or not is_read(s) or findings.is_faulty(s.place) for s in recordings):
         return

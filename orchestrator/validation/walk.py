@@ -85,7 +85,7 @@ class HookWalk:
         hook = self.hook
         every = list(expanded(self.config, hook.walk()))
         self.ids = {step.id: step.settings["id"] for step in every if step.id is not None}
-        self.aside = {s.id for s in every if s.id and s.runs_in_background}
+        self.aside = {s.id for s in every if s.id and s.runs_in_background} if self.ids else ()
         branched = (inner for s in every if s.kind == "parallel" for inner in s.walk())
         self.outcomes = outcomes_of(every, expanded(self.config, branched)) if self.ids else {}
         # of a step that has not run, nothing else can have been saved over it
