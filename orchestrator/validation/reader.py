@@ -12,6 +12,7 @@ from orchestrator.durations import format_duration, parse_duration
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
 from orchestrator.validation.findings import Findings, word_fix
+from orchestrator.validation.torn import tears
 from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of, listed, with_one_more
 from orchestrator.values import Place
 
@@ -30,25 +31,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _TEMPLATE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-#: Findings after which a step is not read, and those after which what stands under a key is not.
-_OF_STEPS = frozenset({"HK110", "HK111", "HK112", "HK221", "HK603", "HK625"})
-_OF_PARTS = frozenset({"HK103", "HK105", "HK114", "HK119", "HK220", "HK235"})
-#: Keys whose value is steps, or names them.
-_HOLDERS = frozenset({"do", "finally", "then", "else", "parallel", "steps", "on_error", "run"})
-
-
-def _holds(value: Any) -> bool:
-    """Whether steps may stand in a value."""
-    inner = value if isinstance(value, YamlList) else (value,)
-    return any(isinstance(item, YamlMap) for item in inner)
-
-
 @dataclass(slots=True)
 class Reader:
     """Reads one document.
 
     `emptied` are keys, by the id of their mapping, whose value was found beside them; `glued` says
-    whether the file has a comment that looks like text, once that was asked. `is_torn` says that
+    whether the file has a comment that looks like text, once that was asked; `is_torn` whether
     steps may stand in what could not be read.
     """
 
@@ -69,8 +57,7 @@ class Reader:
 
     def at(self, node: Any, key: Any, code: str, message: str, **more: Any) -> None:
         """Add a finding about the value of a key, or with `on="key"` about the key."""
-        if code in _OF_STEPS or (code in _OF_PARTS and (key in _HOLDERS or _holds(node[key]))):
-            self.is_torn = True
+        self.is_torn |= tears(code, key, node[key])
         self.findings.at(Place(self.document, node, key), code, message, **more)
 
     def report(
