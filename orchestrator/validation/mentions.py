@@ -7,8 +7,9 @@ nowhere else, and that no line with a mistake has in another spelling.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from orchestrator.document import Document
 from orchestrator.events import near_miss
@@ -23,21 +24,24 @@ _INSTEAD = {
     "connection": ("HK22", "HK234", "HK5"),
 }
 _OF_NAMES = frozenset({"HK237"})
+#: Words that names are compared with in all.
+_MAX_TRIES = 100_000
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """The texts of a config's files, and the words in lines with mistakes.
+    """How often each word stands in a config's files, and the words in lines with mistakes.
 
     `is_complete` says that all was read, `is_lost` that nobody knows what was not.
     """
 
-    texts: tuple[str, ...] = ()
+    counts: Counter[str] = field(default_factory=Counter)
     doubtful: frozenset[str] = frozenset()
     codes: frozenset[str] = frozenset()
     is_complete: bool = True
     is_lost: bool = False
+    tries: list[int] = field(default_factory=lambda: [_MAX_TRIES])
 
     @classmethod
     def of(cls, documents: Sequence[Document], findings: Findings, *, is_whole: bool) -> Mentions:
@@ -45,29 +49,36 @@ class Mentions:
         if not is_whole or not findings.errors:
             return cls(is_complete=is_whole, is_lost=not is_whole)
         lines = {document.file: document.lines for document in documents}
-        codes = frozenset(problem.code for problem in findings.sorted() if problem.is_error)
+        errors = [problem for problem in findings.sorted() if problem.is_error]
+        places = {(problem.position.file, problem.position.line) for problem in errors}
         doubtful = {
             word
-            for problem in findings.sorted()
-            if problem.is_error
-            for line in lines[problem.position.file][problem.position.line - 1 :][:1]
-            for part in _WORD.findall(line)
-            for word in (part, *part.split("."))
+            for file, number in places
+            for line in lines[file][number - 1 : number]
+            for word in _words(line)
         }
-        return cls(tuple(d.text for d in documents), frozenset(doubtful), codes, is_complete=False)
+        counts = Counter(word for document in documents for word in _words(document.text))
+        codes = frozenset(problem.code for problem in errors)
+        return cls(counts, frozenset(doubtful), codes, is_complete=False)
 
     def is_alone(self, name: str) -> bool:
         """Whether nothing that was not read can be about this name."""
         if self.is_complete or self.is_lost:
             return self.is_complete
-        word = re.compile(
-            rf"(?<![\w-])(?<![\w]\.){re.escape(name)}(?![\w-])|\bvars\.{re.escape(name)}\b"
-        )
-        if sum(len(word.findall(text)) for text in self.texts) > 1:
+        if _WORD.fullmatch(name) is None or self.counts[name] > 1:
             return False
-        return near_miss(name, self.doubtful - {name}) is None
+        self.tries[0] -= len(self.doubtful)
+        return self.tries[0] > 0 and near_miss(name, self.doubtful - {name}) is None
 
     def is_unused(self, what: str, name: str) -> bool:
         """Whether nothing uses a var, chain or connection, nor was meant to where a mistake is."""
         is_doubtful = any(code.startswith(_INSTEAD[what]) for code in self.codes - _OF_NAMES)
         return not is_doubtful and self.is_alone(name)
+
+
+def _words(text: str) -> Iterator[str]:
+    """The words of a text, and the parts of those with dots."""
+    for word in _WORD.findall(text):
+        yield word
+        if "." in word:
+            yield from word.split(".")
