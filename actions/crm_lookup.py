@@ -19,6 +19,7 @@ from orchestrator.action import (
     Path,
     Shape,
     Written,
+    check_columns,
     maybe,
     record,
 )
@@ -26,7 +27,6 @@ from orchestrator.action import (
 __all__ = ["CrmLookup"]
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$ -]{0,62}(\.[A-Za-z_][A-Za-z0-9_$ -]{0,62})?")
 _PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[\d+\])*|(\[\d+\])(\.[^.\[\]]+|\[\d+\])*")
 
 
@@ -89,9 +89,9 @@ class CrmLookup(Action):
                 return [Fault(f"`{name}` does not go with `{kind}`", name)]
         if "table" in options and not options.get("match"):
             return [Fault("`table` needs `match`", "table", "say which record", code="HK104")]
-        table = options.get("table")
-        if isinstance(table, str) and "${" not in table and not _TABLE.fullmatch(table):
-            return [Fault(f"{table!r} is no name of a table", "table")]
+        columns = check_columns(options, "match", "fields") if "table" in options else ()
+        if columns:
+            return columns
         where = options.get("record")
         if isinstance(where, str) and where.startswith("$"):
             advice = f"write it without `$`: {where.removeprefix('$').removeprefix('.')}"

@@ -18,6 +18,7 @@ from orchestrator.action import (
     Path,
     Shape,
     Written,
+    check_columns,
     json_bytes,
     json_within,
     record,
@@ -33,6 +34,9 @@ class CrmWrite(Action):
     `values`; where there is none, one is added. On an `http` connection name `path`; the values go
     there as JSON, under one `Idempotency-Key` over all attempts. Values of more than 256 KiB are
     shortened as those of a `webhook` are.
+
+    It runs in the background, so no caller waits for it; `background: false` waits until it is in
+    the outbox, and then `steps.<id>` tells what became of that.
 
     What one call writes to one table, or under one path, arrives in the order of its steps: the
     next leaves when the one before was taken or given up, so the value that was
@@ -74,7 +78,7 @@ class CrmWrite(Action):
             return [Fault("needs `table` and `match` (sql), or `path` (http)", code="HK104")]
         if "table" in options and not options.get("match"):
             return [Fault("`table` needs `match`", "table", "say which records", code="HK104")]
-        return ()
+        return check_columns(options, "match", "values") if "table" in options else ()
 
     async def run(self, ctx: ActionContext) -> dict[str, str]:
         """Hand it to the outbox."""

@@ -328,10 +328,15 @@ TEMPLATE_CODES: Mapping[str, Code] = {
         "Only values are rendered; a key is sent, saved and logged as it is written.",
         "Write the key out, and let a value show what the call has.",
     ),
+    "HK328": Code(
+        "A text where a list was meant",
+        "`x in 'yes|no'` asks whether x is a part of that text, which every fragment is, an empty one too.",
+        "Write a list, `x in ['yes', 'no']`, or ask `x is matching('yes|no')`.",
+    ),
 }
 
 CALL_CODES: Mapping[str, Code] = {
-    "HK401": Code("A wait that the caller hears", "Gating steps are awaited before the agent answers; beyond 3 seconds callers speak again or hang up.", "Shorten timeouts, use `background: true`, or run the steps in `parallel`."),
+    "HK401": Code("A wait that the caller hears", "Gating steps are awaited before the agent answers; beyond 3 seconds callers speak again or hang up.", "Shorten timeouts (`defaults: {timeout: 1s}` for all), use `background: true`, or run the steps in `parallel`."),
     "HK402": Code("A timeout that another one cuts short", "The outer deadline ends first, so the inner one never counts.", "Make the inner one shorter, or the outer one longer."),
     "HK403": Code("A step that is never reached", "A step before it always ends the hook, the branch or the ladder.", "Move it before that step, or remove it."),
     "HK404": Code("Something after the end", "After `end_call` or a cold transfer nobody hears the agent.", "Move it before the end, or remove it."),

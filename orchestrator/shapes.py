@@ -27,6 +27,7 @@ __all__ = [
     "cleared",
     "either",
     "join_taint",
+    "letters_of",
     "list_of",
     "maybe",
     "one_of",
@@ -155,6 +156,14 @@ def cleared(shape: Shape, taint: str) -> Shape:
     return replace(shape, fields=fields, of=of, taint="" if shape.taint == taint else shape.taint)
 
 
+def letters_of(shape: Shape) -> tuple[float, float] | None:
+    """The least and the most letters of a text, where they are known."""
+    if shape.kind != "text" or not shape.choices:
+        return shape.bounds if shape.kind == "text" else None
+    lengths = [len(choice) for choice in shape.choices]
+    return min(lengths), max(lengths)
+
+
 def either(first: Shape, second: Shape) -> Shape:
     """The narrowest shape that holds values of both; where kinds differ, the worst taint of all."""
     if first == second:
@@ -174,5 +183,7 @@ def either(first: Shape, second: Shape) -> Shape:
                      is_optional=is_optional, taint=taint)  # fmt: skip
     if first.kind == second.kind:
         of = either(first.of or ANY, second.of or ANY) if first.kind == "list" else None
-        return Shape(first.kind, of=of, is_optional=is_optional, taint=taint)
+        one, other = letters_of(first), letters_of(second)
+        bounds = (min(one[0], other[0]), max(one[1], other[1])) if one and other else None
+        return Shape(first.kind, of=of, is_optional=is_optional, taint=taint, bounds=bounds)
     return Shape("any", is_optional=is_optional, taint=join_taint(first, second))

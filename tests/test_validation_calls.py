@@ -33,7 +33,7 @@ def wait_of(text: str) -> float:
         ("[{if: call.turns > 1, then: [{python: 'a:b'}], else: [{wait: 1s}]}]", 2.0),
         ("[{python: 'a:b', timeout: 1s, on_error: [{python: 'a:c', timeout: 1s}]}]", 2.0),
         ("[{timer: {after: 1s, steps: [{python: 'a:b'}]}}]", 0.0),
-        ("[{escalate_transfer: {queue: a}, on_error: [{python: 'a:b'}]}]", 2.0),
+        ("[{escalate_transfer: {queue: a}, on_error: [{python: 'a:b'}]}]", 0.0),
     ],
 )
 def test_the_worst_wait_of_an_event(steps: str, seconds: float) -> None:

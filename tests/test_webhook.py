@@ -163,7 +163,6 @@ def test_in_virtual_time_nothing_leaves(delivery: str | None) -> None:
         ({"path": "/x"}, "no target"),
         ({"connection": "b", "json": {}, "body": ""}, "exclude"),
         ({"connection": "b", "type": "t", "body": ""}, "envelope"),
-        ({"connection": "b", "path": "/x?a=1"}, "query"),
     ],
 )
 def test_options_that_do_not_go_together_are_found(options: dict[str, Any], word: str) -> None:

@@ -16,7 +16,14 @@ the work. Everything that an action needs comes from this module::
             return str(reply.json()["incident"])
 """
 
-from orchestrator.action.base import Action, Fault, check_target, snake_case
+from orchestrator.action.base import (
+    Action,
+    Fault,
+    check_columns,
+    check_target,
+    is_sql_name,
+    snake_case,
+)
 from orchestrator.action.calling import bind_arguments
 from orchestrator.action.context import ActionContext, CallFactsLike, LadderOptions, MemoryLike
 from orchestrator.action.delivery import Cut, Delivery
@@ -101,8 +108,10 @@ __all__ = [
     "Url",
     "Written",
     "bind_arguments",
+    "check_columns",
     "check_target",
     "encode_query",
+    "is_sql_name",
     "json_bytes",
     "json_within",
     "list_of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from orchestrator.errors import ActionFailed
@@ -14,15 +14,18 @@ from orchestrator.shapes import ANY, Shape
 if TYPE_CHECKING:
     from orchestrator.action.context import ActionContext
 
-__all__ = ["Action", "Fault", "check_target", "snake_case"]
+__all__ = ["Action", "Fault", "check_columns", "check_target", "is_sql_name", "snake_case"]
+
+#: As databases take names without quotes, of a table with or without its schema.
+_SQL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$ -]{0,62}(\.[A-Za-z_][A-Za-z0-9_$ -]{0,62})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Something wrong with a combination of options, found when a config is checked.
 
-    `key` is the entry of the option's mapping that it is about, `names` what it may be a near miss
-    of.
+    `key` is the entry of the option's mapping, or the item of its list, that it is about; `names`
+    what it may be a near miss of. With `is_value` the value of that entry is marked, not its name.
     """
 
     message: str
@@ -31,6 +34,7 @@ class Fault:
     code: str = "HK109"
     key: str = ""
     names: Sequence[str] = ()
+    is_value: bool = False
 
 
 class Action:
@@ -117,9 +121,32 @@ def check_target(options: Mapping[str, Any]) -> Sequence[Fault]:
         return ()
     if "connection" not in options:
         return [Fault("has no target", help="name a `connection`, or a `url`", code="HK104")]
-    path = options.get("path")
-    if isinstance(path, str) and "{{" not in path and "?" in path:
-        return [Fault("a path has no query", "path", "put it under `query`")]
-    if isinstance(path, str) and "{{" not in path and "#" in path:
-        return [Fault("a path has no `#`: what follows is never sent", "path", "write it as %23")]
     return ()
+
+
+def is_sql_name(text: str) -> bool:
+    """Whether a text can be the name of a table or column."""
+    return _SQL_NAME.fullmatch(text) is not None
+
+
+def check_columns(options: Mapping[str, Any], *names: str) -> Sequence[Fault]:
+    """Faults of options that name columns: the keys of mappings, the items of lists, and the
+    table. What is read from the environment, or was meant to be rendered, is not judged here.
+    """
+    table = options.get("table")
+    faults = [_no_name(table, "table", Fault("", "table"))] if isinstance(table, str) else []
+    for name in names:
+        written = options.get(name)
+        for key in written if isinstance(written, (Mapping, list)) else ():
+            column = written[key] if name == "fields" and isinstance(written, Mapping) else key
+            fault = Fault("", name, key=str(key), is_value=column is not key)
+            faults.append(_no_name(column, "column", fault))
+    return [fault for fault in faults if fault is not None]
+
+
+def _no_name(text: Any, what: str, fault: Fault) -> Fault | None:
+    if not isinstance(text, str) or "{{" in text or "${" in text or is_sql_name(text):
+        return None
+    advice = "letters, digits, `_`, `$`, `-` and blanks, a letter first"
+    message = f"{text[:60]!r} is no name of a {what}"
+    return replace(fault, message=message, help=advice, code="HK125")

@@ -9,7 +9,7 @@ from orchestrator.egress import SafeUrl, parse_url
 from orchestrator.errors import ActionFailed
 from orchestrator.written import KEPT_IN_PATHS
 
-__all__ = ["join_path", "whole_url"]
+__all__ = ["join_path", "safe_path", "whole_url"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -26,8 +26,8 @@ def join_path(base: SafeUrl, path: str) -> str:
         ActionFailed: the path would leave the base, or names no single place under it.
     """
     if not path:
-        return base.origin + _safe_path(base.path or "/")
-    return base.origin + _safe_path(base.path.rstrip("/") + "/" + path.removeprefix("/"))
+        return base.origin + safe_path(base.path or "/")
+    return base.origin + safe_path(base.path.rstrip("/") + "/" + path.removeprefix("/"))
 
 
 def whole_url(text: str) -> tuple[SafeUrl, str]:
@@ -37,11 +37,16 @@ def whole_url(text: str) -> tuple[SafeUrl, str]:
         ActionFailed: it is no plain URL, or its path steps up.
     """
     url = parse_url(text)
-    path = _safe_path(url.path or "/")
+    path = safe_path(url.path or "/")
     return url, f"{url.origin}{path}{quote(url.query, safe=KEPT_IN_PATHS + '?')}"
 
 
-def _safe_path(path: str) -> str:
+def safe_path(path: str) -> str:
+    """A whole path as it is sent.
+
+    Raises:
+        ActionFailed: it could lead elsewhere than where it seems to, or has more than a path.
+    """
     if "?" in path or "#" in path:
         raise _refused("the path holds a query or fragment; use `query`")
     if "\\" in path or _CONTROL.search(path):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import quote, unquote
 from uuid import UUID
 
-from orchestrator.action import Delivery, Duration, Fault, Secret
+from orchestrator.action import Delivery, Duration, Fault, Secret, is_sql_name
 from orchestrator.connections.base import AllowLike, Connection, ServicesLike, digest_of
 from orchestrator.errors import (
     ActionFailed,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlConnection"]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$ -]{0,62}(\.[A-Za-z_][A-Za-z0-9_$ -]{0,62})?")
 _URL = re.compile(r"(sqlite|postgres(?:ql)?)(\+[a-z0-9]+)?://")
 _FILE = re.compile(r"sqlite(\+[a-z0-9]+)?:///[^?]")
 _HOST = re.compile(r"postgres(?:ql)?(\+[a-z0-9]+)?://[^/\s]*/[^/\s]")
@@ -240,7 +239,7 @@ def import_driver(url: str) -> str:
 
 
 def _checked(name: str, what: str) -> str:
-    if not _NAME.fullmatch(name):
+    if not is_sql_name(name):
         raise ActionFailed(f"{name[:60]!r} is no name of a {what}")
     return name
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.events import RUNNER_EVENTS, SESSION_EVENTS, is_custom, near_miss
+from orchestrator.shapes import Shape
 from orchestrator.templates.library import OMITTED, Function, Param
 from orchestrator.templates.model import Fault
 from orchestrator.templates.patterns import BadPattern, compile_pattern, compile_phrases
-from orchestrator.templates.tree import Constant, ListOf, Node, Path
+from orchestrator.templates.tree import Called, Constant, ListOf, Node, Path, prefix
 
-__all__ = ["Arguments", "check_role", "seconds"]
+__all__ = ["Arguments", "check_role", "check_roles", "seconds"]
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h)", re.ASCII)
 _SYNTAX = "patterns are those of RE2: https://github.com/google/re2/wiki/Syntax"
+_NOWHERE = Node(0, 0)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
@@ -48,7 +51,16 @@ class Arguments:
                 arg = self.convert(given[param.name], depth)
                 fault = _check_constant(param, arg, words)
                 if fault:
-                    return fault
+                    values = [
+                        self.convert(given[p.name], depth)
+                        for p in function.params
+                        if p.name in given
+                    ]
+                    text = arg.value if isinstance(arg, Constant) else None
+                    is_turned = _suits_another(function, param, text)
+                    return (
+                        _turned_round(self.source, function, words, values) if is_turned else fault
+                    )
                 bound.append(arg)
             elif param.is_required:
                 return Fault("HK310", f"{words} needs {param.name}", name.offset, _width(name),
@@ -142,6 +154,49 @@ def check_role(role: str, arg: Node, value: object) -> Fault | None:
     if is_good is None or is_good(value):
         return None
     return Fault("HK310", f"{value!r} is no {_WORDS[role]}", arg.offset, _width(arg), _ADVICE[role])
+
+
+def _suits_another(function: Function, param: Param, text: object) -> bool:
+    """Whether a text that does not suit its parameter suits another one of the function."""
+    if not isinstance(text, str) or _suits(param.role, text):
+        return False
+    return any(_suits(p.role, text) for p in function.params if p is not param and p.role)
+
+
+def _suits_any(text: str) -> bool:
+    """Whether a text is what some parameter takes, so that its use may be wrong, not the text."""
+    return any(_suits(role, text) for role in _ROLES)
+
+
+def _suits(role: str, text: str) -> bool:
+    return _check_event(_NOWHERE, text) is None if role == "event" else _ROLES[role](text)
+
+
+def check_roles(
+    source: str, node: Called, function: Function, shapes: Sequence[Shape]
+) -> list[Fault]:
+    """Faults of texts that other values give: in `vars` themselves, if they suit no use at all."""
+    faults: list[Fault] = []
+    for param, arg, shape in zip(function.params, node.args, shapes, strict=False):
+        if not param.role or len(shape.choices) != 1 or isinstance(arg, Constant):
+            continue
+        text = shape.choices[0]
+        if _suits_another(function, param, text):
+            return [_turned_round(source, function, f"`{node.name}`", node.args)]
+        fault = check_role(param.role, arg, text)
+        is_var = isinstance(arg, Path) and arg.root == "vars" and not _suits_any(text)
+        given_by = prefix(arg) if is_var and isinstance(arg, Path) else ()
+        faults += [replace(fault, given_by=given_by)] if fault else []
+    return faults
+
+
+def _turned_round(source: str, function: Function, words: str, args: Sequence[Node]) -> Fault:
+    """The fault of a call whose arguments stand in the wrong order."""
+    names = " and then ".join(f"the {param.name}" for param in function.params[: len(args)])
+    right = ", ".join(source[arg.offset : arg.end] for arg in reversed(args))
+    start, end = args[0].offset, max(arg.end for arg in args)
+    message = f"{words} takes {names}: these are the other way round"
+    return Fault("HK310", message, start, end - start, f"write `{words.strip('`')}({right})`")
 
 
 def _check_event(arg: Node, name: str) -> Fault | None:

@@ -18,7 +18,7 @@ from orchestrator.shapes import (
     list_of,
     record,
 )
-from orchestrator.templates.arguments import check_role
+from orchestrator.templates.arguments import check_roles
 from orchestrator.templates.conditions import check_asked, check_operands
 from orchestrator.templates.library import CALLS, FILTERS, TEST_SIGNS, TESTS, Function, fits
 from orchestrator.templates.model import Fault
@@ -27,6 +27,7 @@ from orchestrator.templates.operators import (
     fault_at,
     kind_words,
     letters_fault,
+    speech_fault,
     sum_shape,
 )
 from orchestrator.templates.paths import PathChecker
@@ -47,7 +48,6 @@ from orchestrator.templates.tree import (
     RecordOf,
     Sign,
     Tested,
-    prefix,
 )
 
 __all__ = ["Checker"]
@@ -144,9 +144,11 @@ class Checker:
         left, left_shape = node.first, self.shape(node.first)
         for sign, right in node.rest:
             right_shape = self.shape(right)
-            for one, other in ((left, (right, right_shape)), (right, (left, left_shape))):
-                self._check_default(sign, one, other)
+            known = len(self.faults)
             self._compare(sign, (left, left_shape), (right, right_shape))
+            if len(self.faults) == known:
+                for one, other in ((left, (right, right_shape)), (right, (left, left_shape))):
+                    self._check_default(sign, one, other)
             left, left_shape = right, right_shape
         return BOOL
 
@@ -176,7 +178,11 @@ class Checker:
         fault = check_comparison(sign, left, right)
         if fault is not None or (
             sign in ("==", "!=", "in", "not in")
-            and (fault := letters_fault(left, right) or letters_fault(right, left))
+            and (
+                fault := letters_fault(left, right)
+                or letters_fault(right, left)
+                or speech_fault(sign, left, right)
+            )
         ):
             self.faults.append(fault)
         elif sign in ("<", "<=", ">", ">="):
@@ -292,11 +298,7 @@ class Checker:
     def _call(self, node: Called) -> Shape:
         function = CALLS[node.name]
         shapes = self._arguments(function, node.args)
-        for param, arg, shape in zip(function.params, node.args, shapes, strict=False):
-            if param.role and len(shape.choices) == 1 and not isinstance(arg, Constant):
-                fault = check_role(param.role, arg, shape.choices[0])
-                given_by = prefix(arg) if isinstance(arg, Path) and arg.root == "vars" else ()
-                self.faults.extend([replace(fault, given_by=given_by)] if fault else [])
+        self.faults += check_roles(self.source, node, function, shapes)
         given = function.gives(ANY)
         given = replace(given, is_optional=False) if node.offset in self.guarded else given
         if node.name == "memory.get" and shapes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from orchestrator.templates.model import Fault
+from orchestrator.templates.operators import PATTERN
 from orchestrator.templates.tree import (
     Arithmetic,
     Called,
@@ -23,7 +23,7 @@ from orchestrator.templates.tree import (
     children,
 )
 
-__all__ = ["Claims", "claims_of", "exclude", "find_logic"]
+__all__ = ["Claims", "claims_of", "exclude", "find_logic", "words_asked_for"]
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _COUNTS = frozenset({"call.count", "memory.count"})
@@ -31,8 +31,8 @@ _LENGTHS = frozenset({"length", "words"})
 _NEVER_NEGATIVE = frozenset({"turns", "interruptions", "duration", "attempt"})
 #: Texts of which only a pattern that fits everything is in both.
 _ANY_TEXTS = ("", "\u2603 qzx")
-#: What stands in patterns, and in no phrase that anybody says.
-_PATTERN = re.compile(r"[|\\\[\]^]|\.[*+]|\(\?")
+#: What a text is about: one thing.
+_TOPIC = "what is said"
 _ALWAYS, _NEVER = "this is always true", "this is never true"
 
 
@@ -61,7 +61,7 @@ def find_logic(source: str, node: Node) -> Iterator[Fault]:
 def _patterns(items: tuple[Node, ...]) -> Iterator[Fault]:
     """Phrases that are written as a pattern, and found only where its signs are spoken."""
     for item in items:
-        if isinstance(item, Constant) and _PATTERN.search(str(item.value)):
+        if isinstance(item, Constant) and PATTERN.search(str(item.value)):
             advice = "a phrase is text; write two phrases, or ask `matching('...')`"
             yield _fault(item, _NEVER, advice)
 
@@ -129,6 +129,12 @@ class _Claim:
         )
         return low < high or (low == high and not is_open)
 
+    def is_above(self, subject: str, limit: float) -> bool:
+        """Whether the subject is said to be more than a limit."""
+        if self.subject != subject or isinstance(self.value, str):
+            return False
+        return self.sign in (">", ">=", "==") and self.value > limit
+
     def _range(self, value: float) -> tuple[float, float]:
         if self.sign in ("<", "<="):
             return float("-inf"), value
@@ -142,7 +148,7 @@ _NEGATED = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 def _claim(source: str, node: Node) -> _Claim | None:
     if isinstance(node, Tested):
-        words = "|".join(str(arg.value) for arg in node.args if isinstance(arg, Constant))
+        words = "|".join(source[arg.offset : arg.end] for arg in node.args)
         asked = f"{source[node.item.offset : node.item.end]} {node.name} {words}"
         return _Claim(asked, "==", "so") if _is_fixed(node) else None
     if isinstance(node, Negation):
@@ -161,7 +167,14 @@ def _claim(source: str, node: Node) -> _Claim | None:
 
 def _is_fixed(node: Tested) -> bool:
     """Whether it asks something of one path, by what is written out."""
-    return isinstance(node.item, Path) and all(isinstance(arg, Constant) for arg in node.args)
+    return isinstance(node.item, Path) and all(map(_is_written, node.args))
+
+
+def _is_written(node: Node) -> bool:
+    """Whether a value is the same on every call: written out, or one of `vars`."""
+    if isinstance(node, ListOf):
+        return all(map(_is_written, node.items))
+    return isinstance(node, Constant) or (isinstance(node, Path) and node.root == "vars")
 
 
 # --- comparisons
@@ -232,6 +245,16 @@ def claims_of(source: str, node: Node, truth: bool) -> Claims:
     """What a condition says where it has turned out true (or false)."""
     said = node if truth else Negation(node.offset, node.end, node)
     return tuple(_groups(source, said))
+
+
+def words_asked_for(claims: Claims) -> Claims:
+    """The claims that some words are what an event's text is about, of those that ask for words."""
+    found = [
+        tuple(replace(claim, subject=_TOPIC, value=claim.subject) for claim in group)
+        for group in claims
+        if all(c.sign == "==" and c.subject.startswith("event.text ") for c in group)
+    ]
+    return tuple(found)
 
 
 def exclude(first: Claims, second: Claims) -> bool:

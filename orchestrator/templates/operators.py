@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -12,7 +13,20 @@ from orchestrator.templates.library import fits
 from orchestrator.templates.model import Fault
 from orchestrator.templates.tree import Constant, Filtered, ListOf, Node
 
-__all__ = ["check_comparison", "fault_at", "kind_words", "letters_fault", "sum_shape"]
+__all__ = [
+    "PATTERN",
+    "check_comparison",
+    "fault_at",
+    "kind_words",
+    "letters_fault",
+    "speech_fault",
+    "sum_shape",
+]
+
+#: What stands in patterns, and in no phrase that anybody says.
+PATTERN = re.compile(r"[|\\\[\]^]|\.[*+]|\(\?|[^\s\d]\$$")
+#: What stands between the items of a list that is written as one text.
+_BETWEEN = re.compile(r"[|,;/]\s*|\s+")
 
 _Side = tuple[Node, Shape]
 
@@ -170,6 +184,37 @@ def letters_fault(side: _Side, other: _Side) -> Fault | None:
                 fault = fault_at(item, "HK325", message, f"write {right!r}")
                 return replace(fault, severity="warning")
     return None
+
+
+def speech_fault(sign: str, left: _Side, right: _Side) -> Fault | None:
+    """What somebody says, compared with a pattern or looked for in a text, as if that were a list.
+
+    A key that is pressed may well be looked for in a text of keys.
+    """
+    (_, shape), (node, other) = left, right
+    if shape.kind != "text" or shape.choices or isinstance(left[0], Constant):
+        return None
+    if sign in ("in", "not in") and other.kind == "text" and len(other.choices) == 1:
+        return _list_as_text(shape, node, other.choices[0])
+    if shape.taint != "caller":
+        return None
+    words = "never" if sign in ("==", "in") else "always"
+    for item in node.items if isinstance(node, ListOf) else (node,):
+        if isinstance(item, Constant) and PATTERN.search(str(item.value)):
+            advice = f"a pattern is asked with `is matching({str(item.value)!r})`"
+            fault = fault_at(item, "HK325", f"this is {words} true", advice)
+            return replace(fault, severity="warning")
+    return None
+
+
+def _list_as_text(shape: Shape, node: Node, text: str) -> Fault | None:
+    items = [item for item in _BETWEEN.split(text) if item]
+    if not shape.taint or (len(items) < 2 and shape.taint != "caller"):
+        return None
+    listed = ", ".join(f"'{item}'" for item in items[:4]) + (", ..." if len(items) > 4 else "")
+    message = "this is one text, and every part of it is in it, a single letter too"
+    fault = fault_at(node, "HK328", message, f"write a list: [{listed}]")
+    return replace(fault, severity="warning")
 
 
 def sum_shape(left: Shape, right: Shape) -> Shape | None:

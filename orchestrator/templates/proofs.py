@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from orchestrator.events import near_miss
 from orchestrator.frozen import frozen
 from orchestrator.templates.defaults import constants, without_default
 from orchestrator.templates.library import TEST_SIGNS
@@ -28,6 +29,7 @@ from orchestrator.templates.tree import (
 __all__ = [
     "FILLED",
     "NULL",
+    "STATUSES",
     "THERE",
     "Fact",
     "Outcome",
@@ -53,6 +55,9 @@ class Fact(NamedTuple):
     path: _Parts
     word: str
 
+
+#: How a step may end.
+STATUSES = ("ok", "failed", "skipped", "timed_out", "cancelled", "not_sent")
 
 Proven = frozenset[Fact]
 _NOTHING: Proven = frozenset()
@@ -254,12 +259,20 @@ def _of_comparison(left: Node, sign: str, right: Node, truth: bool) -> Proven:
 
 def _of_values(path: _Parts, values: tuple[object, ...], is_one: bool) -> Proven:
     """What it says that a value is one of these, or none of them."""
+    if len(path) == 3 and path[0] == "steps" and path[2] == "status":
+        values = tuple(map(_as_meant, values))
     words = [] if None in values and is_one else [FILLED]
     if is_one and len(values) == 1:
         words = [NULL if values == (None,) else FILLED, f"is {values[0]}"]
     elif not is_one:
         words = [*(f"not {value}" for value in values), *([FILLED] if None in values else [])]
     return _about(path, *words)
+
+
+def _as_meant(status: object) -> object:
+    """A status as it was meant: what is none is reported where it stands, and believed."""
+    word = str(status)
+    return word if word in STATUSES else near_miss(word, STATUSES) or "ok"
 
 
 # --- `default`

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,7 @@ from orchestrator.templates.tree import Called, Constant, Logic, Node, Path
 
 if TYPE_CHECKING:
     from orchestrator.templates.check import Checker
+    from orchestrator.templates.conditions import Asked
     from orchestrator.templates.logic import Claims
 
 __all__ = ["Template", "parse_condition", "parse_template"]
@@ -64,14 +65,25 @@ class Template:
 
     @property
     def windows(self) -> tuple[tuple[str, Constant], ...]:
-        """The keys that it counts in the memory, each with the time over which it counts."""
+        """The keys that it counts in the memory, each with the time over which it counts.
+
+        A key that is read is given as it is written, within braces.
+        """
         found = [n for n in self._found.nodes if isinstance(n, Called) and len(n.args) == 2]
         pairs = [(n.args[0], n.args[1]) for n in found if n.name == "memory.count"]
         return tuple(
-            (str(key.value), within)
-            for key, within in pairs
-            if isinstance(key, Constant) and isinstance(within, Constant)
+            (self._key(key), within) for key, within in pairs if isinstance(within, Constant)
         )
+
+    def _key(self, node: Node) -> str:
+        if isinstance(node, Constant):
+            return str(node.value)
+        return f"{{{{{self.source[node.offset : node.end]}}}}}"
+
+    @property
+    def lone(self) -> str:
+        """What stands within the braces of a text that is one template, in braces again."""
+        return self._key(self._trees[0]) if self.kind == "value" and self._trees else ""
 
     @property
     def asked(self) -> frozenset[int]:
@@ -80,6 +92,13 @@ class Template:
 
         trees = self._trees if self.kind == "condition" else []
         return frozenset(path.offset for tree in trees for path in asked_alone(tree))
+
+    def uses(self) -> Iterator[Asked]:
+        """What it does with the value of each path that it reads."""
+        from orchestrator.templates.conditions import uses_of
+
+        for tree in self._trees:
+            yield from uses_of(tree, "truth" if self.kind == "condition" else "used")
 
     @property
     def counted(self) -> tuple[Constant, ...]:

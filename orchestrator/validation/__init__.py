@@ -2,10 +2,10 @@
 
 Way of the data: `toplevel` reads the files, `sections` and `connections` what stands beside hooks,
 `hooks`, `steps`, `controls` and the two `option_` modules the rest. On the config that comes out,
-`names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` every
-template and what `data` holds, `waits`, `order`, `loops`, `timers`, `parallel` and `recording`
-time and order, `secrets`, `untrusted`, `hosts`, `headers` and `limits` safety, `capabilities` the
-runtime.
+`names`, `callables`, `memories` and `unused` check references, `braces` texts, `flow` and `truth`
+every template and what `data` holds, `waits`, `order`, `contradictions`, `loops`, `timers`,
+`parallel` and `recording` time and order, `secrets`, `untrusted`, `hosts`, `headers` and `limits`
+safety, `capabilities` the runtime.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from orchestrator.validation.braces import check_braces
 from orchestrator.validation.callables import check_callables
 from orchestrator.validation.capabilities import check_target
 from orchestrator.validation.connections import check_connections
+from orchestrator.validation.contradictions import check_contradictions
 from orchestrator.validation.findings import ANYTHING, Findings
 from orchestrator.validation.flow import check_flow
 from orchestrator.validation.headers import check_headers
@@ -33,6 +34,7 @@ from orchestrator.validation.limits import check_limits
 from orchestrator.validation.loops import check_loops
 from orchestrator.validation.masking import mask_secrets
 from orchestrator.validation.memories import check_memories
+from orchestrator.validation.mentions import Mentions
 from orchestrator.validation.names import check_names
 from orchestrator.validation.order import check_order
 from orchestrator.validation.parallel import check_parallel
@@ -159,21 +161,24 @@ def _without_followers(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
 def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> None:
     """The checks of meaning; what a broken part may have given is not said to be missing."""
     findings, is_strict = reader.findings, settings.variables is not None
-    is_complete = reader.is_whole and not reader.lost and not reader.skipped and not findings.errors
+    is_whole = reader.is_whole and not reader.skipped
+    has_all_steps = is_whole and reader.has_all_steps
     lost = reader.lost if reader.is_whole else ANYTHING  # what a missing file may have given
-    if not check_names(config, findings, lost=lost, is_complete=is_complete):
+    texts = [document.text for document in reader.documents]
+    mentions = Mentions.of(reader.documents, findings, is_whole=is_whole)
+    if not check_names(config, findings, lost=lost, mentions=mentions):
         return  # the checks below follow chains
-    is_complete = is_complete and not findings.errors
     check_callables(config, findings, is_strict=is_strict)
-    check_variables(config, findings, settings.variables)
-    check_braces(config, findings, (document.text for document in reader.documents))
+    check_variables(config, findings, settings.variables, texts)
+    check_braces(config, findings, texts)
     visits = check_flow(config, findings, lost, settings.variables)
     check_waits(config, findings)
     check_order(config, findings)
+    check_contradictions(config, findings)
     check_loops(config, findings)
-    check_timers(config, findings, is_complete=is_complete)
-    check_parallel(config, findings, is_complete=is_complete)
-    if is_complete:
+    check_timers(config, findings, has_all_steps=has_all_steps)
+    check_parallel(config, findings, has_all_steps=has_all_steps)
+    if has_all_steps:
         check_recording(config, findings)
     check_secrets(config, visits, findings)
     check_untrusted(config, visits, findings)
@@ -182,10 +187,11 @@ def _check_config(config: Config, reader: ConfigReader, settings: Settings) -> N
     check_limits(config, findings)
     check_transcripts(config, findings)
     check_connections(config, findings)
-    if is_complete and not findings.errors:
-        check_unused(config, findings)
-        check_events(config, findings)
-        check_memories(config, findings)
+    if is_whole:
+        mentions = Mentions.of(reader.documents, findings, is_whole=is_whole)
+        check_unused(config, findings, mentions)
+        check_events(config, findings, mentions)
+        check_memories(config, findings, mentions)
     if settings.target is not None:
         check_target(config, settings.target, findings)
 

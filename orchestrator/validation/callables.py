@@ -37,8 +37,8 @@ def check_callables(config: Config, findings: Findings, *, is_strict: bool) -> N
 
 
 def _names(step: StepConfig) -> list[Value]:
-    options = step.action.options if step.action is not None else {}
-    values = [v for n, v in step.options.items() if n in options and options[n].accepts("python")]
+    names = step.action.accepting("python") if step.action is not None else ()
+    values = [step.options[name] for name in names if name in step.options]
     return [v for v in values if isinstance(v.raw, str) and not v.parts]
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from orchestrator.config import Config, StepConfig
+from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.durations import format_duration, parse_duration
+from orchestrator.errors import Related
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
 from orchestrator.validation.names import timer_name
@@ -18,6 +19,7 @@ from orchestrator.validation.names import timer_name
 __all__ = ["check_caps", "seconds_after"]
 
 _TIMERS = ("timer", "silence_timer")
+_LENGTH = "call.duration"
 
 
 def check_caps(config: Config, findings: Findings) -> None:
@@ -27,6 +29,8 @@ def check_caps(config: Config, findings: Findings) -> None:
         return
     limit, cap = min(caps, key=lambda pair: pair[0])
     where, end = [related(cap.place, "ends the call")], format_duration(limit)
+    for hook in config.hooks:
+        _check_hook(hook, limit, where, findings)
     inside = {id(step) for step in cap.walk()}
     for step in config.steps():
         total = _ladder_time(step)
@@ -41,6 +45,26 @@ def check_caps(config: Config, findings: Findings) -> None:
             message = f"this timer never fires: the call ends at {end}"
             place, hint = step.options["after"].place, "let it fire earlier, or remove it"
             findings.at(place, "HK410", message, severity="warning", related=where, help=hint)
+
+
+def _check_hook(hook: HookConfig, limit: float, where: list[Related], findings: Findings) -> None:
+    """A pause between runs, or a time in the call, that no call comes to."""
+    end = format_duration(limit)
+    if hook.cooldown is not None and hook.cooldown >= limit:
+        message, hint = f"this hook runs once: the call ends at {end}", "write `max_count: 1`"
+        place = hook.settings["cooldown"]
+        findings.at(place, "HK410", message, severity="warning", related=where, help=hint)
+    conditions = [hook.when, *(step.when for step in hook.walk())]
+    for condition in conditions:
+        if condition is None or _LENGTH not in condition.template.source:
+            continue
+        if any(all(c.is_above(_LENGTH, limit) for c in g) for g in condition.template.claims(True)):
+            source, place = condition.template.source, condition.place
+            on = place.inside(source, source.index(_LENGTH), len(_LENGTH))
+            message, hint = f"this is never true: the call ends at {end}", "ask for less"
+            findings.at(
+                place, "HK410", message, on=on, severity="warning", related=where, help=hint
+            )
 
 
 def seconds_after(step: StepConfig) -> float:

@@ -11,6 +11,7 @@ from orchestrator.errors import ActionFailed, EnvironmentFailure
 from orchestrator.events import near_miss
 from orchestrator.options import convert, field_name
 from orchestrator.registry import ConnectionType, Registry
+from orchestrator.validation.auth import check_auth
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.option_values import check_value
 from orchestrator.validation.reader import Reader
@@ -70,24 +71,15 @@ def _options(
     if missing and not is_unclear:
         message = f"connection `{name}` needs {listed(missing)}"
         reader.at(node, name, "HK104", message, on="key", help=table[missing[0]].doc or None)
-    _check_auth(reader, options)
     values: dict[str, Value] = {}
     for key, option in table.items():
-        if key in options and check_value(reader, options, key, option):
+        check = check_auth if key == "auth" else check_value
+        if key in options and check(reader, options, key, option):
             value = parse_value(options[key], reader.place(options, key))
             words = f"`{key}`: connections are opened when the config is loaded"
             if not refuse_templates(reader, value, words):
                 values[key] = value
     return values
-
-
-def _check_auth(reader: Reader, options: YamlMap) -> None:
-    """There is one way of saying who we are."""
-    auth = options.get("auth")
-    if isinstance(auth, YamlMap) and len(auth) > 1:
-        first, second = list(auth)[:2]
-        message = f"`{first}` and `{second}` exclude each other"
-        reader.at(auth, second, "HK109", message, on="key", help="give one kind of `auth`")
 
 
 def check_connections(config: Config, findings: Findings) -> None:

@@ -49,8 +49,8 @@ def _parallel(
     if "steps" not in value and not any(key in _PARALLEL_KEYS for key in value):
         read_block(node, "parallel", path)  # says that a list is wanted
         return StepConfig(kind="parallel", options=options, blocks=blocks, **shared)
-    reader.check_keys(value, _PARALLEL_KEYS, "`parallel`")
-    if "steps" not in value:
+    is_unclear = reader.check_keys(value, _PARALLEL_KEYS, "`parallel`", required=("steps",))
+    if "steps" not in value and not is_unclear:
         reader.at(node, "parallel", "HK104", "`parallel` needs `steps:`", on="key")
     blocks["parallel"] = read_block(value, "steps", path)
     for name, words in _PARALLEL_WORDS:

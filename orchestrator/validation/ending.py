@@ -34,7 +34,8 @@ def targets_of(steps: Iterable[StepConfig]) -> set[Target]:
     for step in steps:
         if step.id is not None:
             found.add(("steps", step.id))
-        found.update(("data", key) for key in keys_of(step))
+        if step.save is not None or step.kind == "set":
+            found.update(("data", key) for key in keys_of(step))
         if step.word in ("remember", "forget"):
             key = step.options.get("key")
             found.add((MEMORY, str(key.raw)) if key is not None and not key.parts else _ANY_KEY)

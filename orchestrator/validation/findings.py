@@ -50,6 +50,18 @@ class Findings(ProblemList):
             )
         )
 
+    def is_faulty(self, place: Place) -> bool:
+        """Whether there is an error in the lines of a value."""
+        if not self.errors:
+            return False
+        first, last = place.key_position.line, place.document.value_span(*place[1:])[2] + 1
+        return any(
+            problem.is_error
+            and problem.position.file == place.document.file
+            and first <= problem.position.line <= last
+            for problem in self._found.values()
+        )
+
     def unknown(
         self, place: Place, code: str, message: str, names: Iterable[str], otherwise: str
     ) -> None:

@@ -19,6 +19,7 @@ from orchestrator.validation.everywhere import Everywhere, survey
 from orchestrator.validation.findings import Findings
 from orchestrator.validation.known import Known, merge
 from orchestrator.validation.templates import TemplateChecker
+from orchestrator.validation.truth import check_truth
 from orchestrator.validation.visits import ValueChecker, Visit
 from orchestrator.validation.walk import HookWalk
 
@@ -39,7 +40,7 @@ def check_flow(
     `lost` has the names that broken steps would have saved: nothing is said about them.
     """
     everywhere, visits = survey(config, lost, variables), list[Visit]()
-    checker = TemplateChecker(findings)
+    checker = TemplateChecker(findings, check_truth(config, findings))
     first: Known = {}
     done: Counter[Target] = Counter()
     for pair, group in groupby(_in_order(config), key=lambda hook: (hook.scope, hook.event)):

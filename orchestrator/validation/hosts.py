@@ -11,6 +11,7 @@ from orchestrator.config import Config
 from orchestrator.egress import Egress, parse_url
 from orchestrator.errors import ActionFailed
 from orchestrator.validation.findings import Findings
+from orchestrator.validation.requests import path_fault
 from orchestrator.values import Value
 
 __all__ = ["check_hosts", "host_advice"]
@@ -20,14 +21,14 @@ _WRITE = "write it as https://host/path; credentials go into a connection's `aut
 
 def check_hosts(config: Config, findings: Findings) -> None:
     """Report hosts that a template decides, and hosts that are refused when a call is made."""
-    for value, is_open in _urls(config):
+    for value, is_open, is_sent in _urls(config):
         if _is_decided_by_template(value.raw):
             message = "a template decides the host of this request"
             hint = "write the host out; use templates in the path and query only"
             on = value.place.inside(value.raw, value.raw.index("{{"), 2)
             findings.at(value.place, "HK511", message, on=on, help=hint)
-        else:
-            _check_host(config, value, findings, is_open=is_open)
+        elif _check_host(config, value, findings, is_open=is_open) and is_sent:
+            _check_path(value, findings)
 
 
 def host_advice(entry: str) -> str:
@@ -65,19 +66,23 @@ def _is_network(text: str) -> bool:
         return False
 
 
-def _urls(config: Config) -> Iterator[tuple[Value, bool]]:
-    """Every URL, and whether it may be inside of the network."""
+def _urls(config: Config) -> Iterator[tuple[Value, bool, bool]]:
+    """Every URL, whether it may be inside of the network, and whether we ask for it ourselves.
+
+    Sounds are asked for by whoever carries the call.
+    """
     for connection in config.connections.values():
         value, private = connection.options.get("base_url"), connection.options.get("allow_private")
         written = connection.place.container[connection.place.key]
         is_broken = private is None and "allow_private" in written  # which is reported
         if value is not None and isinstance(value.raw, str):
-            yield value, is_broken or (private is not None and private.raw is True)
+            yield value, is_broken or (private is not None and private.raw is True), True
     for step in config.steps():
-        for name in step.action.accepting("url") if step.action is not None else ():
+        action = step.action
+        for name in action.accepting("url") if action is not None else ():
             value = step.options.get(name)
             if value is not None and isinstance(value.raw, str):
-                yield value, False
+                yield value, False, hasattr(action and action.cls, "connection_kinds")
 
 
 def _authority(raw: str) -> str:
@@ -89,17 +94,25 @@ def _is_decided_by_template(raw: str) -> bool:
     return "{{" in raw.partition("://")[0].split("/")[0] or "{{" in _authority(raw)
 
 
-def _check_host(config: Config, value: Value, findings: Findings, *, is_open: bool) -> None:
-    """Judge a host as it is judged when the request is made, with the same functions."""
+def _check_path(value: Value, findings: Findings) -> None:
+    """Report a path that no request is sent to."""
+    path = value.raw.partition("://")[2].removeprefix(_authority(value.raw))
+    fault = path_fault(re.split(r"[?#]", path, maxsplit=1)[0])
+    if fault is not None:
+        findings.at(value.place, "HK123", f"`{value.place.key}`: {fault.message}", help=fault.help)
+
+
+def _check_host(config: Config, value: Value, findings: Findings, *, is_open: bool) -> bool:
+    """Judge a host as it is judged when the request is made; whether nothing is wrong with it."""
     scheme, separator, _ = value.raw.partition("://")
     authority = _authority(value.raw)
     if "${" in scheme + authority or not separator:
-        return
+        return bool(separator)
     try:
         url = parse_url(f"{scheme}://{authority}")
     except ActionFailed as error:
         findings.at(value.place, "HK123", f"`{value.place.key}`: {error}", help=_WRITE)
-        return
+        return False
     reach = Egress(frozenset(map(str.lower, config.allow.hosts)), is_open)
     allow = f"if it is meant, add it: `allow: {{hosts: ['{url.host}']}}`"
     try:
@@ -107,9 +120,11 @@ def _check_host(config: Config, value: Value, findings: Findings, *, is_open: bo
     except ActionFailed:
         message = f"{url.host} is an address inside of a network, which requests may not reach"
         findings.at(value.place, "HK512", message, help=allow)
-        return
+        return False
     try:
         reach.check_scheme(url.scheme, url.host)
     except ActionFailed:
         message = f"requests to {url.host} go over plain http, which anybody on the way can read"
         findings.at(value.place, "HK503", message, help=f"use https; {allow}")
+        return False
+    return True

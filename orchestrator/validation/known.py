@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import inf
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.frozen import frozen
@@ -23,7 +24,7 @@ from orchestrator.shapes import (
     record,
 )
 from orchestrator.templates import CALL_FIELDS
-from orchestrator.templates.proofs import FILLED, THERE, Fact, Outcome, Outcomes, Proven
+from orchestrator.templates.proofs import FILLED, STATUSES, THERE, Fact, Outcome, Outcomes, Proven
 from orchestrator.validation.ending import keys_of
 from orchestrator.values import Place, Value
 
@@ -35,6 +36,7 @@ __all__ = [
     "Saved",
     "constant_shape",
     "goes_on",
+    "is_read",
     "joined",
     "list_shape",
     "merge",
@@ -52,7 +54,7 @@ __all__ = [
 BROUGHT = ANY.tainted("remote")
 #: What `error` is in `on_error` steps.
 ERROR = record({"message": TEXT.tainted("remote"), "step": TEXT})
-_STATUS = one_of("ok", "failed", "skipped", "timed_out", "cancelled", "not_sent")
+_STATUS = one_of(*STATUSES)
 
 
 #: What `call` is where the call has ended: the fields that are null only before.
@@ -160,9 +162,20 @@ def output_of(step: StepConfig) -> Shape:
     """The shape of a step's output."""
     if step.action is None:
         return ANY
+    if not is_read(step):
+        return ANY.tainted(step.action.cls.taint)
     shape = step.action.output_for({name: value.raw for name, value in step.options.items()})
     taint = step.action.cls.taint
     return shape.tainted(taint) if taint else shape
+
+
+def is_read(step: StepConfig) -> bool:
+    """Whether all options could be read: what the others may give is not known."""
+    written = step.place.container[step.place.key]
+    table = step.action.options if step.action is not None else {}
+    if not isinstance(written, dict) or len(step.options) + len(step.blocks) >= len(written):
+        return True
+    return all(key in step.options or key in step.blocks for key in written if key in table)
 
 
 def step_shape(step: StepConfig, *, is_sure: bool = False) -> Shape:
@@ -224,9 +237,13 @@ def constant_shape(value: Value) -> Shape:
     if value.parts:
         is_secret = any(ref.is_secret for _, ref in value.env_refs())
         return TEXT.tainted("secret") if is_secret else TEXT
+    if isinstance(raw, str) and raw:
+        return _WRITTEN
     return _SCALARS.get(type(raw), TEXT)
 
 
+#: A text that is written out; how long it is matters to nobody.
+_WRITTEN = replace(TEXT, bounds=(1, inf))
 _SCALARS: Mapping[type, Shape] = {bool: BOOL, int: INT, float: NUMBER, type(None): NULL}
 
 

@@ -71,11 +71,12 @@ def _read_rate(reader: Reader, node: YamlMap) -> Rate | None:
         message = "`all_calls` is a count within a time"
         reader.at(node, "all_calls", "HK103", message, help=_EXAMPLE)
         return None
-    reader.check_keys(rate, _RATE_KEYS, "`all_calls`")
+    is_unclear = reader.check_keys(rate, _RATE_KEYS, "`all_calls`", required=_RATE_KEYS)
     missing = [key for key in _RATE_KEYS if key not in rate]
     if missing:
         message = f"`all_calls` needs `{missing[0]}`"
-        reader.at(node, "all_calls", "HK104", message, on="key", help=_EXAMPLE)
+        if not is_unclear:
+            reader.at(node, "all_calls", "HK104", message, on="key", help=_EXAMPLE)
         return None
     count = reader.integer(rate, "count", low=0, high=MOST)
     within = reader.duration(rate, "within", low=1.0)

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 from orchestrator.config import Config, ConnectionConfig, HookConfig, StepConfig
 from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.mentions import Mentions
 from orchestrator.values import Value
 
 __all__ = ["check_names", "timer_name", "timer_names"]
@@ -18,19 +19,18 @@ MAX_LEVELS = 64
 
 
 def check_names(
-    config: Config, findings: Findings, *, lost: Container[str], is_complete: bool
+    config: Config, findings: Findings, *, lost: Container[str], mentions: Mentions
 ) -> bool:
     """Report references that lead nowhere; whether chains can be followed to their ends.
 
-    Nothing is said about `lost` names, which broken parts would have given; `is_complete` means
-    that no step was left out.
+    Nothing is said about `lost` names, which broken parts would have given.
     """
     for step in config.steps():
         _check_connection(config, step, findings, lost)
         if step.kind == "run":
             _check_chain(config, step, findings, lost)
-        if step.word == "cancel_timer" and is_complete:
-            _check_timer(config, step, findings)
+        if step.word == "cancel_timer":
+            _check_timer(config, step, mentions, findings)
     for hook in config.hooks:
         _check_ids(hook, findings)
     _check_hook_names(config, findings)
@@ -97,10 +97,12 @@ def _check_chain(
     findings.unknown(value.place, "HK223", message, config.chains, f"chains: {known}")
 
 
-def _check_timer(config: Config, step: StepConfig, findings: Findings) -> None:
+def _check_timer(config: Config, step: StepConfig, mentions: Mentions, findings: Findings) -> None:
     value = next(iter(step.options.values()), None)
     names = dict.fromkeys(timer_names(config))
     if value is None or value.parts or value.raw in names:
+        return
+    if not mentions.is_alone(str(value.raw)):
         return
     known = ", ".join(names) or "no timer is armed in this config"
     message = f"no timer is called {value.raw!r}"

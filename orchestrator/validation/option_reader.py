@@ -133,13 +133,18 @@ class OptionReader:
         return bool(faults)
 
     def _report_fault(self, node: YamlMap, word: str, written: Any, fault: Fault) -> None:
-        holder, key = node, word
+        holder: Any = node
+        key: Any = word
         if fault.option and isinstance(written, YamlMap) and fault.option in written:
             holder, key = written, fault.option
-        if fault.key and isinstance(holder[key], YamlMap) and fault.key in holder[key]:
-            holder, key = holder[key], fault.key
+        inner = holder[key]
+        if fault.key and isinstance(inner, YamlMap) and fault.key in inner:
+            holder, key = inner, fault.key
+        elif fault.key and isinstance(inner, YamlList) and fault.key in inner:
+            holder, key = inner, inner.index(fault.key)
         near = near_miss(fault.key, fault.names) if fault.key else None
-        is_value = not fault.key and isinstance(holder[key], str) and holder[key] in fault.message
+        is_value = fault.is_value or isinstance(key, int)
+        is_value |= not fault.key and isinstance(holder[key], str) and holder[key] in fault.message
         document, fix = self.reader.document, None
         if near is not None:
             fix = word_fix(document, document.key_position(holder, key), fault.key, near)

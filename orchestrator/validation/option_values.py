@@ -14,6 +14,7 @@ from orchestrator.templates import parse_condition
 from orchestrator.templates.arguments import check_role
 from orchestrator.templates.tree import Constant
 from orchestrator.validation.reader import DAY, Reader
+from orchestrator.validation.requests import path_fault
 from orchestrator.values import parse_value
 
 __all__ = ["check_number_text", "check_value", "is_number_text"]
@@ -66,7 +67,7 @@ def _check_dynamic(reader: Reader, node: Any, key: Any, option: Option) -> bool:
         return False
     if option.kind in _PARTS and not _is_lone(value):
         return _misfit(reader, node, key, option)
-    return True
+    return option.kind != "path" or _is_sendable(reader, node, key)
 
 
 def _is_lone(text: str) -> bool:
@@ -221,10 +222,22 @@ def _form(is_good: Callable[[str], object], what: str, advice: str) -> _Check:
 _check_url = _form(
     re.compile(r"https?://[^\s/]+(/\S*)?").fullmatch, "no URL", "write it as https://host/path"
 )
-_check_path = _form(
+_check_whole = _form(
     lambda value: not re.match(r"[a-z]+://|//", value), "a URL, not a path",
     "the host comes from the connection",
 )  # fmt: skip
+
+
+def _check_path(reader: Reader, node: Any, key: Any, option: Option) -> bool:
+    return _check_whole(reader, node, key, option) and _is_sendable(reader, node, key)
+
+
+def _is_sendable(reader: Reader, node: Any, key: Any) -> bool:
+    """Whether a path can be sent, whatever its templates give."""
+    fault = path_fault(node[key])
+    if fault is not None:
+        reader.at(node, key, "HK123", f"`{key}`: {fault.message}", help=fault.help)
+    return fault is None
 
 
 # --- values with parts

@@ -37,7 +37,8 @@ def check_order(config: Config, findings: Findings) -> None:
         after = order.hook(hook, ended.get((hook.scope, hook.event)))
         if after is not None and _runs_always(hook):
             ended.setdefault((hook.scope, hook.event), after)
-        if hook.max_count == 1 and "cooldown" in hook.settings:
+        is_single = hook.max_count == 1 or hook.event in ("call_start", "call_end")
+        if is_single and "cooldown" in hook.settings:
             message, hint = "`cooldown` does nothing on a hook that runs once", "remove it"
             findings.at(hook.settings["cooldown"], "HK124", message, on="key", help=hint)
         if hook.event == "call_end":

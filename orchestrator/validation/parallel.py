@@ -15,16 +15,16 @@ _ENDS = ("end_call", "escalate_transfer")
 __all__ = ["check_parallel"]
 
 
-def check_parallel(config: Config, findings: Findings, *, is_complete: bool) -> None:
+def check_parallel(config: Config, findings: Findings, *, has_all_steps: bool) -> None:
     """Report races: two steps of one `parallel` that save the same key.
 
-    `is_complete` means that no step was left out.
+    `has_all_steps` means that no step was left out.
     """
     for step in config.steps():
         if step.kind == "parallel":
             branches = step.blocks.get("parallel", ())
             _check_saves(branches, findings)
-            if is_complete:
+            if has_all_steps:
                 _check_single(step, branches, findings)
             _check_ends(branches, findings)
 

@@ -12,6 +12,7 @@ from orchestrator.durations import format_duration, parse_duration
 from orchestrator.errors import Position
 from orchestrator.events import near_miss
 from orchestrator.validation.findings import Findings, word_fix
+from orchestrator.validation.torn import tears
 from orchestrator.validation.words import BOOLEANS, duration_hint, kind_of, listed, with_one_more
 from orchestrator.values import Place
 
@@ -35,13 +36,15 @@ class Reader:
     """Reads one document.
 
     `emptied` are keys, by the id of their mapping, whose value was found beside them; `glued` says
-    whether the file has a comment that looks like text, once that was asked.
+    whether the file has a comment that looks like text, once that was asked; `is_torn` whether
+    steps may stand in what could not be read.
     """
 
     document: Document
     findings: Findings = field(default_factory=Findings)
     emptied: set[tuple[int, str]] = field(default_factory=set)
     glued: bool | None = None
+    is_torn: bool = False
 
     def place(self, node: Any, key: Any) -> Place:
         """The place of a value, to keep with what is made of it."""
@@ -54,6 +57,7 @@ class Reader:
 
     def at(self, node: Any, key: Any, code: str, message: str, **more: Any) -> None:
         """Add a finding about the value of a key, or with `on="key"` about the key."""
+        self.is_torn |= tears(code, key, node[key])
         self.findings.at(Place(self.document, node, key), code, message, **more)
 
     def report(

@@ -14,7 +14,7 @@ from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.errors import Related
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
-from orchestrator.validation.known import goes_on
+from orchestrator.validation.known import goes_on, is_read
 
 __all__ = ["check_recording"]
 
@@ -35,7 +35,18 @@ class _State:
 
 
 def check_recording(config: Config, findings: Findings) -> None:
-    """Report pauses that nothing, or not every way, resumes."""
+    """Report pauses that nothing, or not every way, resumes.
+
+    Nothing is said where a step that may resume could not be read.
+    """
+    recordings = [s for s in config.steps() if s.word == "recording"]
+    if not recordings:
+        return
+    chains = [str(s.options["run"].raw) for s in config.steps() if s.kind == "run"]
+    if any(name not in config.chains for name in chains):
+        return
+    if any(not s.options or not is_read(s) or findings.is_faulty(s.place) for s in recordings):
+        return
     homes = [(h, s) for h in config.hooks for s in expanded(config, h.walk()) if _resumes(s)]
     for hook in config.hooks:
         steps = list(expanded(config, hook.walk()))
@@ -120,12 +131,21 @@ def _walk(config: Config, steps: tuple[StepConfig, ...], state: _State) -> bool:
         before = state.open
         if not _step(config, step, state):
             if step.when is None:
+                _skip(config, steps, step, state)
                 return False
             state.left = state.left or (step if before is not None else None)
             state.open = before
         elif step.when is not None and before is not None and state.open is None:
             state.left = state.left or step  # the resume is skipped when its condition fails
     return True
+
+
+def _skip(config: Config, steps: _Block, ending: StepConfig, state: _State) -> None:
+    """A resume behind what ends the list is never reached, which is reported there."""
+    later = steps[steps.index(ending) + 1 :]
+    if any(_any(config, step, _resumes) for step in later):
+        state.open = None
+        state.left = None if state.left is ending else state.left
 
 
 def _step(config: Config, step: StepConfig, state: _State) -> bool:
@@ -235,7 +255,8 @@ def _can_follow(home: HookConfig, pausing: HookConfig) -> bool:
     """Whether a hook with a resume can run after one that pauses."""
     if home.event == "call_end":
         return False
-    if home.max_count is not None and (pausing.max_count or home.max_count + 1) > home.max_count:
+    most = 1 if (pausing.scope, pausing.event) in _ONCE else pausing.max_count
+    if home.max_count is not None and (most or home.max_count + 1) > home.max_count:
         return False  # the pause comes once more than the resume
     pair = (home.scope, home.event)
     if pair not in _ONCE:

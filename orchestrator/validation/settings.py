@@ -42,9 +42,11 @@ def read_retry(reader: Reader, node: YamlMap) -> Retry | None:
     if not isinstance(value, YamlMap):
         times = reader.integer(node, "retry", low=0, high=20)
         return Retry(times) if times else None
-    reader.check_keys(value, ("times", "backoff", "max"), "`retry`")
+    keys = ("times", "backoff", "max")
+    is_unclear = reader.check_keys(value, keys, "`retry`", required=("times",))
     if "times" not in value:
-        reader.at(node, "retry", "HK104", "`retry` needs `times`", on="key")
+        if not is_unclear:
+            reader.at(node, "retry", "HK104", "`retry` needs `times`", on="key")
         return None
     times = reader.integer(value, "times", low=0, high=20)
     backoff = reader.duration(value, "backoff", low=0.001)

@@ -13,6 +13,7 @@ from orchestrator.events import near_miss
 from orchestrator.registry import BUILTIN_ACTIONS, CONTROL_WORDS, STEP_KEYS, ActionType, Registry
 from orchestrator.validation.controls import CONTROLS
 from orchestrator.validation.findings import word_fix
+from orchestrator.validation.levels import lift_settings
 from orchestrator.validation.option_reader import Blocks, OptionReader
 from orchestrator.validation.plugins import Plugins
 from orchestrator.validation.reader import Reader
@@ -27,6 +28,7 @@ HOOK_KEYS = (
 )  # fmt: skip
 _BRANCHES = ("then", "else")
 _SETTINGS = frozenset((*STEP_KEYS, *HOOK_KEYS, *_BRANCHES))
+_OF_PARALLEL = ("steps", "first_error", "late")
 _STARTERS = tuple(word for word in CONTROL_WORDS if word not in _BRANCHES)
 #: Letters by which the name of somebody's action differs when a known one was meant.
 _TYPO = 2
@@ -164,6 +166,8 @@ class StepReader:
         shared: dict[str, Any] = {"key": path, "word": word, "place": reader.place(node, word)}
         blocks: Blocks = {}
         outside: list[str] = []
+        if isinstance(node[word], YamlMap) and not _SETTINGS.isdisjoint(node[word]):
+            self._lift(node, word)
         if len(node) > 1:
             outside = self._check_keys(node, word)
             shared |= self._settings(node, path, blocks)
@@ -173,6 +177,16 @@ class StepReader:
         if not is_there or word in self.skipped:
             return self._unknown(node, word, shared, blocks)
         return self._action(node, word, shared, blocks, outside)
+
+    def _lift(self, node: YamlMap, word: str) -> None:
+        """Take settings of the step from among the options of its action."""
+        action = self.find_action(word) if word not in _STARTERS else None
+        own = action.options if action is not None else _OF_PARALLEL if word == "parallel" else ()
+        is_main = action is not None and action.takes_mapping
+        if own and not (is_main and not any(key in own for key in node[word])):
+            before = dict(node[word])
+            for key in lift_settings(self.reader, node, word, own, STEP_KEYS):
+                self.lost.update(_names_in(before[key]))
 
     def _settings(self, node: YamlMap, path: str, blocks: Blocks) -> dict[str, Any]:
         """What stands beside the action; steps of `on_error` go into `blocks`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import Position
@@ -28,7 +28,7 @@ class Scene:
     with an `id` are; `ids` those of this hook, and `outcomes` how they may end. `lacking` gives the
     `emit` of the event that does not give a field of it. `asked` are paths that conditions on the
     way here have asked, whatever for. Within a chain, `run_by` is the step of
-    the hook that runs it.
+    the hook that runs it. `aside` are the steps that run in the background.
     """
 
     names: dict[str, Shape]
@@ -44,6 +44,7 @@ class Scene:
     lacking: Callable[[str], Place | None] | None = None
     asked: Collection[tuple[str | int, ...]] = ()
     run_by: Place | None = None
+    aside: Collection[str] = ()
 
     def narrowed(self, template: Template) -> Template:
         """A template with what is proved here about the values that it reads."""
@@ -61,11 +62,20 @@ class Scene:
                 key = str(read.path[1])
                 saved = self.find(key) or self.elsewhere.get(key)
                 unknown = ANY if key in self.lost else BROUGHT
-                fields[key] = saved.shape if saved is not None else unknown
+                fields[key] = self._shape_of(key, saved) if saved is not None else unknown
             elif read.path == ("data",):  # a computed key, or all of it
                 is_whole = True
         data = record(fields, is_open=True) if fields else ANY_RECORD
         return {**self.names, "data": data.tainted(self._taint_of_all()) if is_whole else data}
+
+    def _shape_of(self, key: str, saved: Saved) -> Shape:
+        """The shape of what is saved; a text has letters for certain only if each that is has."""
+        shape = saved.shape
+        if shape.kind == "text" and shape.bounds is not None:
+            other = self.elsewhere.get(key)
+            if not saved.is_sure or other is None or other.shape.bounds is None:
+                return replace(shape, bounds=None)
+        return shape
 
     def _taint_of_all(self) -> str:
         known = (*self.known.values(), *self.base.values(), *self.elsewhere.values())
@@ -101,6 +111,8 @@ class Scene:
 _WORDS = {"emit": "not given here", "run": "run from here, by an event without it"}
 
 
+Path = tuple[str | int, ...]
+
 #: Names that keys are compared with in all; a comparison takes some microseconds.
 _MAX_TRIES = 100_000
 
@@ -108,8 +120,9 @@ _MAX_TRIES = 100_000
 class TemplateChecker:
     """Checks templates and reports what is wrong in place."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, untrue: Container[Path] = ()) -> None:
         self.findings = findings
+        self.untrue = untrue  # paths whose truth is not asked about any more: see `truth`
         self.tries = _MAX_TRIES
 
     def check(
@@ -134,12 +147,14 @@ class TemplateChecker:
         if not template.faults:
             for read in template.reads:
                 is_asked = len(read.path) == 2 and read.offset in template.asked
-                if self._check_read(read, place, offset, scene, is_asked=is_asked):
+                is_missing = self._check_read(read, place, offset, scene, is_asked=is_asked)
+                if is_missing or read.path in self.untrue:
                     missing.add(read.offset)
         for fault in (*template.faults, *faults):
             if fault.asked_of and _is_asked(fault.asked_of, template, scene):
                 continue
             fault = _of_emit(template, scene, fault) if scene.lacking is not None else fault
+            fault = _of_background(template, scene, fault) if scene.aside else fault
             # what may not be there at all is not said to be null, or never false, as well
             if fault.code not in ("HK203", "HK323") or fault.offset not in missing:
                 at = scene.variable_place(fault.given_by) if fault.given_by else None
@@ -289,6 +304,16 @@ def _of_emit(template: Template, scene: Scene, fault: Fault) -> Fault:
         return fault
     message = f"`event.{name}` may be missing: not every `emit` of this event gives it"
     return replace(fault, message=message)
+
+
+def _of_background(template: Template, scene: Scene, fault: Fault) -> Fault:
+    """The fault of a step that nobody has waited for, in words about that."""
+    for read in template.reads if fault.code == "HK203" else ():
+        name = str(read.path[1]) if read.path[0] == "steps" and len(read.path) > 1 else ""
+        if name in scene.aside and read.offset == fault.offset:
+            message = f"`steps.{name}` is not there yet: its step runs in the background"
+            return replace(fault, message=message, help="`background: false` there waits for it")
+    return fault
 
 
 def _text(place: Place) -> str:

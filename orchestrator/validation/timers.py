@@ -9,6 +9,7 @@ from orchestrator.durations import parse_duration
 from orchestrator.validation.caps import check_caps, seconds_after
 from orchestrator.validation.everywhere import expanded
 from orchestrator.validation.findings import Findings, related
+from orchestrator.validation.known import is_read
 from orchestrator.validation.names import timer_name
 
 __all__ = ["check_timers"]
@@ -16,7 +17,7 @@ __all__ = ["check_timers"]
 _TIMERS = ("timer", "silence_timer")
 
 
-def check_timers(config: Config, findings: Findings, *, is_complete: bool) -> None:
+def check_timers(config: Config, findings: Findings, *, has_all_steps: bool) -> None:
     """Report timers and ladders that cannot work as written."""
     rungs = {id(rung) for s in config.steps() for rung in _rungs(s)}
     for step in config.steps():
@@ -24,7 +25,7 @@ def check_timers(config: Config, findings: Findings, *, is_complete: bool) -> No
             message = "`after` belongs to the steps of a `silence_timer`"
             hint = "write `- wait: ...` before this step, or use `timer`"
             findings.at(step.settings["after"], "HK406", message, on="key", help=hint)
-        if step.word == "silence_timer" and is_complete:
+        if step.word == "silence_timer" and has_all_steps and is_read(step):
             _check_end(config, step, findings)
         if step.word == "silence_timer":
             _check_nested(config, step, findings)
@@ -72,10 +73,16 @@ def _check_end(config: Config, step: StepConfig, findings: Findings) -> None:
     if not rungs or "max" in step.options:
         return
     steps = expanded(config, (s for rung in rungs for s in rung.walk()))
-    if not any(s.word in ("end_call", "escalate_transfer") for s in steps):
+    ends = [s.word in ("end_call", "escalate_transfer") or _is_unknown(config, s) for s in steps]
+    if not any(ends):
         message = "this ladder neither ends the call nor transfers it"
         hint = "end it with `end_call`, or say with `max` how often it may run"
         findings.at(step.place, "HK407", message, on="key", help=hint)
+
+
+def _is_unknown(config: Config, step: StepConfig) -> bool:
+    """Whether a step runs a chain that is not there, which is reported."""
+    return step.kind == "run" and str(step.options["run"].raw) not in config.chains
 
 
 def _check_nested(config: Config, step: StepConfig, findings: Findings) -> None:

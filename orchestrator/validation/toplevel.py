@@ -76,6 +76,7 @@ class ConfigReader:
     lost: set[str] = field(default_factory=set)
     included: dict[str, Place] = field(default_factory=dict)
     is_whole: bool = True
+    has_all_steps: bool = True
     _counts: dict[tuple[Scope, str], int] = field(default_factory=dict)
 
     def read(self, document: Document) -> Config | None:
@@ -135,6 +136,7 @@ class ConfigReader:
         read_chains(reader, root, steps, self.chains)
         for scope in _SCOPES:
             self.hooks.extend(read_hooks(steps, root, scope, self._counts))
+        self.has_all_steps &= not reader.is_torn
 
     # --- the top keys
 
@@ -191,6 +193,8 @@ class ConfigReader:
         if fault:
             before = self.included.get(_real(path))
             where = [related(before, "included here first", on="value")] if before else []
+            is_read = any(_real(document.file) == _real(path) for document in self.documents)
+            self.is_whole &= is_read or _real(path) in trail
             reader.at(paths, index, "HK224", fault, related=where)
             return
         self.included[_real(path)] = reader.place(paths, index)

@@ -1,4 +1,4 @@
-"""Definitions that nothing uses, and events without a counterpart. Only asked of sound configs."""
+"""Definitions that nothing uses, and events without a counterpart."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from orchestrator.events import is_custom, near_miss
 from orchestrator.targets import lends_what_is_needed
 from orchestrator.templates import Template
 from orchestrator.validation.findings import Findings, related, word_fix
+from orchestrator.validation.mentions import Mentions
 from orchestrator.validation.visits import templates_of
 from orchestrator.values import Place
 
@@ -19,7 +20,7 @@ __all__ = ["check_events", "check_unused"]
 _VARIABLE = re.compile(r"\bvars\.(\w+)")
 
 
-def check_unused(config: Config, findings: Findings) -> None:
+def check_unused(config: Config, findings: Findings, mentions: Mentions) -> None:
     """Warn of vars, chains and connections that nothing uses."""
     used = set(_used(config))
     sections = (
@@ -29,7 +30,9 @@ def check_unused(config: Config, findings: Findings) -> None:
     )
     for code, what, places in sections:
         for name, place in places.items():
-            if (what, name) not in used and (what, "*") not in used:
+            if (what, name) in used or (what, "*") in used:
+                continue
+            if mentions.is_unused(what, name):
                 message = f"{what} `{name}` is used nowhere"
                 findings.at(place, code, message, on="key", severity="warning", help="remove it")
 
@@ -79,7 +82,7 @@ def _used_by(step: StepConfig) -> Iterator[tuple[str, str]]:
             yield "connection", str(value.raw)
 
 
-def check_events(config: Config, findings: Findings) -> None:
+def check_events(config: Config, findings: Findings, mentions: Mentions) -> None:
     """Warn of events that nobody hears, and of hooks whose event was probably meant otherwise.
 
     A hook on an event that no step emits is fine as such: code of the agent may emit it.
@@ -90,7 +93,7 @@ def check_events(config: Config, findings: Findings) -> None:
     unheard = {n: p for n, p in emitted.items() if n not in hooked and n not in waited}
     for name, place in {**waited, **hooked}.items():
         near = near_miss(name, unheard) if name not in emitted else None
-        if near is None:
+        if near is None or not (mentions.is_alone(name) and mentions.is_alone(near)):
             continue
         message, hint = f"nothing in this config emits `{name}`", f"did you mean `{near}`?"
         where = [related(unheard.pop(near), "emitted here", on="value")]
@@ -98,13 +101,17 @@ def check_events(config: Config, findings: Findings) -> None:
         at = _event_position(config, name, place) if is_hook else place
         on: Literal["key", "value"] = "key" if is_hook else "value"
         findings.at(at, "HK238", message, on=on, severity="warning", help=hint, related=where)
-    _check_counted(config, emitted, findings)
+    _check_counted(config, emitted, mentions, findings)
     for name, place in unheard.items():
+        if not mentions.is_alone(name):
+            continue
         message, hint = f"no hook of this config hears `{name}`", f"add it: `session: {name}:`"
         findings.at(place, "HK239", message, severity="warning", help=hint)
 
 
-def _check_counted(config: Config, emitted: Mapping[str, Place], findings: Findings) -> None:
+def _check_counted(
+    config: Config, emitted: Mapping[str, Place], mentions: Mentions, findings: Findings
+) -> None:
     """Counting an event that never comes gives 0.
 
     One that is like none of this config's may be emitted by code of the agent.
@@ -113,7 +120,7 @@ def _check_counted(config: Config, emitted: Mapping[str, Place], findings: Findi
         for item in template.counted:
             name = str(item.value)
             near = near_miss(name, emitted) if is_custom(name) and name not in emitted else None
-            if near is None:
+            if near is None or not mentions.is_alone(name):
                 continue
             text: object = place.container[place.key]
             on = place.inside(str(text), offset + item.offset + 1, len(name))

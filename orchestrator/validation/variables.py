@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.config import Config
 from orchestrator.validation.findings import Findings
@@ -18,9 +18,17 @@ _FORMS = "write `${NAME}`, `${NAME:-default}` or `${NAME:?message}`; `$${` is th
 
 
 def check_variables(
-    config: Config, findings: Findings, variables: Mapping[str, str] | None
+    config: Config,
+    findings: Findings,
+    variables: Mapping[str, str] | None,
+    texts: Iterable[str],
 ) -> None:
-    """Report references that are not well formed; with `variables`, also those that are not set."""
+    """Report references that are not well formed; with `variables`, also those that are not set.
+
+    `texts` are those of the files: without a reference in them, no value is looked at.
+    """
+    if not any("${" in text for text in texts):
+        return
     for value in _values(config):
         for inner in value.walk():
             if isinstance(inner.raw, str) and "${" in inner.raw:

@@ -1,7 +1,9 @@
 """What an event may cost the caller: the worst-case wait, and timeouts that cannot hold.
 
-Counted is what waits for somebody else in gating hooks: a step counts with its whole deadline,
-its `on_error` steps included; speech, logs and background work cost nothing.
+Counted is what keeps the agent's answer waiting for another system in gating hooks: a step counts
+with its whole deadline, its `on_error` steps included; speech, logs and background work cost
+nothing, and neither does a transfer, after which the caller waits for a person. Of hooks that look
+for different words in what the caller said, one turn has the slowest.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ BEARABLE = 3.0
 _CLEANUP = 5.0
 #: At the end of a call no caller waits.
 _UNHEARD = frozenset({"call_end"})
-#: The outcome of a transfer comes later, and its `on_error` steps with it, off the event's path.
+#: The caller is handed over, so that no answer of the agent is waited for. The outcome comes later,
+#: and its `on_error` steps with it, off the event's path.
 _LATE = frozenset({"escalate_transfer"})
 
 
@@ -77,8 +80,7 @@ class Waits:
         if step.kind == "if" and cost:
             waits = {name: self._total(step.blocks.get(name, ())) for name in ("then", "else")}
             branch = None if all(waits.values()) else bool(waits["then"])
-        is_handover = step.word in _LATE and _is_conditional(hook, step)
-        return Piece(cost, step, claims_on(hook, step, branch) if cost else (), is_handover)
+        return Piece(cost, step, claims_on(hook, step, branch) if cost else ())
 
     def slowest_part(self, step: StepConfig) -> StepConfig:
         """The step inside of a step that takes all of its time, or the step itself."""
@@ -112,7 +114,7 @@ class Waits:
         return sum(self.of_step(step) for step in steps)
 
     def _action(self, step: StepConfig) -> float:
-        if step.action is None or not step.action.cls.waits:
+        if step.action is None or not step.action.cls.waits or step.word in _LATE:
             return 0.0
         return self._deadline(step)
 
@@ -136,10 +138,6 @@ class Waits:
         return min(total, step.timeout) if step.timeout is not None else total
 
 
-def _is_conditional(hook: HookConfig, step: StepConfig) -> bool:
-    return hook.when is not None or step.when is not None
-
-
 def _no_wait(waits: Waits, step: StepConfig) -> float:
     return 0.0
 
@@ -161,6 +159,8 @@ def check_waits(config: Config, findings: Findings) -> None:
     """Warn of waits that a caller should not bear; report timeouts that another one cuts short."""
     limits = deadlines_of(config)
     check_retries(config, limits, findings)
+    for hook in config.hooks:
+        _check_cleanup(config, hook, findings)
     for (scope, event), seconds in worst_case(config).items():
         if seconds > BEARABLE and event not in _UNHEARD:
             hooks = [h for h in config.hooks if (h.scope, h.event) == (scope, event)]
@@ -168,7 +168,6 @@ def check_waits(config: Config, findings: Findings) -> None:
     for hook in config.hooks:
         if hook.timeout is not None:
             _check_hook_timeout(config, hook, hook.timeout, findings)
-        _check_cleanup(config, hook, findings)
     sure = SureWaits(config)
     for step in config.steps():
         _check_cut(sure, step, findings)
@@ -188,6 +187,8 @@ def _report_wait(
         slowest = waits.slowest_part(slowest)
         found = _own_time(slowest)
         place, on = (found[1], "value") if found is not None else (slowest.place, "key")
+    if any(p.code == "HK402" and p.position == place.value_position for p in findings.sorted()):
+        return  # it is cut short, which is worse
     where = [related(step.place, f"up to {format_duration(cost)}") for cost, step in costs[:5]]
     message = f"`{hook.event}` may keep the caller waiting for {format_duration(seconds)}"
     hint = f"keep it under {BEARABLE:g}s: shorten timeouts, or use `background: true`"
@@ -216,8 +217,7 @@ def _check_hook_timeout(config: Config, hook: HookConfig, limit: float, findings
 def _check_cleanup(config: Config, hook: HookConfig, findings: Findings) -> None:
     for step in _gating(config, hook.cleanup):
         found = _own_time(step)
-        known = {problem.position for problem in findings.sorted()} if found is not None else set()
-        if found is not None and found[0] > _CLEANUP and found[1].value_position not in known:
+        if found is not None and found[0] > _CLEANUP:
             times = f"{format_duration(found[0])} > {format_duration(_CLEANUP)}"
             message = f"this step may take longer than all of `finally` has ({times})"
             hint = "shorten it"

@@ -8,7 +8,7 @@ known when they are armed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -75,6 +75,7 @@ class HookWalk:
     can_quit: bool = False
     trail: tuple[str, ...] = ()
     run_by: Place | None = None
+    aside: Collection[str] = ()
     lacking: Callable[[str], Place | None] | None = None
     asked: set[tuple[str | int, ...]] = field(default_factory=set)
     budget: list[int] = field(default_factory=lambda: [_MAX_STEPS])
@@ -84,6 +85,7 @@ class HookWalk:
         hook = self.hook
         every = list(expanded(self.config, hook.walk()))
         self.ids = {step.id: step.settings["id"] for step in every if step.id is not None}
+        self.aside = {s.id for s in every if s.id and s.runs_in_background} if self.ids else ()
         branched = (inner for s in every if s.kind == "parallel" for inner in s.walk())
         self.outcomes = outcomes_of(every, expanded(self.config, branched)) if self.ids else {}
         # of a step that has not run, nothing else can have been saved over it
@@ -107,8 +109,7 @@ class HookWalk:
                 inner.can_stop, inner.proven = False, met
                 inner.block(block)
                 end = merge(end, inner.known, self.base)
-        is_certain = not hook.background and hook.when is None
-        return end if is_certain else merge({}, end, self.base)
+        return merge({}, end, self.base) if hook.background or hook.when is not None else end
 
     # --- steps
 
@@ -332,7 +333,7 @@ class HookWalk:
         saved = self.everywhere.saved
         return Scene(
             names, self.known, self.base, saved, self.proven, self.is_first, lost, origins,
-            self.ids, self.outcomes, self.lacking, self.asked, self.run_by,
+            self.ids, self.outcomes, self.lacking, self.asked, self.run_by, self.aside,
         )  # fmt: skip
 
     def ask(self, template: Template, place: Place) -> None:

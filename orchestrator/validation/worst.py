@@ -1,7 +1,8 @@
 """The worst of several waits of which not all can come together.
 
 Hooks and steps under conditions that exclude each other, such as the digits of a menu, cost the
-caller the longest of them only.
+caller the longest of them only. So do those that look for different words in one turn: a caller
+asks for one thing at a time, and the sum of all that could be asked for says nothing of a turn.
 """
 
 from __future__ import annotations
@@ -11,32 +12,28 @@ from collections.abc import Sequence
 from orchestrator.config import HookConfig, StepConfig
 from orchestrator.frozen import frozen
 from orchestrator.templates import Template, parse_condition
-from orchestrator.templates.logic import Claims, exclude
+from orchestrator.templates.logic import Claims, exclude, words_asked_for
 
-__all__ = ["Piece", "beside", "claims_on", "worst_of"]
+__all__ = ["STEADY", "Piece", "beside", "claims_on", "worst_of"]
 
 #: Waits that are looked at, and ways that are tried; beyond them all are added, which is never
 #: too little.
 _MAX_PIECES, _MAX_TRIES = 100, 2_000
 #: Names whose values stay as they are while the hooks of an event run.
-_STEADY = ("event.", "vars.", "now.", "call.direction", "call.turns", "call.user_number")
+STEADY = ("event.", "vars.", "now.", "call.direction", "call.turns", "call.user_number")
 
 
 @frozen
 class Piece:
-    """What one step may cost, in seconds, and what has to be so that it runs.
-
-    A caller is handed over once: of pieces that are a `handover` only one counts.
-    """
+    """What one step may cost, in seconds, and what has to be so that it runs."""
 
     cost: float
     step: StepConfig
     claims: Claims
-    is_handover: bool = False
 
     def excludes(self, other: Piece) -> bool:
         """Whether only one of the two can come."""
-        return (self.is_handover and other.is_handover) or exclude(self.claims, other.claims)
+        return exclude(self.claims, other.claims)
 
 
 def claims_on(hook: HookConfig, step: StepConfig, branch: bool | None) -> Claims:
@@ -46,12 +43,9 @@ def claims_on(hook: HookConfig, step: StepConfig, branch: bool | None) -> Claims
     ]
     if branch is not None:
         conditions.append((parse_condition(str(step.options["if"].raw)), branch))
-    return tuple(
-        group
-        for template, truth in conditions
-        for group in template.claims(truth)
-        if group[0].subject.startswith(_STEADY)
-    )
+    groups = [group for template, truth in conditions for group in template.claims(truth)]
+    steady = [group for group in groups if group[0].subject.startswith(STEADY)]
+    return (*steady, *words_asked_for(tuple(steady)))
 
 
 def beside(piece: Piece, others: Sequence[Piece]) -> Sequence[Piece]:
