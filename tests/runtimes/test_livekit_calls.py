@@ -13,11 +13,21 @@ from livekit.agents import Agent, function_tool, llm
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from orchestrator.errors import NotSupported, UserError
+from orchestrator.runtime import End
 from orchestrator.runtimes.callbacks import Waits
 from orchestrator.runtimes.livekit import LIVEKIT_CAPABILITIES, LiveKit
 from orchestrator.targets import TARGETS
 from tests.runtimes.foreign import call_on
-from tests.runtimes.livekit_peer import E1, Participant, QuietRoom, ScriptedLLM, Stage, make_job
+from tests.runtimes.livekit_peer import (
+    E1,
+    Participant,
+    QuietRoom,
+    ScriptedLLM,
+    Silence,
+    Speaker,
+    Stage,
+    make_job,
+)
 from tests.runtimes.sdk import one_call, orchestrate, played
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -521,8 +531,79 @@ def test_the_agents_own_methods_are_given_back(tmp_path: Path) -> None:
             assert "llm_node" in vars(agent)
             on.stage.hang_up()
             await on.over()
+            await on.stage.closed.wait()
             assert "llm_node" not in vars(agent)
             assert "on_user_turn_completed" not in vars(agent)
+
+    played(main())
+
+
+# --- a session that is started again
+
+
+@pytest.mark.parametrize("hooked_again", [False, True])
+@pytest.mark.parametrize("same_agent", [False, True])
+@pytest.mark.parametrize("gone", ["close", "end", "both attached"])
+def test_a_session_that_is_started_again_answers(
+    gone: str, same_agent: bool, hooked_again: bool, tmp_path: Path
+) -> None:
+    """The call that is over holds nothing any more: neither replies nor the session's next run."""
+
+    async def main() -> None:
+        config = "session: {user_turn: [{say: 'heard {{ event.text }}'}]}"
+        orchestrator, lines = orchestrate(config, tmp_path)
+        other, _ = orchestrate("session: {user_turn: [{log: x}]}", tmp_path / "other")
+        stage, agent = Stage(), Agent(instructions="x")
+        calls = [attach(stage)]
+        orchestrator.attach(calls[0])
+        if gone == "both attached":
+            calls.append(attach(stage))
+            other.attach(calls[1])
+        await stage.start(agent)
+        await stage.say("one")
+        await stage.until(lambda: "you said one" in stage.voice.spoken)
+        if gone == "end":
+            await calls[0].bridge.send(End())
+            await stage.closed.wait()
+        await stage.session.aclose()
+        if hooked_again:
+            await calls[0].finished(5)
+            calls.append(attach(stage))
+            orchestrator.attach(calls[-1])
+        stage.session.input.audio, stage.session.output.audio = Silence(), Speaker()
+        await stage.session.start(agent if same_agent else Agent(instructions="y"), record=False)
+        await stage.say("two")
+        await stage.until(lambda: "you said two" in stage.voice.spoken)
+        assert ("heard two" in stage.voice.spoken) == hooked_again
+        assert calls[0].is_over
+        await stage.session.aclose()
+        for one in calls:
+            assert await one.finished(5)
+        await orchestrator.aclose()
+        await other.aclose()
+        assert len(lines.of(runner="call_end")) == 1 + hooked_again
+
+    played(main())
+
+
+def test_a_method_that_somebody_gave_the_agent_is_given_back(tmp_path: Path) -> None:
+    """Ours is put in front of it, not in its place."""
+
+    async def main() -> None:
+        agent = Agent(instructions="x")
+
+        async def mine(turn_ctx: Any, new_message: Any) -> None:
+            heard.append(new_message.text_content)
+
+        heard: list[str] = []
+        agent.on_user_turn_completed = mine  # type: ignore[method-assign]
+        async with call("session: {user_turn: [{log: x}]}", tmp_path, Stage(), agent=agent) as on:
+            await on.stage.say("hello")
+            await on.stage.until(lambda: on.turns())
+            on.stage.hang_up()
+            await on.over()
+            await on.stage.closed.wait()
+        assert (heard, agent.on_user_turn_completed) == (["hello"], mine)
 
     played(main())
 
