@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from livekit import rtc
-from livekit.agents import Agent, function_tool, llm
+from livekit.agents import Agent, StopResponse, function_tool, llm
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from orchestrator.errors import NotSupported, UserError
@@ -534,6 +534,66 @@ def test_the_agents_own_methods_are_given_back(tmp_path: Path) -> None:
             await on.stage.closed.wait()
             assert "llm_node" not in vars(agent)
             assert "on_user_turn_completed" not in vars(agent)
+
+    played(main())
+
+
+# --- turns that nobody answers
+
+
+class Unwilling(Agent):
+    """Answers nothing, in the ways that LiveKit has for it."""
+
+    async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
+        if new_message.text_content == "mhm":
+            raise StopResponse
+        if new_message.text_content == "fail":
+            raise ValueError("the agent's own")
+
+
+@pytest.mark.parametrize("words", ["mhm", "fail", "empty"])
+def test_a_turn_that_is_left_without_a_reply_gives_the_floor_back(
+    words: str, tmp_path: Path
+) -> None:
+    """The silence clock does not wait for an answer that nobody gives."""
+
+    async def main() -> None:
+        config = """
+        session:
+          call_start:
+            - silence_timer: {after: 500ms, steps: [{say: are you there}, {end_call: silent}]}
+        """
+        stage = Stage(ScriptedLLM({"empty": ""}))
+        agent = Unwilling(instructions="x")
+        async with call(config, tmp_path, stage, agent=agent) as on:
+            await on.stage.say(words)
+            await on.over(20)
+            assert on.said() == ["are you there"]
+            assert on.lines.of(event="state", reply="none", state="idle")
+
+    played(main())
+
+
+def test_a_turn_that_tools_work_on_is_not_left_without_a_reply(tmp_path: Path) -> None:
+    """The reply comes when they are done."""
+
+    class Own(Agent):
+        @function_tool
+        async def lookup(self) -> str:
+            """Look it up."""
+            await asyncio.sleep(0.2)
+            return "found"
+
+    async def main() -> None:
+        wish = llm.FunctionToolCall(name="lookup", arguments="{}", call_id="c1")
+        stage = Stage(ScriptedLLM({"look": wish, "found": "it is there"}))
+        agent = Own(instructions="x")
+        async with call("session: {user_turn: [{log: x}]}", tmp_path, stage, agent=agent) as on:
+            await on.stage.say("look")
+            await on.stage.until(lambda: "it is there" in on.turns())
+            assert not on.lines.of(event="state", reply="none")
+            on.stage.hang_up()
+            await on.over()
 
     played(main())
 

@@ -12,6 +12,7 @@ import pytest
 from pipecat.frames.frames import (
     EndFrame,
     InterruptionFrame,
+    LLMContextFrame,
     StartFrame,
     TTSSpeakFrame,
 )
@@ -254,6 +255,54 @@ def test_protected_speech_is_heard_to_its_end(tmp_path: Path) -> None:
             await on.stage.say("hello")
             await on.stage.until(on.turns)
             assert on.turns() == ["you said hello"]
+
+    played(main())
+
+
+class Choosy(Passing):
+    """Drops the turns that it does not like, as filters of bots do."""
+
+    async def process_frame(self, frame: Any, direction: Any) -> None:
+        if isinstance(frame, LLMContextFrame) and "mhm" in str(frame.context.get_messages()[-1]):
+            self.swallows = (LLMContextFrame,)
+        await super().process_frame(frame, direction)
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+@pytest.mark.parametrize("words", ["mhm", "empty"])
+def test_a_turn_that_is_left_without_a_reply_gives_the_floor_back(
+    words: str, is_far: bool, tmp_path: Path
+) -> None:
+    """Wherever it is dropped, the silence clock does not wait for an answer that nobody gives."""
+
+    async def main() -> None:
+        config = """
+        session:
+          call_start:
+            - silence_timer: {after: 500ms, steps: [{say: are you there}, {end_call: silent}]}
+        """
+        before = [Passing(), Choosy()] if is_far else [Choosy()]
+        stage = Stage(model=ScriptedLLM({"empty": ""}), before=before)
+        async with call(config, tmp_path, stage) as on:
+            await on.stage.say(words)
+            await on.over(20)
+            assert on.said() == ["are you there"]
+            assert on.lines.of(event="state", reply="none", state="idle")
+
+    played(main())
+
+
+@pytest.mark.parametrize("words", ["hello", "slow", "tool"])
+def test_a_turn_that_is_answered_is_not_reported_as_left(words: str, tmp_path: Path) -> None:
+    """With words or with a tool, whose result is a question of its own."""
+
+    async def main() -> None:
+        async with call("session: {user_turn: [{log: x}]}", tmp_path, Stage()) as on:
+            await on.stage.say(words)
+            await on.stage.until(lambda: on.turns())
+            assert not on.lines.of(event="state", reply="none")
+            await on.stage.transport.disconnect()
+            await on.over()
 
     played(main())
 

@@ -30,6 +30,10 @@ class Turns(Protocol):
         """The model is asked with this context; returns as `heard_turn` does."""
         ...
 
+    def left_unanswered(self) -> None:
+        """The agent's own hook wants no reply to what was said."""
+        ...
+
     def take_injected(self) -> list[Any]:
         """Messages with notes for the reply that begins, once."""
         ...
@@ -68,7 +72,12 @@ class HeldAgent:
             if turns.is_ending:
                 raise importlib.import_module("livekit.agents").StopResponse
             _add_notes(turns, turn_ctx)
-        await self._told(turn_ctx, new_message=new_message)
+        try:
+            await self._told(turn_ctx, new_message=new_message)
+        except Exception:  # `StopResponse`, or a failure: to LiveKit it is the same
+            if turns is not None:
+                turns.left_unanswered()
+            raise
 
     async def _run_llm(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
         if (turns := self._turns) is not None:

@@ -104,6 +104,8 @@ class LiveKitBridge(CallbackBridge):
             self.ready()
         if state := agent_state(event.new_state):
             self.put("state", state=state, who="agent")
+        if (event.old_state, event.new_state) == ("thinking", "listening"):
+            self.no_reply()
 
     def _on_user_state(self, event: Any) -> None:
         if event.new_state in ("speaking", "listening"):  # `away` is LiveKit's clock, not ours
@@ -224,6 +226,11 @@ class LiveKitBridge(CallbackBridge):
             self._told.append(message.id)
             self._told_text = text
             await self.heard(text, **self._extras())
+
+    def left_unanswered(self) -> None:
+        """The agent's own hook wants no reply, unless it has asked for one itself."""
+        if self.session.agent_state != "thinking":
+            self.no_reply()
 
     async def asked(self, chat_ctx: Any) -> None:
         """The model is asked. Typed words are in the question, and nowhere else yet."""
