@@ -522,6 +522,26 @@ def test_a_session_that_never_starts_is_a_failed_call(tmp_path: Path) -> None:
     played(main())
 
 
+@pytest.mark.parametrize("is_started", [True, False])
+def test_the_orchestrators_end_ends_a_call_that_is_on(is_started: bool, tmp_path: Path) -> None:
+    """Whether or not its session ran: one end, in the journal."""
+
+    async def main() -> None:
+        orchestrator, lines = orchestrate("runner: {call_end: [{log: x}]}", tmp_path)
+        stage = Stage()
+        call = attach(stage)
+        orchestrator.attach(call)
+        if is_started:
+            await stage.start()
+        await orchestrator.aclose()
+        assert call.is_over
+        (told,) = lines.of(runner="call_end")
+        assert told["final_state"] == ("ended" if is_started else "failed")
+        await stage.close()
+
+    played(main())
+
+
 def test_the_agents_own_methods_are_given_back(tmp_path: Path) -> None:
     """Nothing of ours stays on an agent that outlives the call."""
 

@@ -525,6 +525,24 @@ def test_a_pipeline_that_never_starts_is_a_failed_call(when: str, tmp_path: Path
     played(main())
 
 
+def test_a_bot_that_fails_before_its_worker_runs_has_one_end(tmp_path: Path) -> None:
+    """Nothing of Pipecat reports it; the orchestrator's own end does."""
+
+    async def main() -> None:
+        orchestrator, lines = orchestrate("runner: {call_end: [{log: x}]}", tmp_path)
+        stage = Stage()
+        call = attach(stage)
+        orchestrator.attach(call)
+        await asyncio.sleep(0.05)  # here the bot raises
+        await orchestrator.aclose()
+        assert call.is_over
+        assert lines.scopes == [("runner", "call_start"), ("runner", "call_end")]
+        assert lines.of(runner="call_end", final_state="failed")
+        assert lines.of(event="error", code="NeverStarted")
+
+    played(main())
+
+
 def test_slow_hooks_of_the_end_do_not_hold_the_bot(tmp_path: Path) -> None:
     """Pipecat awaits handlers of `on_pipeline_finished` without limit; ours has one."""
 
