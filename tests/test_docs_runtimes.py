@@ -10,8 +10,7 @@ import pytest
 
 from orchestrator.capabilities import CAPABILITIES
 from orchestrator.targets import TARGETS
-from orchestrator.testing.conformance import FarSide, run_conformance
-from orchestrator.testing.conformance_cases import CASES
+from orchestrator.testing.conformance import CASES, FarSide, run_conformance
 
 PAGE = Path(__file__).parent.parent / "docs" / "runtimes.md"
 

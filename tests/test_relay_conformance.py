@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.testing.conformance import Carrier, run_case
-from orchestrator.testing.conformance_cases import CASES, Case
+from orchestrator.testing.conformance import CASES, Carrier, Case, run_case
 from tests.relay_carriers import CARRIERS
 
 #: What the wire has not: a broken connection is not dialled again, and outcomes are always told.
