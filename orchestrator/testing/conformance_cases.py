@@ -10,12 +10,13 @@ __all__ = ["COURSES"]
 def _transfers(kind: str, to: str) -> tuple[Case, ...]:
     """Transfers to one kind of target: answered, refused, and with an outcome that nobody tells."""
     step = f"escalate_transfer: {{{'agent_id' if kind == 'agent' else kind}: '{to}'}}"
+    a_kind = f"an {kind}" if kind == "agent" else f"a {kind}"
     can, asked = frozenset({f"transfer.{kind}"}), (f"transfer {kind} {to}",)
     told = can | {"transfer.outcome"}
     refusal = "busy" if kind == "number" else "refused"  # a dial that is declined is just busy
     return (
         Case(
-            f"a transfer to a {kind} is accepted and answered",
+            f"a transfer to {a_kind} is accepted and answered",
             f"session: {{user_turn: [{{{step}}}]}}",
             ({"t": 0.2, "user_turn": "human"},
              {"t": 0.8, "transfer": {"outcome": "answered", "target": to}},
@@ -26,7 +27,7 @@ def _transfers(kind: str, to: str) -> tuple[Case, ...]:
             asked=asked,
         ),
         Case(
-            f"a transfer to a {kind} is refused, and the call goes on",
+            f"a transfer to {a_kind} is refused, and the call goes on",
             f"""
             session:
               user_turn:
@@ -45,7 +46,7 @@ def _transfers(kind: str, to: str) -> tuple[Case, ...]:
             asked=asked,
         ),
         Case(
-            f"a transfer to a {kind} whose outcome nobody tells: the line's end is its outcome",
+            f"a transfer to {a_kind} whose outcome nobody tells: the line's end is its outcome",
             f"session: {{user_turn: [{{{step}}}]}}",
             ({"t": 0.2, "user_turn": "human"}, {"t": 0.8, "hangup": "x"}),
             called("event user_turn human", f"do transfer {to}", "? event agent_turn *",
