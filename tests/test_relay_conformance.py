@@ -11,7 +11,7 @@ from tests.relay_carriers import CARRIERS
 #: what our carriers do not tell.
 NOT_FOR_IT = {
     "can transfer.outcome", "cannot redial", "cannot interrupt", "cannot filler",
-    "cannot recording", "cannot transfer.agent", "cannot metric", "cannot tools",
+    "cannot recording", "cannot transfer.agent", "cannot voicemail", "cannot metric", "cannot tools",
     "its far side cannot tell notes",
     "its far side cannot tell transfer.warm",
 }  # fmt: skip
