@@ -108,8 +108,8 @@ class Orchestrator:
             UserError: these hooks are on this runner already: every hook would run twice.
         """
         target = getattr(runner, "target", runner)
-        before = self._attached_to.get(target)
-        if before is not None and not getattr(before, "is_over", False):
+        self._forget_ended()
+        if target in self._attached_to:
             raise UserError("these hooks are attached already; attach them once")
         for prepare in self.plan.prepare:
             prepare()
@@ -124,6 +124,12 @@ class Orchestrator:
         if attached is not None:
             attached(self)
         return attachment
+
+    def _forget_ended(self) -> None:
+        """Let go of single calls that are over; what carried them may be used again."""
+        for target, runner in list(self._attached_to.items()):
+            if getattr(runner, "is_over", False):
+                del self._attached_to[target]
 
     def has_hooks(self, event: str) -> bool:
         """Whether the plan has hooks for a session event."""
@@ -257,7 +263,11 @@ class Orchestrator:
             await asyncio.wait(self._owned)
 
     async def aclose(self) -> None:
-        """Finish the work of ended calls, flush deliveries and journals, close all that is open."""
+        """End single calls that are on, finish work, flush deliveries and journals, close all."""
+        self._forget_ended()
+        ends = [getattr(runner, "aclose", None) for runner in self._attached_to.values()
+                if getattr(runner, "is_one_call", False)]  # fmt: skip
+        await asyncio.gather(*(end() for end in ends if end is not None))
         await self.settle()
         if self._outbox is not None:
             await self._outbox.aclose()

@@ -7,7 +7,8 @@ a `Ladder` runs only while the floor is the caller's and nobody uses it:
 what happens                            what the clock does
 ======================================  ========================================================
 agent audio ends, tool ends             arms, with the full time of the present rung
-caller's words or digit                 cancels, back to the first rung; waits for the agent
+caller's words                          cancels, back to the first rung; waits for the agent
+caller's key                            cancels, back to the first rung; arms with the full time
 caller's noise begins                   pauses with the time that is left
 noise ends                              resumes after 2 s of quiet; pauses last 20 s a rung at most
 agent starts to speak, tool starts      suspends
@@ -105,10 +106,14 @@ class Floor:
             self._agent_stops(was_cut=False)
 
     def _on_words(self, fields: Mapping[str, Any]) -> None:
-        if not str(fields.get("text", fields.get("digit", ""))).strip():
+        if not str(fields.get("text", "")).strip():
             return  # a transcript without words is noise, and its states have told of it
-        self.caller_since = self.quiet_since = None
         self._await_answer()
+        self._caller_acts(fields)
+
+    def _caller_acts(self, fields: Mapping[str, Any]) -> None:
+        """The caller is there. A key is all there is to it: no agent is asked about keys."""
+        self.caller_since = self.quiet_since = None
         for ladder in list(self.ladders.values()):
             ladder.reset(fields)
 
@@ -298,7 +303,7 @@ class Floor:
 _REPORTS: Mapping[str, Callable[[Floor, Mapping[str, Any]], None]] = {
     "state": Floor._on_state,
     "user_turn": Floor._on_words,
-    "dtmf": Floor._on_words,
+    "dtmf": Floor._caller_acts,
     "agent_turn": Floor._on_agent_turn,
     "interruption": Floor._on_interruption,
     "tool_call": Floor._on_tool_call,

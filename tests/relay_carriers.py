@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from orchestrator import AgentRunner, Orchestrator
@@ -18,7 +18,7 @@ from orchestrator.relay.signatures import Seal, TelnyxSignatures, TwilioSignatur
 from orchestrator.relay.switchboard import Switchboard
 from orchestrator.relay.twiml import Directions
 from orchestrator.relay.web import RelayWeb
-from orchestrator.testing.conformance import MACHINE, Case, FarSide, entrypoint
+from orchestrator.testing.conformance import MACHINE, NOTES, Case, FarSide, entrypoint
 from tests.relay_peer import PUBLIC, TOKEN, Network, PhoneCall, Telnyx, Twilio
 
 #: How a queue and a dial end, for the outcome of a case.
@@ -57,6 +57,7 @@ class RelayCarrier:
     """A call between our server and a carrier of ours."""
 
     can = RELAY_CAPABILITIES | {MACHINE}
+    untold = frozenset({NOTES, "transfer.warm"})  # see test_relay_transfers
 
     def __init__(self, name: str, carrier: Any) -> None:
         self.name = name
@@ -79,9 +80,7 @@ class RelayCarrier:
                     break
                 await self._do(call, event.event.name, event.event.fields)
             await runner.shutdown(10)
-            return FarSide(
-                [*call.heard, *_last_words(call)], [_asked(frame) for frame in call.sent("end")]
-            )
+            return _seen(call)
 
     async def _over_within(self, call: PhoneCall, seconds: float) -> bool:
         try:
@@ -109,6 +108,8 @@ class RelayCarrier:
                 await call.queue_ends(QUEUE_ENDS[fields["outcome"]])
             else:
                 await call.dial_ends(DIAL_ENDS[fields["outcome"]])
+        elif name == "dtmf":
+            await call.send("dtmf", digit=fields["digit"])
         elif name == "hangup":
             await call.hang_up()
 
@@ -119,10 +120,35 @@ def _last_words(call: PhoneCall) -> list[str]:
     return [verb.text or "" for document in documents for verb in document.iter("Say")]
 
 
-def _asked(end: dict[str, Any]) -> str:
-    """An `end` frame in the suite's words: why the line is given back is in its handoff."""
-    target = json.loads(end["handoffData"]).get("transfer")
-    return f"transfer {target}" if target else "end"
+def _seen(call: PhoneCall) -> FarSide:
+    """What the carrier had on its sockets, in the suite's words."""
+    far = FarSide([*call.heard, *_last_words(call)])
+    for _, frame in call.frames:
+        kind = frame["type"]
+        if kind == "text" and frame.get("interruptible") is False:
+            far.protected.append(frame["token"])
+        if "end" in far.asked:
+            far.late.append(str(frame))
+        if kind in _ASKED:
+            far.asked.append(_ASKED[kind](call, frame))
+    return far
+
+
+def _end(call: PhoneCall, frame: dict[str, Any]) -> str:
+    """Why the line is given back is in its handoff; whither, in the next document."""
+    target = json.loads(frame["handoffData"]).get("transfer")
+    kind = "queue" if "queue" in call.dialled else "number"
+    return f"transfer {kind} {target}" if target else "end"
+
+
+_ASKED: dict[str, Callable[[PhoneCall, dict[str, Any]], str]] = {
+    "end": _end,
+    "sendDigits": lambda _, frame: f"keys {frame['digits']}",
+    "play": lambda _, frame: f"play {frame['source']} {frame['loop']}",
+    "language": lambda _, frame: (
+        f"language {frame['ttsLanguage']} {frame['transcriptionLanguage']}"
+    ),
+}
 
 
 CARRIERS = [

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator import Orchestrator
 from orchestrator.clock import run_virtual
 from orchestrator.errors import CommandRefused, LineGone
+from orchestrator.journal import encode
 from orchestrator.runtime import CallOffer, Command, End, Say
 from orchestrator.runtimes.attached import AttachedCall, NeverStarted
 from orchestrator.runtimes.callbacks import CallbackBridge, Waits
@@ -206,5 +211,88 @@ def test_the_hooks_of_the_end_are_cut_in_time() -> None:
         assert loop.time() - began < 8.0
         assert call.is_over
         assert host.closed == 1
+
+    run_virtual(main())
+
+
+# --- the end of the orchestrator
+
+
+HOOKS = """
+version: 1
+runner: {call_start: [{log: began}], call_end: [{log: over}]}
+session: {call_start: [{log: live}], call_end: [{log: ended}]}
+"""
+
+
+class Kept:
+    """A sink that knows what came after it was closed."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.late = 0
+        self.is_closed = False
+
+    def put(self, call_id: str, records: Any, redactor: Any, began: float) -> None:
+        self.late += self.is_closed
+        self.lines += encode(records, redactor, began)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if kind in line]
+
+
+@pytest.mark.parametrize(
+    ("is_ready", "session", "final"), [(True, ["shutdown"], "ended"), (False, [], "failed")]
+)
+def test_a_call_that_is_on_is_ended_before_the_journals_close(
+    is_ready: bool, session: list[str], final: str, tmp_path: Path
+) -> None:
+    """Also one that its runtime was never asked to begin: one end, in the journal."""
+    (tmp_path / "hooks.yaml").write_text(HOOKS)
+
+    async def main() -> Kept:
+        kept = Kept()
+        orchestrator = Orchestrator.from_file(tmp_path / "hooks.yaml", variables={}, journals=kept)
+        far = Far()
+        call = AttachedCall(far, far)
+        orchestrator.attach(call)
+        if is_ready:
+            far.ready()
+        await asyncio.sleep(0.1)
+        await orchestrator.aclose()
+        assert call.is_over
+        await orchestrator.aclose()
+        return kept
+
+    kept = run_virtual(main())
+    ends = [line for line in kept.of("runner") if line["runner"] == "call_end"]
+    assert [line["final_state"] for line in ends] == [final]
+    assert [line["state"] for line in kept.of("session") if "state" in line] == session
+    assert [line["hook"] for line in kept.of("hook")][-1] == "call_end[0] log"
+    assert (len(kept.of("end")), kept.late) == (1, 0)
+
+
+def test_what_carried_a_call_is_let_go_with_it(tmp_path: Path) -> None:
+    """A process carries calls for months: none of them is kept, and its carrier may come again."""
+    (tmp_path / "hooks.yaml").write_text(HOOKS)
+
+    async def main() -> None:
+        orchestrator = Orchestrator.from_file(tmp_path / "hooks.yaml", variables={})
+        fars = [Far(), Far()]
+        for far in (*fars, fars[0]):
+            call = AttachedCall(far, far)
+            orchestrator.attach(call)
+            far.hang_up("gone")
+            assert await call.finished(5)
+        first = weakref.ref(fars.pop())
+        del far, call
+        orchestrator.attach(last := AttachedCall(Far(), Far()))
+        gc.collect()
+        assert first() is None
+        await orchestrator.aclose()
+        assert last.is_over
 
     run_virtual(main())

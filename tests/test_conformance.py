@@ -6,13 +6,31 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from orchestrator import Orchestrator
-from orchestrator.runtime import Command, End, ReplyDelta, Say, Transfer
+from orchestrator.runtime import (
+    ALL_CAPABILITIES,
+    Command,
+    End,
+    Filler,
+    Inject,
+    Interrupt,
+    Play,
+    Recording,
+    ReplyDelta,
+    ReplyEnd,
+    Say,
+    SendDigits,
+    SetLanguage,
+    Transfer,
+)
+from orchestrator.runtimes.script_bridge import ScriptBridge
 from orchestrator.testing.conformance import (
+    CASES,
+    Case,
     FarSide,
     Result,
     ScriptCarrier,
@@ -21,7 +39,6 @@ from orchestrator.testing.conformance import (
     run_conformance,
     table,
 )
-from orchestrator.testing.conformance_cases import CASES, Case
 
 SEEDS = CASES[0]
 
@@ -48,43 +65,206 @@ class Faulty(ScriptCarrier):
         return await super().play(orchestrator, self._change(case))
 
 
-class Mute(ScriptCarrier):
-    """A runtime that takes everything it is asked, and passes part of it on."""
+def without(kind: type[Command]) -> Callable[[Command], list[Command]]:
+    return lambda command: [] if isinstance(command, kind) else [command]
 
-    def __init__(self, loses: type[Command]) -> None:
-        super().__init__("mute")
-        self._loses = loses
 
-    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
-        seen = await super().play(orchestrator, case)
-        if self._loses is End:
-            seen.asked = [asked for asked in seen.asked if asked != "end"]
-        elif self._loses is Transfer:
-            seen.asked = [asked for asked in seen.asked if not asked.startswith("transfer")]
-        else:
-            seen.said = []
-        return seen
+def twice(kind: type[Command]) -> Callable[[Command], list[Command]]:
+    return lambda command: [command] * (1 + isinstance(command, kind))
+
+
+def changed(kind: type[Command], /, **fields: Any) -> Callable[[Command], list[Command]]:
+    return lambda command: [replace(command, **fields) if isinstance(command, kind) else command]
+
+
+def stale(command: Command) -> list[Command]:
+    """The rest of a cut reply, all the same."""
+    is_cut = isinstance(command, ReplyEnd) and command.was_interrupted
+    return [command, ReplyDelta("eight nine ten")] if is_cut else [command]
+
+
+def talkative(command: Command) -> list[Command]:
+    return [command, Say("one more thing")] if isinstance(command, End) else [command]
 
 
 @pytest.mark.parametrize(
-    ("loses", "case", "why"),
+    ("change", "case", "why"),
     [
-        (End, "end: once", "the far side was never told that the call ends"),
+        (without(End), "end: once", "expected 'end', got 'nothing more'"),
+        (twice(End), "end: once", "got 'end' after the end"),
+        (talkative, "end: once", "got 'one more thing' after the end"),
         (
-            Transfer,
-            "a transfer to a number is accepted",
-            "was never asked for 'transfer +15550142'",
+            without(Transfer),
+            "a transfer to a number is acc",
+            "expected 'transfer number +15550142'",
         ),
-        (Say, "a transfer to a number is refused", "the far side never heard"),
-        (ReplyDelta, "the seven seed events", "the far side never heard ' hello'"),
+        (changed(Transfer, kind="agent"), "a transfer to a queue is acc", "got 'transfer agent pe"),
+        (
+            changed(Transfer, mode="cold"),
+            "transfer.warm: the queue",
+            "expected 'transfer queue peo",
+        ),
+        (changed(Transfer, announcement=""), "transfer.warm: the number", "warm: a caller for you"),
+        (without(Say), "a transfer to a number is refused", "the far side never heard"),
+        (twice(Say), "order", "heard 'one' more than once"),
+        (changed(Say, interruptible=True), "say.protected", "could cut 'mind the gap'"),
+        (without(ReplyDelta), "the seven seed events", "never heard 'you said hello'"),
+        (stale, "interruption", "the rest of a reply that was cut"),
+        (without(Play), "play", "expected 'play https://sounds"),
+        (changed(Play, loop=1), "play", "a.mp3 2'"),
+        (without(Inject), "inject: a note that no", "expected 'note be kind'"),
+        (without(Interrupt), "interrupt:", "expected 'interrupt'"),
+        (without(SendDigits), "digits", "expected 'keys 12#'"),
+        (without(SetLanguage), "language", "expected 'language de-DE de-DE'"),
+        (without(Filler), "filler", "expected 'filler one moment'"),
+        (without(Recording), "recording", "expected 'recording pause'"),
     ],
 )
-def test_a_runtime_that_passes_nothing_on_fails(loses: type[Command], case: str, why: str) -> None:
-    """Its journal is as expected: what counts is what reached the other end."""
+def test_a_runtime_that_passes_something_else_on_fails(
+    change: Callable[[Command], list[Command]], case: str, why: str
+) -> None:
+    """Its journal is as expected: what counts is what reached the other end, and how often."""
     (found,) = [one for one in CASES if one.name.startswith(case)]
-    result = run_case(found, Mute(loses))
+    take = FarSide.take
+
+    def tampered(far: FarSide, command: Command) -> None:
+        for one in change(command):
+            take(far, one)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FarSide, "take", tampered)
+        result = run_case(found, ScriptCarrier())
     assert result.status == "failed"
     assert why in result.reason
+
+
+def test_speech_in_another_order_fails() -> None:
+    """The far side tells in which it was heard, unless it says that it cannot."""
+
+    class Late(ScriptCarrier):
+        def __init__(self, *, is_ordered: bool) -> None:
+            super().__init__()
+            self._is_ordered = is_ordered
+
+        async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
+            far = await super().play(orchestrator, case)
+            return FarSide(far.said[::-1], far.asked, is_ordered=self._is_ordered)
+
+    (order,) = [one for one in CASES if one.name.startswith("order")]
+    assert "too early" in run_case(order, Late(is_ordered=True)).reason
+    assert "too early" not in run_case(order, Late(is_ordered=False)).reason
+
+
+def without_events(*names: str) -> Callable[[Case], Case]:
+    return lambda case: replace(case, script=tuple(
+        event for event in case.script if not {*names} & {*event, event.get("event")}
+    ))  # fmt: skip
+
+
+def by_others(case: Case) -> Case:
+    return replace(case, script=tuple({**e, "who": "caller"} if "state" in e else e
+                                      for e in case.script))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "case"),
+    [(without_events("dtmf"), "dtmf"), (without_events("metric"), "metric"), (by_others, "state"),
+     (without_events("tool_call"), "tools: a tool_call"), (without_events("voicemail"), "voicemail"),
+     (without_events("tool_result"), "tools: a tool_result")],
+)  # fmt: skip
+def test_a_runtime_that_loses_what_it_declares_fails(
+    change: Callable[[Case], Case], case: str
+) -> None:
+    """What a capability promises has a case of its own."""
+    (found,) = [one for one in CASES if one.name.startswith(case)]
+    assert run_case(found, Faulty(change)).status == "failed"
+
+
+def test_every_capability_has_a_case_that_needs_it() -> None:
+    """Whoever declares more is asked more."""
+    needed = frozenset().union(*(case.needs | case.without for case in CASES))
+    always = {"say", "end"}  # all runtimes can
+    assert ALL_CAPABILITIES - needed - always == set()
+
+
+def raise_on(command: Command) -> None:
+    if command.name == "reply":
+        raise RuntimeError("boom")
+
+
+class Careless(ScriptCarrier):
+    """A runtime whose bridges are wrong in a way that no journal tells."""
+
+    async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
+        send, init = ScriptBridge.send, ScriptBridge.__init__
+
+        async def broken(bridge: ScriptBridge, command: Command) -> None:
+            await send(bridge, command)
+            raise_on(command)
+
+        def nameless(bridge: ScriptBridge, *args: Any) -> None:
+            init(bridge, *args)
+            bridge.offer = replace(bridge.offer, **self.offer)
+
+        with pytest.MonkeyPatch.context() as patch:
+            if self.raises:
+                patch.setattr(ScriptBridge, "send", broken)
+            patch.setattr(ScriptBridge, "__init__", nameless)
+            return await super().play(orchestrator, case)
+
+    raises = False
+    offer: ClassVar[dict[str, Any]] = {}
+
+
+class Raises(Careless):
+    raises = True
+
+
+class Nameless(Careless):
+    offer: ClassVar[dict[str, Any]] = {"call_id": ""}
+
+
+class Unknown(Careless):
+    offer: ClassVar[dict[str, Any]] = {"user_number": None}
+
+
+@pytest.mark.parametrize(
+    ("carrier", "case", "why"),
+    [(Raises(), "the seven", "bridge raised on the end of a reply: RuntimeError('boom')"),
+     (Nameless(), "the seven", "the call has no id"),
+     (Unknown(), "who calls", "expected 'hook known'")],
+)  # fmt: skip
+def test_a_careless_bridge_fails(carrier: ScriptCarrier, case: str, why: str) -> None:
+    """One that raises, and offers that say neither which call it is nor who calls."""
+    (found,) = [one for one in CASES if one.name.startswith(case)]
+    assert why in run_case(found, carrier).reason
+
+
+def test_calls_that_share_what_is_said_fail() -> None:
+    """A runtime that keeps for all what is one call's."""
+
+    class Shared(ScriptCarrier):
+        def __init__(self) -> None:
+            super().__init__()
+            self._all: list[str] = []
+
+        async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
+            far = await super().play(orchestrator, case)
+            self._all += far.said
+            return FarSide(self._all, far.asked)
+
+    (found,) = [one for one in CASES if one.beside is not None]
+    assert "the far side heard" in run_case(found, Shared()).reason
+
+
+def test_what_a_far_side_cannot_tell_does_not_apply() -> None:
+    """And the table says so."""
+
+    class Blind(ScriptCarrier):
+        untold = frozenset({"dtmf"})
+
+    (found,) = [one for one in CASES if one.name.startswith("dtmf")]
+    assert run_case(found, Blind()).reason == "its far side cannot tell dtmf"
 
 
 FAULTS: dict[str, Callable[[Case], Case]] = {

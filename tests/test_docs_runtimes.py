@@ -15,8 +15,7 @@ from orchestrator.capabilities import CAPABILITIES
 from orchestrator.dialog import OpenAIDialog
 from orchestrator.runtimes.script_bridge import ScriptBridge
 from orchestrator.targets import TARGETS
-from orchestrator.testing.conformance import FarSide, run_conformance
-from orchestrator.testing.conformance_cases import CASES
+from orchestrator.testing.conformance import CASES, FarSide, run_conformance
 from tests.kit import script
 
 PAGE = Path(__file__).parent.parent / "docs" / "runtimes.md"

@@ -62,6 +62,25 @@ def test_a_digit_counts_as_words() -> None:
     assert says(played) == [14.0, 22.0]
 
 
+def test_after_a_key_the_clock_waits_for_no_answer() -> None:
+    """Nobody is asked about it: a number that was keyed in by half is followed by silence."""
+    played = run(LADDER, [agent(0), {"t": 3, "dtmf": "1"}, {"t": 4, "dtmf": "2"}])
+    assert says(played) == [12.0, 20.0]
+
+
+def test_a_key_after_words_does_not_end_the_wait_for_their_answer() -> None:
+    """The agent is still to answer the words."""
+    played = run(LADDER, [agent(0), user(3), {"t": 4, "dtmf": "1"}, agent(23)])
+    assert says(played)[0] == 31.0
+
+
+def test_what_a_hook_says_to_a_key_is_heard_first() -> None:
+    """Five words, two seconds."""
+    text = LADDER + "  dtmf:\n    - say: one two three four five\n"
+    played = run(text, [{"t": 3, "dtmf": "1"}], without=["playback"])
+    assert says(played)[:2] == [3, 3 + 2 + 8]
+
+
 def test_with_reset_never_words_do_not_take_the_ladder_back() -> None:
     """`reset: never` keeps the rung, but words still stop the clock."""
     text = LADDER.replace("after: 8s", "after: 8s\n        reset: never", 1)

@@ -96,6 +96,30 @@ class AttachedCall:
         done, _ = await asyncio.wait({self._task}, timeout=seconds)
         return bool(done)
 
+    async def aclose(self) -> None:
+        """End the call if it is still on; at most `waits.finish` seconds for its last hooks.
+
+        For the end of the orchestrator: also a call that its runtime never began is to have an end.
+        """
+        if self._task is None or self._task is asyncio.current_task():
+            return
+        if self.bridge.was_ready:
+            self.bridge.hang_up("the orchestrator was closed", "shutdown")
+        else:
+            why = "the hooks were closed before the session began"
+            self.bridge.fail({"code": NeverStarted.__name__, "message": why, "source": "runtime"})
+        await self._over_within(self.bridge.waits.finish)
+
+    async def _over_within(self, seconds: float) -> None:
+        """Wait for the last handler; one that takes longer is cut, and the journal written."""
+        if self._task is None or await self.finished(seconds):
+            return
+        extra = {**self._about, "seconds": seconds}
+        logger.warning("the end of a call took too long", extra=extra)
+        self.bridge.note("the runtime ended before the hooks of the end", after=seconds)
+        self._task.cancel()
+        await self.finished(_FLUSH / 4)
+
     async def finish(self, seconds: float, *, closes: bool = False) -> None:
         """Give the end of the call `seconds` in all; never raises.
 
@@ -103,12 +127,7 @@ class AttachedCall:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        if self._task is not None and not await self.finished(max(seconds - _FLUSH, seconds / 2)):
-            extra = {**self._about, "seconds": seconds}
-            logger.warning("the end of a call took too long", extra=extra)
-            self.bridge.note("the runtime ended before the hooks of the end", after=seconds)
-            self._task.cancel()  # the journal is written all the same
-            await self.finished(_FLUSH / 4)
+        await self._over_within(max(seconds - _FLUSH, seconds / 2))
         host = self.bridge.host
         if host is not None:
             await _within(until - loop.time(), host.aclose() if closes else host.settle())

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from orchestrator.errors import ActionFailed, CommandRefused, LineGone, named
 from orchestrator.runtime import CallEvent, CallOffer, Command
+from orchestrator.runtimes.replies import NO_REPLY
 from orchestrator.runtimes.tasks import TaskOwner
 
 __all__ = ["CallbackBridge", "HostLike", "Waits"]
@@ -99,6 +100,11 @@ class CallbackBridge(ABC):
         """Report an event; nothing after the line is gone."""
         if not self.is_gone:
             self._queue.put_nowait(CallEvent(name, fields))
+
+    def no_reply(self) -> None:
+        """Report that no answer to the caller's words comes: the floor is the caller's again."""
+        if not self.is_gone:
+            self._queue.put_nowait(NO_REPLY)
 
     def hang_up(self, reason: str, state: str = "hangup") -> None:
         """Report that the line is gone, once; `state` is how the session ended."""

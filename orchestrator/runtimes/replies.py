@@ -17,7 +17,7 @@ from orchestrator.runtime import CallEvent, Command, ReplyDelta, ReplyEnd
 from orchestrator.runtimes.patience import Patience
 from orchestrator.runtimes.tasks import TaskOwner
 
-__all__ = ["GIVE_WAY", "TELL_LIMIT", "Replies", "closing"]
+__all__ = ["GIVE_WAY", "NO_REPLY", "TELL_LIMIT", "Replies", "closing"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 TELL_LIMIT = 2.0
 #: Seconds that newer words of the caller wait for a reply to older ones which has not begun.
 GIVE_WAY = 3.0
+#: The agent has nothing to say to this: the floor is the caller's.
+NO_REPLY = CallEvent("state", {"state": "idle", "who": "agent", "reply": "none"})
 
 
 class Replies:
@@ -169,7 +171,7 @@ class Replies:
         await self._tell_marks()
         await self._finish("".join(pieces), is_whole=is_whole, is_new=not was_refused)
         if is_whole and not pieces:
-            self._report(_SILENT)
+            self._report(NO_REPLY)
         if not has_failed and machine.is_complete:
             self._on_complete()
 
@@ -213,10 +215,6 @@ class Replies:
         if text:
             extra = {} if is_whole else {"interrupted": True}
             self._report(CallEvent("agent_turn", {"text": text, **extra}))
-
-
-#: The agent has nothing to say to this: the floor is the caller's.
-_SILENT = CallEvent("state", {"state": "idle", "who": "agent", "reply": "none"})
 
 
 def _failure(error: BaseException) -> CallEvent:

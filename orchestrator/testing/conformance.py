@@ -17,7 +17,6 @@ import sys
 import textwrap
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from orchestrator.app import Orchestrator
@@ -25,20 +24,35 @@ from orchestrator.callscript import CallScript, event_from_mapping
 from orchestrator.clock import run_virtual
 from orchestrator.errors import ConfigError, UserError, named
 from orchestrator.journal import Redactor, encode, kind_of_line
-from orchestrator.runtime import ALL_CAPABILITIES, Command, End, ReplyDelta, Say, Transfer
+from orchestrator.runtime import ALL_CAPABILITIES
 from orchestrator.runtimes.native import AgentRunner
 from orchestrator.runtimes.script_bridge import PlayOptions, ScriptBridge
-from orchestrator.testing.conformance_cases import CASES, MACHINE, REDIAL, Case, entrypoint
+from orchestrator.testing.conformance_abilities import ABILITIES
+from orchestrator.testing.conformance_case import (
+    CALLER,
+    MACHINE,
+    NOTES,
+    REDIAL,
+    Case,
+    entrypoint,
+    takes_notes,
+)
+from orchestrator.testing.conformance_cases import COURSES
+from orchestrator.testing.farside import FarSide, amiss, asked_for, breaches, first_difference
 from orchestrator.validation import check_text
 
 __all__ = [
+    "CALLER",
+    "CASES",
     "MACHINE",
+    "NOTES",
     "REDIAL",
     "Carrier",
     "Case",
     "FarSide",
     "Result",
     "ScriptCarrier",
+    "asked_for",
     "entrypoint",
     "event_from_mapping",
     "run_case",
@@ -48,27 +62,8 @@ __all__ = [
 
 Line = Mapping[str, Any]
 
-
-@dataclass(slots=True)
-class FarSide:
-    """What the other end of a call heard and was asked: by its own account, not by a journal's.
-
-    Attributes:
-        said: what the caller was told, in order; replies may come in pieces.
-        asked: `"end"`, and `"transfer TARGET"`.
-    """
-
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    def take(self, command: Command) -> None:
-        """Note a command that came through."""
-        if isinstance(command, (Say, ReplyDelta)):
-            self.said.append(command.text)
-        elif isinstance(command, Transfer):
-            self.asked.append(f"transfer {command.target}")
-        elif isinstance(command, End):
-            self.asked.append("end")
+#: What every runtime is asked, as far as it can: the course of a call, then each single ability.
+CASES: tuple[Case, ...] = (*COURSES, *ABILITIES)
 
 
 class Carrier(Protocol):
@@ -78,6 +73,8 @@ class Carrier(Protocol):
         name: the runtime, as the table shows it.
         can: its capabilities, `REDIAL` if it makes broken connections again, and `MACHINE` if the
             call's dialog machine writes the replies.
+        untold: capabilities whose commands or events its far side cannot play or see; leave it out
+            if there are none. The cases that need them do not apply, and the table says so.
     """
 
     name: str
@@ -90,9 +87,10 @@ class Carrier(Protocol):
     async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
         """Attach, carry one call with the suite's `entrypoint`; what the far side saw of it.
 
-        The far side does what `case.script` says (`event_from_mapping` reads an entry: `t` seconds
-        after the bridge is up, and the event), and breaks the connection at `case.drop`. After the
-        last entry the line stays open for 5 s, unless it was hung up: the agent may end the call.
+        The caller's number is `CALLER`. The far side does what `case.script` says
+        (`event_from_mapping` reads an entry: `t` seconds after the bridge is up, and the event) and
+        breaks the connection at `case.drop`. After the last entry the line stays open for 5 s,
+        unless it was hung up: the agent may end the call. Two calls may be played at a time.
         """
         ...
 
@@ -114,7 +112,7 @@ class ScriptCarrier:
         runner = AgentRunner(entrypoint, capabilities=can)
         orchestrator.attach(runner)
         events = tuple(event_from_mapping(event) for event in case.script)
-        script = CallScript({"id": "call"}, events, case.name)
+        script = CallScript({"id": "call", "user_number": CALLER}, events, case.name)
         bridge = ScriptBridge(script, PlayOptions(capabilities=can, linger=5.0))
         await runner.handle(bridge)
         far = FarSide()
@@ -154,29 +152,56 @@ def run_case(case: Case, carrier: Carrier) -> Result:
     Raises:
         ConfigError: the case's own config is bad.
     """
-    if why := case.applies_to(carrier.can):
+    if why := case.applies_to(carrier.can, getattr(carrier, "untold", frozenset())):
         return Result(carrier.name, case.name, "not applicable", why)
-    checked = check_text(f"version: 1\n{textwrap.dedent(case.config)}", f"{case.name}.yaml")
-    if checked.config is None:
-        raise ConfigError(checked.problems)
-    sink = _Lines()
-    orchestrator = Orchestrator(checked.config, variables={}, journals=sink)
-
-    seen = FarSide()
+    plays = [_Play(one) for one in (case, case.beside) if one is not None]
 
     async def main() -> None:
-        nonlocal seen
         async with asyncio.timeout(60):
-            seen = await carrier.play(orchestrator, case)
-            await orchestrator.aclose()
+            await asyncio.gather(*(play.carry(carrier) for play in plays))
 
-    try:
-        carrier.run(main())
-    except Exception as error:  # noqa: BLE001 - a carrier failing is the result of its case
-        return Result(carrier.name, case.name, "failed", f"{type(error).__name__}: {error}")
-    story = tuple(story_of(sink.lines))
-    why = _first_difference(case.expected, story) or _never_arrived(story, seen, case.asked)
-    return Result(carrier.name, case.name, "failed" if why else "passed", why, story)
+    with breaches() as broken:
+        try:
+            carrier.run(main())
+        except Exception as error:  # noqa: BLE001 - a carrier failing is the result of its case
+            return Result(carrier.name, case.name, "failed", f"{type(error).__name__}: {error}")
+    found = (play.what_is_wrong(carrier.can) for play in plays)
+    why = next(filter(None, found), "") or next(iter(broken), "")
+    return Result(carrier.name, case.name, "failed" if why else "passed", why, plays[0].story)
+
+
+class _Play:
+    """One call of a case, and what came of it.
+
+    Raises:
+        ConfigError: the case's own config is bad.
+    """
+
+    def __init__(self, case: Case) -> None:
+        checked = check_text(f"version: 1\n{textwrap.dedent(case.config)}", f"{case.name}.yaml")
+        if checked.config is None:
+            raise ConfigError(checked.problems)
+        self._case, self._sink, self._seen = case, _Lines(), FarSide()
+        self._orchestrator = Orchestrator(checked.config, variables={}, journals=self._sink)
+
+    async def carry(self, carrier: Carrier) -> None:
+        """Have the carrier play it."""
+        takes_notes.set(self._case.takes_notes)
+        self._seen = await carrier.play(self._orchestrator, self._case)
+        await self._orchestrator.aclose()
+
+    @property
+    def story(self) -> tuple[str, ...]:
+        """What its journal tells."""
+        return tuple(story_of(self._sink.lines))
+
+    def what_is_wrong(self, can: frozenset[str]) -> str:
+        """The first that is not as it must be, by the journal or the far side; empty if all is."""
+        if any(not line["call"].get("id") for line in self._sink.lines if "call" in line):
+            return "the call has no id"
+        return first_difference(self._case.expected, self.story) or amiss(
+            self._case, self.story, self._seen, writes_replies=MACHINE in can
+        )
 
 
 def run_conformance(carriers: Iterable[Carrier], cases: Iterable[Case] = CASES) -> list[Result]:
@@ -199,14 +224,20 @@ def _scope(line: Line, scope: str) -> str:
     return f"{scope} {line[scope]} {state}".rstrip()
 
 
+#: The field of an event that its story tells.
+_MAIN = {
+    "user_turn": "text", "agent_turn": "text", "transfer": "outcome", "error": "code",
+    "dtmf": "digit", "tool_call": "name", "tool_result": "name", "voicemail": "stage",
+}  # fmt: skip
+
+
 def _event(line: Line) -> str:
     name = line["event"]
     if name in ("state", "metric"):
         return ""
     if name == "agent_turn" and line.get("interrupted"):
         return "event agent_turn (cut)"
-    main = {"user_turn": "text", "agent_turn": "text", "transfer": "outcome", "error": "code"}
-    return f"event {name} {line.get(main.get(name, ''), '')}".rstrip()
+    return f"event {name} {line.get(_MAIN.get(name, ''), '')}".rstrip()
 
 
 def _command(line: Line) -> str:
@@ -229,39 +260,6 @@ _TELL = {
     "event": _event, "do": _command, "hook": _hook, "step": _step,
 }  # fmt: skip
 
-
-def _first_difference(expected: Sequence[str], story: Sequence[str]) -> str:
-    at = 0
-    for line in expected:
-        pattern = line.removeprefix("? ").replace("[", "[[]").replace("?", "[?]")
-        if at < len(story) and fnmatchcase(story[at], pattern):
-            at += 1
-        elif not line.startswith("? "):
-            got = story[at] if at < len(story) else "nothing more"
-            return f"line {at + 1}: expected {line!r}, got {got!r}"
-    return f"line {at + 1}: {story[at]!r} was not expected" if at < len(story) else ""
-
-
-def _never_arrived(story: Sequence[str], seen: FarSide, asked: Sequence[str]) -> str:
-    """What is claimed and the far side knows nothing of; empty if there is nothing."""
-    for what in asked:
-        if what not in seen.asked:
-            return f"the far side was never asked for {what!r}"
-    heard = "".join("".join(seen.said).split())
-    for line in story:
-        said = next((line.removeprefix(word) for word in _SAID if line.startswith(word)), "")
-        if "".join(said.split()) not in heard:
-            return f"the far side never heard {said!r}"
-        wanted = line.removeprefix("do ")
-        if line.startswith("do transfer ") and wanted not in seen.asked:
-            return f"the far side was never asked for {wanted!r}"
-        if line.startswith("do end_call") and "end" not in seen.asked:
-            return "the far side was never told that the call ends"
-    return ""
-
-
-#: Lines of a story that claim that words were spoken.
-_SAID = ("do say ", "event agent_turn you said", "event agent_turn you heard")
 
 # --- the command
 
@@ -344,6 +342,6 @@ def main(names: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     if "ORCHESTRATOR_LOG" not in os.environ:  # some cases fail on purpose
-        logging.disable(logging.CRITICAL)
+        logging.getLogger().addHandler(logging.NullHandler())  # instead of the last resort, stderr
     sys.path.insert(0, "")
     sys.exit(main(sys.argv[1:]))

@@ -1,136 +1,33 @@
-"""What every runtime must do: call scripts, the hooks they meet, and the journals expected.
-
-An expected journal is a list of lines as `story_of` writes them; `*` in a line stands for
-anything, and a line that begins with `? ` may be missing.
-"""
+"""How calls go on every runtime: beginning and end, order, replies, silence, transfers."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from orchestrator.testing.conformance_case import MACHINE, REDIAL, Case, called, raises
 
-__all__ = ["CASES", "MACHINE", "REDIAL", "Case", "Replies", "entrypoint", "hangs", "raises"]
-
-#: What a carrier `can` do beside capabilities: break a call's connection and have it made again;
-#: have its replies written by the call's dialog machine.
-REDIAL, MACHINE = "redial", "machine"
-
-_SLOW_WORDS = "one two three four five six seven eight nine ten"
-
-
-class Replies:
-    """What the agent answers: at once, but to `slow` word by word, 50 ms each.
-
-    It suits runtimes that ask for more than `stream(text)`: asked `what did I hear` or `what did
-    hooks say` it tells, and after `finish` it is done.
-    """
-
-    def __init__(self) -> None:
-        self.heard: str | None = None
-        self.hooks_said = ""
-        self.is_complete = False
-
-    async def turn(self, text: str, context: Any = None) -> str:
-        """The whole reply."""
-        return f"you said {text}"
-
-    async def stream(self, text: str, *_: Any, **__: Any) -> AsyncIterator[str]:
-        """The reply, piece by piece."""
-        self.is_complete = text == "finish"
-        if text != "slow":
-            told = {"what did I hear": f"you heard {self.heard}",
-                    "what did hooks say": f"you heard {self.hooks_said}"}  # fmt: skip
-            yield told.get(text, f"you said {text}")
-            return
-        for word in _SLOW_WORDS.split():
-            yield f"{word} "
-            await asyncio.sleep(0.05)
-
-    def assist(self, text: str) -> None:
-        """Take a note, and make nothing of it."""
-
-    def mark_interrupted(self, heard: str | None = None) -> None:
-        """The caller cut in, and had heard this."""
-        self.heard = heard
-
-    def said(self, text: str) -> None:
-        """Hooks said something."""
-        self.hooks_said = text
-
-
-async def entrypoint(ctx: Any) -> None:
-    """The entrypoint of every conformance call."""
-    ctx.session.dialog_machine = Replies()
-    await ctx.session.run()
-
-
-async def raises(ctx: Any) -> None:
-    """A hook's function that fails."""
-    raise ValueError("as the case wants it")
-
-
-async def hangs(ctx: Any) -> None:
-    """A hook's function that never returns."""
-    await asyncio.Event().wait()
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One call: what the far side does, the hooks, and what the journal must say.
-
-    Attributes:
-        script: the far side's events in the short form, `t` in seconds after the bridge is up.
-        drop: when the connection breaks, to be made again by the runtime; None for never.
-        needs: what a runtime must be able to do; without it the case does not apply.
-        without: what it must not be able to do.
-        asked: what the far side must have been asked for, whether or not the journal says so.
-    """
-
-    name: str
-    config: str
-    script: tuple[Mapping[str, Any], ...]
-    expected: tuple[str, ...]
-    drop: float | None = None
-    needs: frozenset[str] = frozenset()
-    without: frozenset[str] = frozenset()
-    asked: tuple[str, ...] = ()
-
-    def applies_to(self, can: frozenset[str]) -> str:
-        """Why the case does not apply to a runtime that can do this; empty if it does."""
-        if missing := self.needs - can:
-            return f"cannot {', '.join(sorted(missing))}"
-        return f"can {', '.join(sorted(self.without & can))}" if self.without & can else ""
-
-
-_BEGIN = ("runner call_start", "session call_start")
-
-
-def _called(*lines: str, state: str = "hangup", final: str = "ended") -> tuple[str, ...]:
-    gone = ("event hangup",) if state == "hangup" else ()
-    return (*_BEGIN, *lines, *gone, f"session call_end {state}", f"runner call_end {final}")
+__all__ = ["COURSES"]
 
 
 def _transfers(kind: str, to: str) -> tuple[Case, ...]:
     """Transfers to one kind of target: answered, refused, and with an outcome that nobody tells."""
-    step = f"escalate_transfer: {{{kind}: '{to}'}}"
-    can = frozenset({f"transfer.{kind}"})
+    step = f"escalate_transfer: {{{'agent_id' if kind == 'agent' else kind}: '{to}'}}"
+    a_kind = f"an {kind}" if kind == "agent" else f"a {kind}"
+    can, asked = frozenset({f"transfer.{kind}"}), (f"transfer {kind} {to}",)
     told = can | {"transfer.outcome"}
     refusal = "busy" if kind == "number" else "refused"  # a dial that is declined is just busy
     return (
         Case(
-            f"a transfer to a {kind} is accepted and answered",
+            f"a transfer to {a_kind} is accepted and answered",
             f"session: {{user_turn: [{{{step}}}]}}",
             ({"t": 0.2, "user_turn": "human"},
              {"t": 0.8, "transfer": {"outcome": "answered", "target": to}},
              {"t": 9, "hangup": "x"}),
-            _called("event user_turn human", f"do transfer {to}", "? event agent_turn *",
+            called("event user_turn human", f"do transfer {to}", "? event agent_turn *",
                     "event transfer answered", state="transferred"),
             needs=told,
+            asked=asked,
         ),
         Case(
-            f"a transfer to a {kind} is refused, and the call goes on",
+            f"a transfer to {a_kind} is refused, and the call goes on",
             f"""
             session:
               user_turn:
@@ -142,26 +39,28 @@ def _transfers(kind: str, to: str) -> tuple[Case, ...]:
             ({"t": 0.2, "user_turn": "human"},
              {"t": 0.8, "transfer": {"outcome": refusal, "target": to}},
              {"t": 1.2, "user_turn": "well"}, {"t": 1.8, "hangup": "x"}),
-            _called("event user_turn human", f"do transfer {to}", "? event agent_turn *",
+            called("event user_turn human", f"do transfer {to}", "? event agent_turn *",
                     f"event transfer {refusal}", "do say nobody is free", "event user_turn well",
                     "event agent_turn you said well"),
             needs=told,
+            asked=asked,
         ),
         Case(
-            f"a transfer to a {kind} whose outcome nobody tells: the line's end is its outcome",
+            f"a transfer to {a_kind} whose outcome nobody tells: the line's end is its outcome",
             f"session: {{user_turn: [{{{step}}}]}}",
             ({"t": 0.2, "user_turn": "human"}, {"t": 0.8, "hangup": "x"}),
-            _called("event user_turn human", f"do transfer {to}", "? event agent_turn *",
+            called("event user_turn human", f"do transfer {to}", "? event agent_turn *",
                     "event hangup", state="transferred"),
             needs=can,
             without=frozenset({"transfer.outcome"}),
+            asked=asked,
         ),
     )  # fmt: skip
 
 
-_HERE = f"{__name__}:"
+_HERE = f"{raises.__module__}:"
 
-CASES: tuple[Case, ...] = (
+COURSES: tuple[Case, ...] = (
     Case(
         "the seven seed events",
         """
@@ -192,7 +91,7 @@ CASES: tuple[Case, ...] = (
             - say: four
         """,
         ({"t": 0.2, "user_turn": "hello"}, {"t": 1, "hangup": "x"}),
-        _called("event user_turn hello", "do say one", "do say two", "do say three", "do say four",
+        called("event user_turn hello", "do say one", "do say two", "do say three", "do say four",
                 "event agent_turn you said hello"),
     ),
     Case(
@@ -205,7 +104,7 @@ CASES: tuple[Case, ...] = (
             - say: still here
         """,
         ({"t": 0.2, "user_turn": "hello"}, {"t": 1.2, "hangup": "x"}),
-        _called("event user_turn hello", "step python failed", "step python timed_out",
+        called("event user_turn hello", "step python failed", "step python timed_out",
                 "do say still here", "event agent_turn you said hello"),
     ),
     Case(
@@ -217,7 +116,7 @@ CASES: tuple[Case, ...] = (
             - say: at once
         """,
         ({"t": 0.2, "user_turn": "hello"}, {"t": 1.4, "hangup": "x"}),
-        _called("event user_turn hello", "do say at once", "event agent_turn you said hello",
+        called("event user_turn hello", "do say at once", "event agent_turn you said hello",
                 "do say later"),
     ),
     Case(
@@ -231,7 +130,8 @@ CASES: tuple[Case, ...] = (
         """,
         ({"t": 0.2, "state": "speaking", "who": "agent"},
          {"t": 0.5, "state": "listening", "who": "agent"}, {"t": 9, "hangup": "x"}),
-        _called("do say hello?", "do end_call no_response", state="ended"),
+        called("do say hello?", "do end_call no_response", state="ended"),
+        asked=("end",),
     ),
     Case(
         "words start the silence ladder anew",
@@ -243,7 +143,7 @@ CASES: tuple[Case, ...] = (
         ({"t": 0.2, "state": "speaking", "who": "agent"},
          {"t": 0.3, "state": "listening", "who": "agent"},
          {"t": 0.9, "user_turn": "hello"}, {"t": 1.5, "hangup": "x"}),
-        _called("event user_turn hello", "event agent_turn you said hello"),
+        called("event user_turn hello", "event agent_turn you said hello"),
     ),
     Case(
         "a sound whose end nobody reports is no silence",
@@ -254,7 +154,8 @@ CASES: tuple[Case, ...] = (
             - silence_timer: {after: 700ms, steps: [{say: hello?}]}
         """,
         ({"t": 2.5, "hangup": "x"},),
-        _called("do play"),
+        called("do play"),
+        asked=("play https://sounds.example.com/hold.mp3 1",),
         needs=frozenset({"play"}),
         without=frozenset({"playback"}),
     ),
@@ -263,7 +164,7 @@ CASES: tuple[Case, ...] = (
         "session: {agent_turn: [{say: 'cut: {{ event.interrupted | default(false) }}'}]}",
         ({"t": 0.2, "user_turn": "slow"}, {"t": 0.45, "interruption": True},
          {"t": 1, "user_turn": "go on"}, {"t": 1.5, "hangup": "x"}),
-        _called("event user_turn slow", "event interruption", "event agent_turn (cut)",
+        called("event user_turn slow", "event interruption", "event agent_turn (cut)",
                 "do say cut: true", "event user_turn go on", "event agent_turn you said go on",
                 "do say cut: false"),
     ),
@@ -272,7 +173,7 @@ CASES: tuple[Case, ...] = (
         "session: {}",
         ({"t": 0.2, "user_turn": "slow"}, {"t": 0.45, "interruption": {"heard": "one two"}},
          {"t": 1, "user_turn": "what did I hear"}, {"t": 1.5, "hangup": "x"}),
-        _called("event user_turn slow", "event interruption", "event agent_turn (cut)",
+        called("event user_turn slow", "event interruption", "event agent_turn (cut)",
                 "event user_turn what did I hear", "event agent_turn you heard one two"),
         needs=frozenset({MACHINE}),
     ),
@@ -280,7 +181,7 @@ CASES: tuple[Case, ...] = (
         "a dialog machine is told what hooks said",
         "session: {call_start: [{say: welcome}]}",
         ({"t": 0.4, "user_turn": "what did hooks say"}, {"t": 1, "hangup": "x"}),
-        _called("do say welcome", "event user_turn what did hooks say",
+        called("do say welcome", "event user_turn what did hooks say",
                 "event agent_turn you heard welcome"),
         needs=frozenset({MACHINE}),
     ),
@@ -288,13 +189,15 @@ CASES: tuple[Case, ...] = (
         "a dialog machine that is done ends the call after its last words",
         "session: {}",
         ({"t": 0.2, "user_turn": "finish"}, {"t": 9, "hangup": "x"}),
-        (*_BEGIN, "event user_turn finish", "event agent_turn you said finish", "? event hangup",
+        ("runner call_start", "session call_start", "event user_turn finish",
+         "event agent_turn you said finish", "? event hangup",
          "session call_end *", "runner call_end ended"),
         needs=frozenset({MACHINE}),
         asked=("end",),
     ),
     *_transfers("queue", "people"),
     *_transfers("number", "+15550142"),
+    *_transfers("agent", "billing"),
     Case(
         "end: once, and nothing after it",
         """
@@ -303,13 +206,15 @@ CASES: tuple[Case, ...] = (
           agent_turn: [{say: too late}]
         """,
         ({"t": 0.2, "user_turn": "bye"}, {"t": 9, "hangup": "x"}),
-        _called("event user_turn bye", "do end_call done", state="ended"),
+        called("event user_turn bye", "do end_call done", state="ended"),
+        asked=("end",),
     ),
     Case(
         "a hang-up in a reply",
         "session: {call_end: [{name: case told, do: [{log: x}]}]}",
         ({"t": 0.2, "user_turn": "slow"}, {"t": 0.45, "hangup": "x"}),
-        (*_BEGIN, "event user_turn slow", "event hangup", "? event agent_turn (cut)",
+        ("runner call_start", "session call_start", "event user_turn slow", "event hangup",
+         "? event agent_turn (cut)",
          "session call_end hangup", "hook told", "runner call_end ended"),
     ),
     Case(
@@ -321,7 +226,7 @@ CASES: tuple[Case, ...] = (
         """,
         ({"t": 0.2, "user_turn": "slow"}, {"t": 2, "user_turn": "again"},
          {"t": 2.6, "hangup": "x"}),
-        _called("event user_turn slow", "do say turn 1, yes it is", "? event agent_turn *",
+        called("event user_turn slow", "do say turn 1, yes it is", "? event agent_turn *",
                 "event user_turn again", "do say turn 2, yes it is",
                 "event agent_turn you said again"),
         drop=0.5,
@@ -332,7 +237,8 @@ CASES: tuple[Case, ...] = (
         "session: {error: [{say: 'sorry, {{ event.code }}'}]}",
         ({"t": 0.3, "error": {"code": "E1", "message": "m", "severity": "fatal",
                               "source": "stt"}},),
-        _called("event error E1", "do say sorry, E1", state="error", final="failed"),
+        called("event error E1", "do say sorry, E1", state="error", final="failed"),
+        asked=("? end",),
         needs=frozenset({"error"}),
     ),
 )  # fmt: skip

@@ -29,32 +29,38 @@ class LiveKitCarrier:
 
     name = "livekit"
     can = (LIVEKIT_CAPABILITIES - {"transfer.agent"}) | {REDIAL}
+    # A voice that is heard tells neither what cannot be cut nor why it stops; see test_livekit_calls.
+    untold = frozenset({"say.protected", "interrupt", "metric", "tools"})
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         asyncio.run(main)
 
     async def play(self, orchestrator: Orchestrator, case: Case) -> FarSide:
-        stage, far = Stage(), FarSide()
+        stage, far = Stage(), FarSide(is_ordered=False)
         far.said = stage.voice.spoken
         call = LiveKit(stage.session, stage.job, waits=Waits(drain=2.0))
-        self._transfers: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def transfer(_: Any, to: str, *__: Any) -> asyncio.Future[Any]:
-            far.asked.append(f"transfer {to.removeprefix('tel:')}")
-            return self._transfers
+            far.asked.append(f"transfer number {to.removeprefix('tel:')}")
+            return outcome
 
         stage.job.transfer_sip_participant = transfer  # type: ignore[method-assign,assignment]
         orchestrator.attach(call)
         await stage.start()
         try:
-            await self._act(stage, call, case)
+            await self._act(stage, call, case, outcome)
             await call.finished(10)
         finally:
             await stage.close()
-        far.asked += [] if stage.was_left else ["end"]
+        if keys := "".join(key for _, key in stage.room.tones.played):
+            far.asked.append(f"keys {keys}")
+        far.asked += [] if stage.was_left or "transfer" in str(far.asked) else ["end"]
         return far
 
-    async def _act(self, stage: Stage, call: LiveKit, case: Case) -> None:
+    async def _act(
+        self, stage: Stage, call: LiveKit, case: Case, outcome: asyncio.Future[Any]
+    ) -> None:
         """Do what the script says, as long as the call is on."""
         began = asyncio.get_running_loop().time()
         acts = [(e.t, e.event.name, e.event.fields) for e in map(event_from_mapping, case.script)]
@@ -64,7 +70,10 @@ class LiveKitCarrier:
             left = began + t - asyncio.get_running_loop().time()
             if await call.finished(max(left, 0.001)):
                 return
-            await self._do(stage, name, fields)
+            if name == "transfer":
+                _answer(outcome, fields["outcome"])
+            else:
+                await self._do(stage, name, fields)
 
     async def _do(self, stage: Stage, name: str, fields: Mapping[str, Any]) -> None:
         if name == "user_turn":
@@ -76,8 +85,8 @@ class LiveKitCarrier:
                 stage.aside(0.3)
         elif name == "error":
             stage.stt.fail(E1(fields["message"]))
-        elif name == "transfer":
-            self._answer(fields["outcome"])
+        elif name == "dtmf":
+            stage.room.press(fields["digit"], stage.caller)
         elif name == "drop":
             stage.hang_up(rtc.DisconnectReason.SIGNAL_CLOSE)
         elif name == "back":
@@ -85,13 +94,14 @@ class LiveKitCarrier:
         else:
             stage.hang_up()
 
-    def _answer(self, outcome: str) -> None:
-        if outcome == "answered":
-            self._transfers.set_result(None)
-        else:
-            error = SipCallError("unknown", "declined", status=500,
-                                 metadata={"sip_status_code": SIP_STATUS[outcome]})  # fmt: skip
-            self._transfers.set_exception(error)
+
+def _answer(transfer: asyncio.Future[Any], outcome: str) -> None:
+    if outcome == "answered":
+        transfer.set_result(None)
+    else:
+        error = SipCallError("unknown", "declined", status=500,
+                             metadata={"sip_status_code": SIP_STATUS[outcome]})  # fmt: skip
+        transfer.set_exception(error)
 
 
 CARRIERS = [LiveKitCarrier()]

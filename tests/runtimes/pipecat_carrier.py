@@ -14,7 +14,7 @@ from orchestrator import Orchestrator
 from orchestrator.callscript import event_from_mapping
 from orchestrator.runtimes.callbacks import Waits
 from orchestrator.runtimes.pipecat import PIPECAT_CAPABILITIES, Pipecat
-from orchestrator.testing.conformance import Case, FarSide
+from orchestrator.testing.conformance import CALLER, Case, FarSide
 from tests.runtimes.pipecat_peer import E1, Line, Stage
 
 
@@ -50,6 +50,8 @@ class PipecatCarrier:
 
     name = "pipecat"
     can = PIPECAT_CAPABILITIES - {"transfer.agent", "recording"}
+    # A voice that is heard tells neither what cannot be cut nor why it stops; see test_pipecat_calls.
+    untold = frozenset({"say.protected", "interrupt", "digits", "metric", "tools"})
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         asyncio.run(main)
@@ -58,7 +60,7 @@ class PipecatCarrier:
         line = DailyLine()
         stage = Stage(transport=line)
         call = Pipecat(stage.worker, stage.transport, ends_when_unusable=True,
-                       waits=Waits(drain=2.0))  # fmt: skip
+                       waits=Waits(drain=2.0), user_number=CALLER)  # fmt: skip
         orchestrator.attach(call)
         await stage.start()
         try:
@@ -66,7 +68,7 @@ class PipecatCarrier:
             await call.finished(10)
         finally:
             await stage.close()
-        asked = [f"transfer {settings['toEndPoint']}" for settings in line.transfers]
+        asked = [f"transfer number {settings['toEndPoint']}" for settings in line.transfers]
         return FarSide(stage.voice.spoken, [*asked, *([] if was_left else ["end"])])
 
     async def _act(self, stage: Stage, call: Pipecat, case: Case) -> bool:
@@ -87,6 +89,8 @@ class PipecatCarrier:
         elif name == "state":
             if fields["state"] == "speaking":
                 await stage.aside(0.3)
+        elif name == "dtmf":
+            await stage.press(fields["digit"])
         elif name == "error":
             await stage.model.fail(E1(fields["message"]), for_good=True)
         else:

@@ -9,15 +9,25 @@ from typing import Any
 
 import pytest
 from livekit import rtc
-from livekit.agents import Agent, function_tool, llm
+from livekit.agents import Agent, StopResponse, function_tool, llm
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from orchestrator.errors import NotSupported, UserError
+from orchestrator.runtime import End
 from orchestrator.runtimes.callbacks import Waits
 from orchestrator.runtimes.livekit import LIVEKIT_CAPABILITIES, LiveKit
 from orchestrator.targets import TARGETS
 from tests.runtimes.foreign import call_on
-from tests.runtimes.livekit_peer import E1, Participant, QuietRoom, ScriptedLLM, Stage, make_job
+from tests.runtimes.livekit_peer import (
+    E1,
+    Participant,
+    QuietRoom,
+    ScriptedLLM,
+    Silence,
+    Speaker,
+    Stage,
+    make_job,
+)
 from tests.runtimes.sdk import one_call, orchestrate, played
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -512,6 +522,26 @@ def test_a_session_that_never_starts_is_a_failed_call(tmp_path: Path) -> None:
     played(main())
 
 
+@pytest.mark.parametrize("is_started", [True, False])
+def test_the_orchestrators_end_ends_a_call_that_is_on(is_started: bool, tmp_path: Path) -> None:
+    """Whether or not its session ran: one end, in the journal."""
+
+    async def main() -> None:
+        orchestrator, lines = orchestrate("runner: {call_end: [{log: x}]}", tmp_path)
+        stage = Stage()
+        call = attach(stage)
+        orchestrator.attach(call)
+        if is_started:
+            await stage.start()
+        await orchestrator.aclose()
+        assert call.is_over
+        (told,) = lines.of(runner="call_end")
+        assert told["final_state"] == ("ended" if is_started else "failed")
+        await stage.close()
+
+    played(main())
+
+
 def test_the_agents_own_methods_are_given_back(tmp_path: Path) -> None:
     """Nothing of ours stays on an agent that outlives the call."""
 
@@ -521,8 +551,139 @@ def test_the_agents_own_methods_are_given_back(tmp_path: Path) -> None:
             assert "llm_node" in vars(agent)
             on.stage.hang_up()
             await on.over()
+            await on.stage.closed.wait()
             assert "llm_node" not in vars(agent)
             assert "on_user_turn_completed" not in vars(agent)
+
+    played(main())
+
+
+# --- turns that nobody answers
+
+
+class Unwilling(Agent):
+    """Answers nothing, in the ways that LiveKit has for it."""
+
+    async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
+        if new_message.text_content == "mhm":
+            raise StopResponse
+        if new_message.text_content == "fail":
+            raise ValueError("the agent's own")
+
+
+@pytest.mark.parametrize("words", ["mhm", "fail", "empty"])
+def test_a_turn_that_is_left_without_a_reply_gives_the_floor_back(
+    words: str, tmp_path: Path
+) -> None:
+    """The silence clock does not wait for an answer that nobody gives."""
+
+    async def main() -> None:
+        config = """
+        session:
+          call_start:
+            - silence_timer: {after: 500ms, steps: [{say: are you there}, {end_call: silent}]}
+        """
+        stage = Stage(ScriptedLLM({"empty": ""}))
+        agent = Unwilling(instructions="x")
+        async with call(config, tmp_path, stage, agent=agent) as on:
+            await on.stage.say(words)
+            await on.over(20)
+            assert on.said() == ["are you there"]
+            assert on.lines.of(event="state", reply="none", state="idle")
+
+    played(main())
+
+
+def test_a_turn_that_tools_work_on_is_not_left_without_a_reply(tmp_path: Path) -> None:
+    """The reply comes when they are done."""
+
+    class Own(Agent):
+        @function_tool
+        async def lookup(self) -> str:
+            """Look it up."""
+            await asyncio.sleep(0.2)
+            return "found"
+
+    async def main() -> None:
+        wish = llm.FunctionToolCall(name="lookup", arguments="{}", call_id="c1")
+        stage = Stage(ScriptedLLM({"look": wish, "found": "it is there"}))
+        agent = Own(instructions="x")
+        async with call("session: {user_turn: [{log: x}]}", tmp_path, stage, agent=agent) as on:
+            await on.stage.say("look")
+            await on.stage.until(lambda: "it is there" in on.turns())
+            assert not on.lines.of(event="state", reply="none")
+            on.stage.hang_up()
+            await on.over()
+
+    played(main())
+
+
+# --- a session that is started again
+
+
+@pytest.mark.parametrize("hooked_again", [False, True])
+@pytest.mark.parametrize("same_agent", [False, True])
+@pytest.mark.parametrize("gone", ["close", "end", "both attached"])
+def test_a_session_that_is_started_again_answers(
+    gone: str, same_agent: bool, hooked_again: bool, tmp_path: Path
+) -> None:
+    """The call that is over holds nothing any more: neither replies nor the session's next run."""
+
+    async def main() -> None:
+        config = "session: {user_turn: [{say: 'heard {{ event.text }}'}]}"
+        orchestrator, lines = orchestrate(config, tmp_path)
+        other, _ = orchestrate("session: {user_turn: [{log: x}]}", tmp_path / "other")
+        stage, agent = Stage(), Agent(instructions="x")
+        calls = [attach(stage)]
+        orchestrator.attach(calls[0])
+        if gone == "both attached":
+            calls.append(attach(stage))
+            other.attach(calls[1])
+        await stage.start(agent)
+        await stage.say("one")
+        await stage.until(lambda: "you said one" in stage.voice.spoken)
+        if gone == "end":
+            await calls[0].bridge.send(End())
+            await stage.closed.wait()
+        await stage.session.aclose()
+        if hooked_again:
+            await calls[0].finished(5)
+            calls.append(attach(stage))
+            orchestrator.attach(calls[-1])
+        stage.session.input.audio, stage.session.output.audio = Silence(), Speaker()
+        await stage.session.start(agent if same_agent else Agent(instructions="y"), record=False)
+        await stage.say("two")
+        await stage.until(lambda: "you said two" in stage.voice.spoken)
+        assert ("heard two" in stage.voice.spoken) == hooked_again
+        assert calls[0].is_over
+        await stage.session.aclose()
+        for one in calls:
+            assert await one.finished(5)
+        await orchestrator.aclose()
+        await other.aclose()
+        assert len(lines.of(runner="call_end")) == 1 + hooked_again
+
+    played(main())
+
+
+def test_a_method_that_somebody_gave_the_agent_is_given_back(tmp_path: Path) -> None:
+    """Ours is put in front of it, not in its place."""
+
+    async def main() -> None:
+        agent = Agent(instructions="x")
+
+        async def mine(turn_ctx: Any, new_message: Any) -> None:
+            heard.append(new_message.text_content)
+
+        heard: list[str] = []
+        agent.on_user_turn_completed = mine  # type: ignore[method-assign]
+        async with call("session: {user_turn: [{log: x}]}", tmp_path, Stage(), agent=agent) as on:
+            await on.stage.say("hello")
+            await on.stage.until(lambda: on.turns())
+            on.stage.hang_up()
+            await on.over()
+            await on.stage.closed.wait()
+        assert (heard, agent.on_user_turn_completed) == (["hello"], mine)
 
     played(main())
 

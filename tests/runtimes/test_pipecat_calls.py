@@ -12,6 +12,7 @@ import pytest
 from pipecat.frames.frames import (
     EndFrame,
     InterruptionFrame,
+    LLMContextFrame,
     StartFrame,
     TTSSpeakFrame,
 )
@@ -258,6 +259,54 @@ def test_protected_speech_is_heard_to_its_end(tmp_path: Path) -> None:
     played(main())
 
 
+class Choosy(Passing):
+    """Drops the turns that it does not like, as filters of bots do."""
+
+    async def process_frame(self, frame: Any, direction: Any) -> None:
+        if isinstance(frame, LLMContextFrame) and "mhm" in str(frame.context.get_messages()[-1]):
+            self.swallows = (LLMContextFrame,)
+        await super().process_frame(frame, direction)
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+@pytest.mark.parametrize("words", ["mhm", "empty"])
+def test_a_turn_that_is_left_without_a_reply_gives_the_floor_back(
+    words: str, is_far: bool, tmp_path: Path
+) -> None:
+    """Wherever it is dropped, the silence clock does not wait for an answer that nobody gives."""
+
+    async def main() -> None:
+        config = """
+        session:
+          call_start:
+            - silence_timer: {after: 500ms, steps: [{say: are you there}, {end_call: silent}]}
+        """
+        before = [Passing(), Choosy()] if is_far else [Choosy()]
+        stage = Stage(model=ScriptedLLM({"empty": ""}), before=before)
+        async with call(config, tmp_path, stage) as on:
+            await on.stage.say(words)
+            await on.over(20)
+            assert on.said() == ["are you there"]
+            assert on.lines.of(event="state", reply="none", state="idle")
+
+    played(main())
+
+
+@pytest.mark.parametrize("words", ["hello", "slow", "tool"])
+def test_a_turn_that_is_answered_is_not_reported_as_left(words: str, tmp_path: Path) -> None:
+    """With words or with a tool, whose result is a question of its own."""
+
+    async def main() -> None:
+        async with call("session: {user_turn: [{log: x}]}", tmp_path, Stage()) as on:
+            await on.stage.say(words)
+            await on.stage.until(lambda: on.turns())
+            assert not on.lines.of(event="state", reply="none")
+            await on.stage.transport.disconnect()
+            await on.over()
+
+    played(main())
+
+
 def test_a_turn_that_was_cut_before_a_word_is_no_turn(tmp_path: Path) -> None:
     """Pipecat reports an empty one."""
 
@@ -472,6 +521,24 @@ def test_a_pipeline_that_never_starts_is_a_failed_call(when: str, tmp_path: Path
         await orchestrator.aclose()
         assert lines.scopes == [("runner", "call_start"), ("runner", "call_end")]
         assert lines.of(runner="call_end", final_state="failed")
+
+    played(main())
+
+
+def test_a_bot_that_fails_before_its_worker_runs_has_one_end(tmp_path: Path) -> None:
+    """Nothing of Pipecat reports it; the orchestrator's own end does."""
+
+    async def main() -> None:
+        orchestrator, lines = orchestrate("runner: {call_end: [{log: x}]}", tmp_path)
+        stage = Stage()
+        call = attach(stage)
+        orchestrator.attach(call)
+        await asyncio.sleep(0.05)  # here the bot raises
+        await orchestrator.aclose()
+        assert call.is_over
+        assert lines.scopes == [("runner", "call_start"), ("runner", "call_end")]
+        assert lines.of(runner="call_end", final_state="failed")
+        assert lines.of(event="error", code="NeverStarted")
 
     played(main())
 

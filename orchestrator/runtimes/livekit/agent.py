@@ -30,6 +30,10 @@ class Turns(Protocol):
         """The model is asked with this context; returns as `heard_turn` does."""
         ...
 
+    def left_unanswered(self) -> None:
+        """The agent's own hook wants no reply to what was said."""
+        ...
+
     def take_injected(self) -> list[Any]:
         """Messages with notes for the reply that begins, once."""
         ...
@@ -40,38 +44,53 @@ class HeldAgent:
 
     def __init__(self, agent: Any, turns: Turns) -> None:
         self.agent = agent
-        self._turns = turns
+        self._turns: Turns | None = turns
         self._told = agent.on_user_turn_completed
         self._llm_node = agent.llm_node
-        agent.on_user_turn_completed = self._on_user_turn_completed
-        agent.llm_node = self._run_llm
+        self._ours = {
+            "on_user_turn_completed": self._on_user_turn_completed,
+            "llm_node": self._run_llm,
+        }
+        self._before = {name: vars(agent)[name] for name in self._ours if name in vars(agent)}
+        for name, method in self._ours.items():
+            setattr(agent, name, method)
 
     def restore(self) -> None:
-        """Give the agent its own methods back, unless somebody has wrapped them since."""
-        for name, ours in (
-            ("on_user_turn_completed", self._on_user_turn_completed),
-            ("llm_node", self._run_llm),
-        ):
-            if vars(self.agent).get(name) == ours:
+        """Give the agent its own methods back; ours do nothing where somebody has wrapped them."""
+        self._turns = None
+        for name, ours in self._ours.items():
+            if vars(self.agent).get(name) != ours:
+                continue
+            if name in self._before:
+                setattr(self.agent, name, self._before[name])
+            else:
                 delattr(self.agent, name)
 
     async def _on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
-        await self._turns.heard_turn(new_message)
-        if self._turns.is_ending:
-            raise importlib.import_module("livekit.agents").StopResponse
-        self._add_notes(turn_ctx)
-        await self._told(turn_ctx, new_message=new_message)
+        if (turns := self._turns) is not None:
+            await turns.heard_turn(new_message)
+            if turns.is_ending:
+                raise importlib.import_module("livekit.agents").StopResponse
+            _add_notes(turns, turn_ctx)
+        try:
+            await self._told(turn_ctx, new_message=new_message)
+        except Exception:  # `StopResponse`, or a failure: to LiveKit it is the same
+            if turns is not None:
+                turns.left_unanswered()
+            raise
 
     async def _run_llm(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
-        await self._turns.asked(chat_ctx)
-        if self._turns.is_ending:
-            return None
-        self._add_notes(chat_ctx)
+        if (turns := self._turns) is not None:
+            await turns.asked(chat_ctx)
+            if turns.is_ending:
+                return None
+            _add_notes(turns, chat_ctx)
         node = self._llm_node(chat_ctx, tools, model_settings)
         return await node if inspect.isawaitable(node) else node
 
-    def _add_notes(self, chat_ctx: Any) -> None:
-        """Add what is missing: the context of this reply may have been copied before it came."""
-        for message in self._turns.take_injected():
-            if chat_ctx.get_by_id(message.id) is None:
-                chat_ctx.insert(message)
+
+def _add_notes(turns: Turns, chat_ctx: Any) -> None:
+    """Add what is missing: the context of this reply may have been copied before it came."""
+    for message in turns.take_injected():
+        if chat_ctx.get_by_id(message.id) is None:
+            chat_ctx.insert(message)

@@ -69,17 +69,21 @@ class LiveKitBridge(CallbackBridge):
         self._language = ""
         self._tools: dict[str, str] = {}
         self._failures: dict[str, int] = {}
-        for event, listener in (
-            ("agent_state_changed", self._on_agent_state),
-            ("user_state_changed", self._on_user_state),
-            ("user_input_transcribed", self._on_transcript),
-            ("speech_created", self._on_speech),
-            ("conversation_item_added", self._on_item),
-            ("tool_execution_updated", self._on_tool),
-            ("error", self._on_error),
-            ("close", self._on_close),
-        ):
-            session.on(event, self.guarded(listener))
+        self._listeners = {
+            event: self.guarded(listener)
+            for event, listener in (
+                ("agent_state_changed", self._on_agent_state),
+                ("user_state_changed", self._on_user_state),
+                ("user_input_transcribed", self._on_transcript),
+                ("speech_created", self._on_speech),
+                ("conversation_item_added", self._on_item),
+                ("tool_execution_updated", self._on_tool),
+                ("error", self._on_error),
+                ("close", self._on_close),
+            )
+        }
+        for event, listener in self._listeners.items():
+            session.on(event, listener)
 
     async def prepare(self) -> None:
         """Learn who calls, once somebody is there."""
@@ -100,6 +104,8 @@ class LiveKitBridge(CallbackBridge):
             self.ready()
         if state := agent_state(event.new_state):
             self.put("state", state=state, who="agent")
+        if (event.old_state, event.new_state) == ("thinking", "listening"):
+            self.no_reply()
 
     def _on_user_state(self, event: Any) -> None:
         if event.new_state in ("speaking", "listening"):  # `away` is LiveKit's clock, not ours
@@ -176,6 +182,7 @@ class LiveKitBridge(CallbackBridge):
         return count > most and source in ("stt", "llm", "tts")
 
     def _on_close(self, event: Any) -> None:
+        self._release()
         self.controls.session_closed()
         reason = str(getattr(event.reason, "value", event.reason))
         if reason == "error":
@@ -205,7 +212,7 @@ class LiveKitBridge(CallbackBridge):
     # --- the caller's words and the reply
 
     def _hold_replies(self) -> None:
-        """Wrap the agent that answers now."""
+        """Wrap the agent that answers now, until the session is closed."""
         agent = self.session.current_agent
         if self._agent is None or self._agent.agent is not agent:
             if self._agent is not None:
@@ -219,6 +226,11 @@ class LiveKitBridge(CallbackBridge):
             self._told.append(message.id)
             self._told_text = text
             await self.heard(text, **self._extras())
+
+    def left_unanswered(self) -> None:
+        """The agent's own hook wants no reply, unless it has asked for one itself."""
+        if self.session.agent_state != "thinking":
+            self.no_reply()
 
     async def asked(self, chat_ctx: Any) -> None:
         """The model is asked. Typed words are in the question, and nowhere else yet."""
@@ -247,7 +259,16 @@ class LiveKitBridge(CallbackBridge):
         self.is_ending = True
         await super().aclose()
         self.caller.close()
+        if getattr(self.session, "agent_state", "initializing") == "initializing":
+            self._release()  # nothing is to be closed that would do it
+        if self._listeners and not self.was_ended:
+            self.session.shutdown(drain=False)
+
+    def _release(self) -> None:
+        """The session is closed, and may be started again: what comes then is no more of ours."""
+        for event, listener in self._listeners.items():
+            self.session.off(event, listener)
+        self._listeners = {}
         if self._agent is not None:
             self._agent.restore()
-        if not self.was_ended:
-            self.session.shutdown(drain=False)
+            self._agent = None

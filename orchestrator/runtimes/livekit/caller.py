@@ -31,9 +31,13 @@ class Caller:
         self._rejoin: asyncio.TimerHandle | None = None
         if self._room is None:
             return
-        self._room.on("participant_connected", line.guarded(self._on_connected))
-        self._room.on("participant_disconnected", line.guarded(self._on_disconnected))
-        self._room.on("sip_dtmf_received", line.guarded(self._on_key))
+        self._listeners = {
+            "participant_connected": line.guarded(self._on_connected),
+            "participant_disconnected": line.guarded(self._on_disconnected),
+            "sip_dtmf_received": line.guarded(self._on_key),
+        }
+        for event, listener in self._listeners.items():
+            self._room.on(event, listener)
         for participant in list(self._room.remote_participants.values()):
             self._on_connected(participant)
 
@@ -82,9 +86,12 @@ class Caller:
                 task.cancel()
 
     def close(self) -> None:
-        """Stop waiting for one who might come back."""
+        """Watch no more; the room may be that of another call yet."""
         if self._rejoin is not None:
             self._rejoin.cancel()
+        if self._room is not None:
+            for event, listener in self._listeners.items():
+                self._room.off(event, listener)
 
     # --- what the room reports
 

@@ -13,6 +13,7 @@ from orchestrator.runtime import CallOffer, Command
 from orchestrator.runtimes.callbacks import CallbackBridge, Waits
 from orchestrator.runtimes.pipecat.controls import PipecatControls
 from orchestrator.runtimes.pipecat.events import error_fields, measurements, walk
+from orchestrator.runtimes.pipecat.questions import Questions
 
 __all__ = ["PipecatBridge"]
 
@@ -53,6 +54,7 @@ class PipecatBridge(CallbackBridge):
         self._model = self._listener.next
         self._model_process = self._model.process_frame
         self._is_speaking = self._is_heard = self._is_cut = False
+        self._questions = Questions(self._frames, _all(parts, "TTSService"), self)
         self._last_words: Any = None
         self._client: Any = None
         self._drain: asyncio.TimerHandle | None = None
@@ -88,6 +90,7 @@ class PipecatBridge(CallbackBridge):
             frames.UserStartedSpeakingFrame: self._on_caller_starts,
             frames.UserStoppedSpeakingFrame: self._on_caller_stops,
             frames.InterruptionFrame: self._on_interruption,
+            frames.FunctionCallsStartedFrame: lambda _: self._questions.answer(),
             frames.FunctionCallInProgressFrame: self._on_tool_call,
             frames.FunctionCallResultFrame: self._on_tool_result,
             frames.FunctionCallCancelFrame: self._on_tool_cancelled,
@@ -204,6 +207,7 @@ class PipecatBridge(CallbackBridge):
             self.put("interruption")
 
     def _on_tool_call(self, frame: Any) -> None:
+        self._questions.answer()
         self.put("tool_call", name=frame.function_name, args=frame.arguments)
 
     def _on_tool_result(self, frame: Any) -> None:
@@ -232,10 +236,12 @@ class PipecatBridge(CallbackBridge):
         await self.hold()
         if self.is_ending:
             return
+        follower = self._questions.ask()
         try:
             await self._model_process(frame, direction)
         finally:
             self.controls.tell_said()
+        await self._questions.asked(self._model, follower)
 
     async def act(self, command: Command) -> None:
         """Do what a command says."""
@@ -262,7 +268,11 @@ def _aggregators(parts: list[Any]) -> tuple[Any, Any]:
 
 def _first(parts: list[Any], name: str) -> Any:
     """The first processor of a class, or of one derived from it, by name."""
-    return next((p for p in parts if any(c.__name__ == name for c in type(p).__mro__)), None)
+    return next(iter(_all(parts, name)), None)
+
+
+def _all(parts: list[Any], name: str) -> list[Any]:
+    return [p for p in parts if any(c.__name__ == name for c in type(p).__mro__)]
 
 
 def _is_unusable(processor: Any) -> bool:

@@ -94,8 +94,10 @@ class PipecatControls:
         frame = self._frames.TTSSpeakFrame(command.text, append_to_context=False)
         frame.interruptible = command.interruptible
         self._said.append({"role": "assistant", "content": command.text})
-        if not self._line.is_holding:  # a context that ends so asks some models to go on with it
-            self.tell_said()
+        if self._line.is_holding:  # the question waits there, and with it all that comes behind
+            await self._listener.next.push_frame(frame)
+            return
+        self.tell_said()  # not while it waits: a context that ends so asks some models to go on
         await self._worker.queue_frame(frame)
 
     async def _interrupt(self, _: Interrupt) -> None:
