@@ -27,13 +27,16 @@ def hide_digits(text: str, digit: str = "*", word: str = "*") -> str:
 
     `digit` and `word` stand for them instead of the star.
     """
-    parts, end = [], len(text)
-    for token in reversed(list(tokens(text))):
+    text = _put(text, list(tokens(text)), digit, word)
+    return "".join(digit if _is_digit(c) else c for c in text)
+
+
+def _put(text: str, hidden: list[Token], digit: str, word: str) -> str:
+    """The text with something else in the places of tokens."""
+    for token in reversed(hidden):
         is_word = not any(map(_is_digit, text[token.start : token.end]))
-        parts += [text[token.end : end], word if is_word else digit]
-        end = token.start
-    parts.append(text[:end])
-    return "".join(digit if _is_digit(c) else c for part in reversed(parts) for c in part)
+        text = f"{text[: token.start]}{word if is_word else digit}{text[token.end :]}"
+    return text
 
 
 def _is_digit(letter: str) -> bool:
@@ -55,7 +58,7 @@ def digits_in(value: Any) -> str:
     return said if said == meant else f"{said} {meant} {said}"
 
 
-def hide_heard(text: str, heard: str) -> str:
+def hide_heard(text: str, heard: str, digit: str = "*", word: str = "*") -> str:
     """The text with stars for the digits in it that were heard in this order.
 
     Groups of digits that were heard count in any order, if there are several side by side: a number
@@ -70,9 +73,7 @@ def hide_heard(text: str, heard: str) -> str:
             numbers = list(_known(meant, heard, is_whole=is_whole))
             known |= {token.start for token in _within(run, numbers)}
         hidden += [token for token in run if token.start in known]
-    for token in reversed(hidden):
-        text = f"{text[: token.start]}*{text[token.end :]}"
-    return text
+    return _put(text, hidden, digit, word)
 
 
 def _within(run: list[Token], numbers: list[Token]) -> Iterator[Token]:

@@ -108,12 +108,14 @@ class Floor:
     def _on_words(self, fields: Mapping[str, Any]) -> None:
         if not str(fields.get("text", "")).strip():
             return  # a transcript without words is noise, and its states have told of it
+        self.caller_since = self.quiet_since = None
         self._await_answer()
         self._caller_acts(fields)
 
     def _caller_acts(self, fields: Mapping[str, Any]) -> None:
-        """The caller is there. A key is all there is to it: no agent is asked about keys."""
-        self.caller_since = self.quiet_since = None
+        """The caller is there. A key is all there is to it: no agent is asked about keys, and who
+        presses one may still be talking.
+        """
         for ladder in list(self.ladders.values()):
             ladder.reset(fields)
 

@@ -73,20 +73,26 @@ def _is_shown(letter: str) -> bool:
 
 #: What XML calls some characters.
 _NAMES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+#: Backslashes before an escaped character, in JSON or in JSON that is in it.
+_SLASHES = r"\\{1,7}"
 _SHORT = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}
 
 
 def anywhere(text: str) -> str:
     """A pattern for the text as others write it: each character in any encoding, or in several.
 
-    What is in a URL, in JSON or in HTML differs by who wrote it, and one may stand in another.
+    What is in a URL, in JSON or in HTML differs by who wrote it, and one may stand in another. No
+    part repeats without a bound: whoever sends a million backslashes holds up no call.
     """
-    return "".join(map(_in_any_way, text))
+    return "".join(_in_any_way(part[0], len(part)) for part in re.findall(r"\\+|[^\\]", text))
 
 
-def _in_any_way(letter: str) -> str:
+def _in_any_way(letter: str, count: int) -> str:
     if letter.isascii() and letter.isalnum():
         return letter
+    if letter == "\\":  # each JSON around it doubles them
+        escaped = "|".join(_ways(letter))
+        return rf"(?:\\{{{count},{8 * count}}}|(?i:(?:{escaped}){{{count}}}))"
     return f"(?:{re.escape(letter)}|(?i:{'|'.join(_ways(letter))}))"
 
 
@@ -94,14 +100,15 @@ def _ways(letter: str) -> Iterator[str]:
     code, data = ord(letter), letter.encode(errors="replace")
     units = letter.encode("utf-16-be", errors="replace")
     pairs = (units[at : at + 2].hex() for at in range(0, len(units), 2))
-    yield "".join(f"%(?:25)*{byte:02x}" for byte in data)
-    yield "".join(rf"\\+u{pair}" for pair in pairs)
-    yield "".join(rf"\\+x{byte:02x}" for byte in data)
+    yield "".join(f"%(?:25){{0,4}}{byte:02x}" for byte in data)
+    yield "".join(rf"{_SLASHES}u{pair}" for pair in pairs)
+    yield "".join(rf"{_SLASHES}x{byte:02x}" for byte in data)
     if data != bytes([code % 256]):
-        yield rf"\\+(?:x{code:02x}|u\{{{code:x}\}})"
-    yield rf"\\+{_SHORT.get(letter) or re.escape(letter)}"
+        yield rf"{_SLASHES}(?:x{code:02x}|u\{{{code:x}\}})"
+    if letter != "\\":
+        yield rf"{_SLASHES}{_SHORT.get(letter) or re.escape(letter)}"
     named = f"|{_NAMES[letter]}" if letter in _NAMES else ""
-    yield f"&(?:amp;)*(?:#0*{code}|#x0*{code:x}{named});"
+    yield f"&(?:amp;){{0,4}}(?:#0{{0,7}}{code}|#x0{{0,7}}{code:x}{named});"
     if letter == " ":
         yield r"\+"
 

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.digits import hide_digits
 from orchestrator.errors import PlainWords
 from orchestrator.journal import Redactor
+from orchestrator.journal.lines import event_line
 from tests.cli import run_cli
 
 CONFIG = """
@@ -124,6 +125,19 @@ def test_a_call_test_sees_the_authors_words(folder: Path, expected: str, passed:
         f"    {expected}\n"
     )
     assert run_cli("test", test).code == int(not passed)
+
+
+def test_what_was_heard_and_is_said_again_is_played_with_zeros_too() -> None:
+    """After the pause, where only its digits are hidden; and inside of what tools answer."""
+    after = Redactor().without_heard("4321")
+    line = event_line(after, "user_turn", {"text": "it is 4321, for 2 people"}, "")
+    assert (line["text"], line["masked"]) == (
+        "it is ****, for 2 people", {"text": "it is 0000, for 2 people"},
+    )  # fmt: skip
+    fields = {"name": "charge", "result": {"amount": 120, "note": "no. 7", "ok": True}, "ok": True}
+    line = event_line(Redactor().without_digits(), "tool_result", fields, "")
+    assert line["masked"] == {"result": {"amount": 0, "note": "no. 0", "ok": True}}
+    assert "masked" not in event_line(after, "user_turn", {"text": "nothing of it"}, "")
 
 
 def test_our_own_words_about_a_failure_keep_their_numbers() -> None:

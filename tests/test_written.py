@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import time
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -63,6 +64,17 @@ def test_a_secret_behind_a_name_in_base64_is_known(user: str) -> None:
     told = str(Redactor((SECRET,)).secret(whole))
     assert "***" in told
     assert len(told.replace("***", "")) <= len(base64.b64encode(user.encode())) + 4
+
+
+@pytest.mark.parametrize("secret", [
+    "/services/T00/B00", "-----BEGIN\nabc", "\\\\\\pw", "\\a\\b", "$a$b", "&&&&&&&&", "%%%%%%%%", "    x",
+])  # fmt: skip
+def test_a_hostile_text_is_looked_through_in_a_time_that_grows_with_it(secret: str) -> None:
+    """No repetition without a bound: a quadratic one took minutes of what takes a tenth here."""
+    redactor, began = Redactor((secret,)), time.process_time()
+    for piece in ("\\", "%25", "&amp;", "&#0000000", "/", " +", "\\u00", "&", "\\\\'\""):
+        redactor.secret(piece * (100_000 // len(piece)))
+    assert time.process_time() - began < 10
 
 
 def test_other_texts_stay_as_they_are() -> None:

@@ -77,10 +77,10 @@ def event_line(r: Redactor, name: str, fields: Mapping[str, Any], origin: str) -
         for k, v in fields.items()
     }
     line = {"event": name, **shown, **({"from": origin} if origin else {})}
-    if not r.hides_digits or r.is_private or shown == fields or name.startswith("custom."):
+    if r.is_private or not r.masks or shown == fields or name.startswith("custom."):
         return line
     # A star may be a key, and a word is no digit: whoever plays it again needs what it was like.
-    masked = {k: r.played(v) for k, v in fields.items() if isinstance(v, str) and v != shown[k]}
+    masked = {k: r.played(v) for k, v in fields.items() if v != shown[k]}
     return {**line, MASKED: masked} if masked else line
 
 

@@ -89,9 +89,19 @@ class Redactor:
             return [self.secret(item) for item in value]
         return value if value is None or value is True or value is False else self._other(value)
 
-    def played(self, text: str) -> str:
-        """What can be played instead of a text whose digits are hidden: zeros, as it had them."""
-        return hide_digits(self._credentials(text), "0", "zero")
+    def played(self, value: Any) -> Any:
+        """What can be played instead of a value whose digits are hidden: zeros, as it had them."""
+        if isinstance(value, str):
+            text = self._credentials(value)
+            if self.hides_digits:
+                return hide_digits(text, "0", "zero")
+            return hide_heard(text, self.heard, "0", "zero")
+        if isinstance(value, Mapping):
+            return {self.played(str(k)): self.played(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.played(item) for item in value]
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return 0 if is_number and self.personal(value) != value else value
 
     def _credentials(self, text: str) -> str:
         return self._secrets.sub("***", text) if self._secrets else text

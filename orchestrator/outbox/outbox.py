@@ -109,7 +109,8 @@ class Outbox:
         try:
             is_new = await self._store.put(delivery, self._now())
         finally:
-            self.start()
+            if not self._is_closing:
+                self.start()
             self._wake.set()
         if not is_new:  # a call that was dialled again, or played again under the same id
             _log.info("a delivery is known already", extra={"delivery": delivery.id})

@@ -1,11 +1,13 @@
 """Conditions that cannot hold where they stand: a condition around or before them says otherwise.
 
 `when: call.turns > 5` behind `when: call.turns > 3` with `stop` is never true, nor is one on
-`inbound` calls within one on `outbound` ones. Only what stays the same while the hooks of an event
-run is compared.
+`inbound` calls within one on `outbound` ones. Only what stays the same is compared: while the hooks
+of an event run, the turns and the time of day do too, unless they wait.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from orchestrator.config import Config, HookConfig, StepConfig
 from orchestrator.templates import Template
@@ -18,6 +20,8 @@ from orchestrator.values import Place
 __all__ = ["check_contradictions"]
 
 _TIMERS = ("timer", "silence_timer")
+#: What a call never changes; `event` is the one that armed a timer.
+_FIXED = ("event.", "vars.", "call.direction", "call.user_number")
 #: Once the other side of a transfer has answered, the caller is with them.
 _ANSWERED = ("event.outcome", "answered")
 _SPEECH = frozenset({"say", "play", "inject", "set_filler", "interrupt", "send_dtmf"})
@@ -27,70 +31,88 @@ def check_contradictions(config: Config, findings: Findings) -> None:
     """Report conditions that never hold, and speech where nobody is left to hear it."""
     for hook in config.hooks:
         if not hook.is_single and any(_asks(step) for step in hook.walk()):
-            known = _claims(hook.when.template, True) if hook.when is not None else ()
+            lasts = hook.background or any(step.kind == "wait" for step in hook.walk())
+            walk = _Walk(findings, _FIXED if lasts else STEADY)
+            known = walk.claims(hook.when.template, True) if hook.when is not None else ()
             for block in (hook.steps, hook.on_error_steps, hook.cleanup):
-                _block(block, known, findings)
+                if not exclude(known, known):  # which is told of the hook's condition itself
+                    walk.block(block, known)
         if hook.event == "transfer":
             _check_speech(hook, findings)
     for chain in config.chains.values():
-        _block(chain.steps, (), findings)
+        _Walk(findings, _FIXED).block(chain.steps, ())
 
 
 def _asks(step: StepConfig) -> bool:
     return step.when is not None or step.kind == "if"
 
 
-def _block(steps: tuple[StepConfig, ...], known: Claims, findings: Findings) -> None:
-    for step in steps:
-        inner, after = known, known
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Through steps with what is known of names that begin with one of `steady`."""
+
+    findings: Findings
+    steady: tuple[str, ...]
+
+    def block(self, steps: tuple[StepConfig, ...], known: Claims) -> None:
+        """Steps that run one after another."""
+        for step in steps:
+            known = self._step(step, known)
+
+    def _step(self, step: StepConfig, known: Claims) -> Claims:
+        """One step; what is known behind it."""
+        inner: Claims | None = known
+        after = known
         if step.when is not None:
-            inner = _asked(step.when.template, step.when.place, known, findings)
-            if _stops(step):
-                after = (*known, *_claims(step.when.template, False))
+            inner = self._asked(step.when.template, step.when.place, known)
+            if step.kind == "stop":
+                after = (*known, *self.claims(step.when.template, False))
+        if inner is None:
+            return after  # what it holds never runs either
         for name, block in step.blocks.items():
-            if step.kind == "if" and name in ("then", "else"):
-                continue
-            _block(block, () if step.word in _TIMERS and name == "steps" else inner, findings)
-        if step.kind == "if":
-            after = (*after, *_if(step, inner, findings))
-        known = after
+            if step.word in _TIMERS and name == "steps":
+                for rung in block:  # a `stop` ends the rung, and others come later
+                    _Walk(self.findings, _FIXED).block((rung,), ())
+            elif step.kind == "parallel":
+                for branch in block:  # they begin together
+                    self.block((branch,), inner)
+            elif step.kind != "if" or name not in ("then", "else"):
+                self.block(block, inner)
+        return (*after, *self._if(step, inner)) if step.kind == "if" else after
 
+    def _if(self, step: StepConfig, known: Claims) -> Claims:
+        """Walk both branches; what is known behind them, where one of them stops."""
+        value = step.options["if"]
+        template = condition_of(value)
+        then, otherwise = step.blocks.get("then", ()), step.blocks.get("else", ())
+        asked = self._asked(template, value.place, known)
+        if asked is not None:
+            self.block(then, asked)
+        self.block(otherwise, (*known, *self.claims(template, False)))
+        if step.when is not None:
+            return ()
+        stops = [any(map(_stops_always, block)) for block in (then, otherwise)]
+        if stops == [True, False]:
+            return self.claims(template, False)
+        return self.claims(template, True) if stops == [False, True] else ()
 
-def _if(step: StepConfig, known: Claims, findings: Findings) -> Claims:
-    """Walk both branches; what is known behind them, where one of them stops."""
-    value = step.options["if"]
-    template = condition_of(value)
-    then, otherwise = step.blocks.get("then", ()), step.blocks.get("else", ())
-    _block(then, _asked(template, value.place, known, findings), findings)
-    _block(otherwise, (*known, *_claims(template, False)), findings)
-    if step.when is not None:
-        return ()
-    stops = [any(map(_stops_always, block)) for block in (then, otherwise)]
-    if stops == [True, False]:
-        return _claims(template, False)
-    return _claims(template, True) if stops == [False, True] else ()
+    def _asked(self, template: Template, place: Place, known: Claims) -> Claims | None:
+        """Check a condition; what is known where it holds, None if it never does."""
+        claims = self.claims(template, True)
+        if not known or not exclude(known, claims):
+            return (*known, *claims)
+        message = "this is never true here: a condition before it says otherwise"
+        hint = "mend one of the two, or remove what never runs"
+        self.findings.at(place, "HK325", message, severity="warning", help=hint)
+        return None
 
-
-def _stops(step: StepConfig) -> bool:
-    return step.kind == "stop"
+    def claims(self, template: Template, truth: bool) -> Claims:
+        """What a condition says of what stays the same."""
+        return tuple(g for g in template.claims(truth) if g[0].subject.startswith(self.steady))
 
 
 def _stops_always(step: StepConfig) -> bool:
     return step.kind == "stop" and step.when is None
-
-
-def _claims(template: Template, truth: bool) -> Claims:
-    return tuple(g for g in template.claims(truth) if g[0].subject.startswith(STEADY))
-
-
-def _asked(template: Template, place: Place, known: Claims, findings: Findings) -> Claims:
-    """Check a condition; what is known where it holds."""
-    claims = _claims(template, True)
-    if known and exclude(known, claims):
-        message = "this is never true here: a condition before it says otherwise"
-        hint = "mend one of the two, or remove what never runs"
-        findings.at(place, "HK325", message, severity="warning", help=hint)
-    return (*known, *claims)
 
 
 def _check_speech(hook: HookConfig, findings: Findings) -> None:

@@ -13,7 +13,7 @@ from orchestrator.errors import Related
 from orchestrator.templates.conditions import Asked
 from orchestrator.validation.findings import Findings, word_fix
 from orchestrator.validation.visits import templates_of
-from orchestrator.validation.words import FALSE_WORDS
+from orchestrator.validation.words import FALSE_WORDS, TRUE_WORDS
 from orchestrator.values import Place, Value
 
 __all__ = ["check_truth"]
@@ -24,14 +24,19 @@ _Path = tuple[str | int, ...]
 def check_truth(config: Config, findings: Findings) -> frozenset[_Path]:
     """Report words for false that are asked whether they are true; the paths that they are under.
 
-    What is compared with a text somewhere, or used as one where its presence is asked, is meant as
-    a text.
+    What is compared with a text somewhere, used as one where its presence is asked, or is given
+    other texts too, is meant as a text.
     """
     words: dict[_Path, list[Value]] = {}
+    texts: set[_Path] = set()
     for step in config.steps():
         if step.kind == "set" or step.word == "remember":
-            for path, value in _false_words(step):
-                words.setdefault(path, []).append(value)
+            for path, value in _kept(step):
+                if not value.parts and value.raw.lower() in FALSE_WORDS:
+                    words.setdefault(path, []).append(value)
+                elif value.parts or value.raw.lower() not in TRUE_WORDS:
+                    texts.add(path)
+    words = {path: values for path, values in words.items() if path not in texts}
     if not words:
         return frozenset()
     asked, meant = _uses(config, words)
@@ -54,8 +59,8 @@ def _report(findings: Findings, value: Value, where: list[Related]) -> None:
     findings.at(place, "HK115", message, help=f"write {meant}", related=where, fix=fix)
 
 
-def _false_words(step: StepConfig) -> Iterator[tuple[_Path, Value]]:
-    """What a step keeps for others, as far as it is a word for false: its path, and where it is."""
+def _kept(step: StepConfig) -> Iterator[tuple[_Path, Value]]:
+    """The texts that a step keeps for others: their paths, and where they are."""
     if step.kind == "set":
         for name, value in step.options.items():
             yield from _inside(("data", name), value)
@@ -69,7 +74,7 @@ def _inside(path: _Path, value: Value) -> Iterator[tuple[_Path, Value]]:
     if isinstance(value.raw, dict):
         for key, item in value.items.items():
             yield from _inside((*path, str(key)), item)
-    elif isinstance(value.raw, str) and not value.parts and value.raw.lower() in FALSE_WORDS:
+    elif isinstance(value.raw, str):
         yield path, value
 
 

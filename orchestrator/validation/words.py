@@ -6,7 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["BOOLEANS", "FALSE_WORDS", "duration_hint", "kind_of", "listed", "with_one_more"]
+__all__ = [
+    "BOOLEANS",
+    "FALSE_WORDS",
+    "TRUE_WORDS",
+    "duration_hint",
+    "kind_of",
+    "listed",
+    "with_one_more",
+]
 
 #: Words that other languages, and YAML 1.1, read as true or false.
 BOOLEANS: Mapping[str, str] = {"yes": "true", "on": "true", "no": "false", "off": "false"}
@@ -15,6 +23,8 @@ FALSE_WORDS: Mapping[str, str] = {
     "no": "false", "n": "false", "off": "false", "false": "false", "f": "false", "0": "0",
     "~": "null", "null": "null", "none": "null", "nil": "null",
 }  # fmt: skip
+
+TRUE_WORDS = frozenset({"yes", "y", "on", "true", "t", "1"})
 
 _UNITS: Mapping[str, tuple[str, ...]] = {
     "ms": ("ms", "msec", "millis", "millisecond", "milliseconds"),
