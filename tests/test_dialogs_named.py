@@ -224,6 +224,19 @@ def blocking(text: str) -> str:
     return "x"
 def makes_named(ctx, *, key):
     return Machine(ctx)
+class InInit:
+    def __init__(self):
+        self.stream = self._reply
+    async def _reply(self, text):
+        yield f"said {text}"
+class Another:
+    def __new__(cls):
+        return Machine()
+class Partly(InInit):
+    def __init__(self): ...
+    async def _named(self, name, text):
+        yield f"{name} {text}"
+    stream = functools.partialmethod(_named, "said")
 class NoStream:
     def __init__(self, ctx): ...
 class Plain:
@@ -254,7 +267,7 @@ def kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     "name",
     ["plain", "pieces", "retried", "retried_pieces", "traced", "bare", "bare_pieces", "short",
      "other", "other_pieces", "task", "soon", "part", "nested", "bot", "bound", "named", "Machine",
-     "makes", "made", "makes_wrapped", "makes_hidden", "made_hidden"],
+     "makes", "made", "makes_wrapped", "makes_hidden", "made_hidden", "InInit", "Another", "Partly"],
 )  # fmt: skip
 def test_any_async_callable_and_any_factory_answers(kinds: str, name: str) -> None:
     """However it is wrapped, bound, curried or written; on each of two calls."""

@@ -68,6 +68,15 @@ def test_after_a_key_the_clock_waits_for_no_answer() -> None:
     assert says(played) == [12.0, 20.0]
 
 
+def test_a_key_does_not_end_what_the_caller_is_saying() -> None:
+    """Who presses a key while they talk is heard out, as without the key."""
+    talk = [agent(0), state(4, "caller", "speaking"), state(15, "caller", "listening")]
+    without = says(run(LADDER, talk))
+    played = run(LADDER, [*talk[:2], {"t": 5, "dtmf": "1"}, talk[2]])
+    assert says(played)[0] > 15
+    assert says(played)[0] >= without[0]
+
+
 def test_a_key_after_words_does_not_end_the_wait_for_their_answer() -> None:
     """The agent is still to answer the words."""
     played = run(LADDER, [agent(0), user(3), {"t": 4, "dtmf": "1"}, agent(23)])

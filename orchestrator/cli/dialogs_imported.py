@@ -68,12 +68,19 @@ def _check_class(name: str, cls: type) -> None:
     if is_superdialog_class(cls):
         return
     stream = getattr(cls, "stream", None)
-    is_made_later = hasattr(cls, "__getattr__") or "stream" in inspect.get_annotations(cls)
-    if stream is None and not is_made_later:
+    if stream is None and not any(map(_may_give_stream, cls.__mro__[:-1])):
         raise click.UsageError(f"{name} makes no dialog machine: it has no `stream(text)`")
-    if callable(stream):
-        is_method = inspect.isfunction(inspect.getattr_static(cls, "stream"))
+    static = inspect.getattr_static(cls, "stream", None)
+    if callable(stream) and not isinstance(static, functools.partialmethod):
+        is_method = inspect.isfunction(static)
         _refuse(name, stream_fault(stream, *([None] if is_method else [])))
+
+
+def _may_give_stream(cls: type) -> bool:
+    """Whether what a class makes may have a `stream` that the class itself has not."""
+    code = getattr(vars(cls).get("__init__"), "__code__", None)
+    is_set = code is not None and "stream" in code.co_names
+    return is_set or "__new__" in vars(cls) or "__getattr__" in vars(cls)
 
 
 # --- functions that write replies
