@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from orchestrator.config import Config, StepConfig
+from orchestrator.document import YamlList, YamlMap
 from orchestrator.validation.findings import Findings, related
 from orchestrator.values import Place
 
@@ -50,7 +51,10 @@ def _writes(branch: StepConfig) -> Iterator[tuple[str, Place, Side]]:
 
 
 def _check_single(step: StepConfig, branches: tuple[StepConfig, ...], findings: Findings) -> None:
-    if len(branches) == 1:
+    node = step.place.container[step.word]
+    written = node.get("steps") if isinstance(node, YamlMap) else node
+    # Others may be there that could not be read.
+    if len(branches) == 1 and isinstance(written, YamlList) and len(written) == 1:
         message, hint = "`parallel` with one step", "write the step itself"
         findings.at(step.place, "HK416", message, on="key", severity="warning", help=hint)
 

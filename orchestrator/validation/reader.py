@@ -259,28 +259,29 @@ class Reader:
         return None
 
     def boolean(self, node: YamlMap, key: str, default: Any = None) -> Any:
-        """`true` or `false` under a key."""
+        """`true` or `false` under a key; a word for one is reported, and read as meant."""
         value = node.get(key, MISSING)
         if value is MISSING or isinstance(value, bool):
             return default if value is MISSING else value
-        self.not_boolean(node, key)
-        return default
+        meant = self.not_boolean(node, key)
+        return default if meant is None else meant == "true"
 
-    def not_boolean(self, node: Any, key: Any) -> None:
-        """Report a value that should be true or false; a word for it gets its own finding."""
+    def not_boolean(self, node: Any, key: Any) -> str | None:
+        """Report a value that should be true or false; a word for it, which is given, by itself."""
         value = node[key]
         meant = BOOLEANS.get(value.lower()) if isinstance(value, str) else None
         if meant is None and str(value).lower() in ("true", "false"):
             meant = str(value).lower()
         if meant is None:
             self.wrong_type(node, key, "true or false")
-            return
+            return None
         position = self.document.value_position(node, key)
         line = self.document.lines[position.line - 1]
         old = line[position.column - 1 : position.end_column - 1]
         message = f"`{key}`: {value!r} is text here, not true or false"
         fix = word_fix(self.document, position, old, meant)
         self.at(node, key, "HK115", message, help=f"write {meant}", fix=fix)
+        return meant
 
     def integer(self, node: YamlMap, key: str, *, low: int, high: int) -> int | None:
         """A whole number under a key."""
