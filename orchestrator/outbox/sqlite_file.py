@@ -100,9 +100,8 @@ class OutboxFile:
             self.path, timeout=BUSY, isolation_level=None, check_same_thread=False
         )
         try:
-            with self._turn.next(
-                BEHIND
-            ):  # two who both make a new file would be in each other's way
+            # Two who both make a new file would be in each other's way.
+            with self._turn.next(BEHIND):
                 self._prepare(database)
         except BaseException:
             database.close()
